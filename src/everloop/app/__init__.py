@@ -1,0 +1,1 @@
+"""Settings in, a running platform out: the only place that chooses backends."""

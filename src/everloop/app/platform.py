@@ -1,0 +1,180 @@
+"""The running platform: every call of a use case, from whichever door, goes through here."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+from sqlalchemy import select
+
+from everloop.app import areas, backends
+from everloop.app.settings import Loaded, Settings
+from everloop.app.settings import load as load_settings
+from everloop.catalog import migrations
+from everloop.catalog.database import Database
+from everloop.catalog.session import Resources, Session
+from everloop.catalog.tables import answered
+from everloop.governance.entities import Principal
+from everloop.governance.roles import require
+from everloop.kernel.clock import Clock, SharedClock, SystemClock
+from everloop.kernel.errors import Conflict, Misconfigured, NotFound
+from everloop.kernel.ports import Ports
+from everloop.kernel.usecase import UseCase, published
+from everloop.store.service import Store
+
+
+class Platform:
+    """A platform that is open: its resources, and the one way to call a use case."""
+
+    def __init__(self, settings: Loaded, resources: Resources) -> None:
+        self.settings = settings
+        self.resources = resources
+
+    @property
+    def local_principal(self) -> Principal:
+        """Who works in process: the operating system's user, who owns the home."""
+        return Principal(_user(), ("owner",))
+
+    def session(self, principal: Principal | None = None, project: str = "") -> Session:
+        """A session that has not begun."""
+        who = principal or self.local_principal
+        return Session(self.resources, who.name, project or self.settings.values.project)
+
+    def call(
+        self,
+        name: str,
+        arguments: Mapping[str, object],
+        *,
+        principal: Principal | None = None,
+        project: str = "",
+        key: str = "",
+        strict: bool = True,
+    ) -> Any:
+        """Call a use case by name: check arguments and permission, open the unit of work, run it, commit.
+
+        With an idempotency `key` a repeated call gets the first one's answer and changes nothing.
+
+        Raises:
+            NotFound: there is no such use case.
+            EverloopError: whatever the use case raises; then nothing was changed.
+        """
+        usecase = self.usecase(name)
+        who = principal or self.local_principal
+        require(who, usecase.permission)
+        bound = usecase.bind(arguments, strict=strict)
+        session = self.session(who, project)
+        with session.activate():
+            if usecase.long:
+                return usecase.function(session, **bound)
+            with session.begin(write=not usecase.reads_only) as unit:
+                return self._once(unit, usecase, bound, key) if key else usecase.function(unit, **bound)
+
+    def usecase(self, name: str) -> UseCase:
+        """A use case by its name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = published().get(name)
+        if found is None:
+            raise NotFound(f"There is no use case {name!r}.", hint="everloop --help lists what there is.")
+        return found
+
+    def close(self) -> None:
+        """Give back connections and backends."""
+        for backend in self.resources.ports.built():
+            close = getattr(backend, "close", None)
+            if close is not None:
+                close()
+        self.resources.database.close()
+
+    def _once(self, unit: Session, usecase: UseCase, bound: Mapping[str, object], key: str) -> Any:
+        request = blake3(msgspec.json.encode([usecase.name, unit.project, dict(bound)], order="sorted")).hexdigest()
+        mine = (answered.c.key == key) & (answered.c.principal == unit.principal)
+        before = unit.connection.execute(select(answered.c.request, answered.c.answer).where(mine)).one_or_none()
+        if before is not None:
+            if before.request != request:
+                raise Conflict(
+                    f"The idempotency key {key!r} was used for another request.",
+                    hint="Send a fresh key with each new request.",
+                )
+            return msgspec.json.decode(before.answer, type=usecase.result)
+        answer = usecase.function(unit, **bound)
+        row = {
+            "key": key,
+            "principal": unit.principal,
+            "usecase": usecase.name,
+            "request": request,
+            "at": unit.clock.now(),
+        }
+        unit.insert(answered, row | {"answer": msgspec.json.encode(answer).decode()})
+        return answer
+
+
+def open_platform(settings: Loaded | None = None, **arguments: object) -> Platform:
+    """Open the platform that the settings describe, making and migrating what is not there yet.
+
+    Raises:
+        Misconfigured: the home cannot be written, a backend is missing.
+        Unavailable: the database does not answer.
+    """
+    loaded = settings or load_settings(arguments)
+    values = loaded.values
+    home = Path(values.home)
+    _prepare_home(home)
+    areas.load_all()
+    database = _database(values)
+    migrations.upgrade(database)
+    blobs = values.store_url or (home / "store").as_uri()
+    store = Store(backends.load("blobs", _scheme(blobs))(blobs))
+    resources = Resources(home, database, store, _clock(values), Random(values.seed), Ports())
+    platform = Platform(loaded, resources)
+    provide_ports(platform)
+    return platform
+
+
+def provide_ports(platform: Platform) -> None:
+    """Offer to the areas the backends that the settings chose, and every named one that is installed."""
+
+
+def _database(values: Settings) -> Database:
+    url = values.database_url or f"sqlite:///{Path(values.home).resolve() / 'catalog.db'}"
+    database: Database = backends.load("databases", _scheme(url).partition("+")[0])(url)
+    return database
+
+
+def _clock(values: Settings) -> Clock:
+    return SharedClock(Path(values.home) / "clock") if values.clock == "shared" else SystemClock()
+
+
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition(":")
+    return scheme if separator else "file"
+
+
+def _prepare_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Misconfigured(
+            f"The home folder {home} cannot be made ({error.strerror}).",
+            hint="Choose another with EVERLOOP_HOME or --home.",
+        ) from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise Misconfigured(
+            f"The home folder {home} cannot be written.",
+            hint=f"chown or chmod it, or choose another with EVERLOOP_HOME; see everloop doctor.",
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

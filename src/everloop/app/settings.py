@@ -1,0 +1,141 @@
+"""Settings: one typed place. Each key stands in `everloop.toml`, or in a variable `EVERLOOP_<KEY>`, or has its default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from everloop.kernel.errors import Misconfigured
+
+FILE = "everloop.toml"
+Origin = Literal["default", "everloop.toml", "environment", "argument"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    home: str = ".everloop"
+    """The folder for everything that is kept: database, store, online store, inference log."""
+    project: str = "default"
+    """The project that commands act in."""
+    database_url: str = ""
+    """Where the catalog lives: empty for SQLite in the home, or postgresql://user@host/name."""
+    store_url: str = ""
+    """Where bytes are kept: empty for a folder in the home, file:///path, or s3://bucket/prefix."""
+    online_store_url: str = ""
+    """Where online features are kept: empty for LMDB in the home, or redis://host:port/0."""
+    artifacts: str = ""
+    """The default artifact root that the MLflow door names; empty for the store."""
+    module: str = ""
+    """The Python module with the project's declarations, such as `flights.project`; looked up beside everloop.toml."""
+    executor: str = "local"
+    """Where steps run."""
+    channels: tuple[str, ...] = ()
+    """Where alerts go: file:///path or https://hook."""
+    clock: Literal["system", "shared"] = "system"
+    """`shared` reads a simulated time from the file `clock` in the home, as the demo and simulations do."""
+    seed: int | None = None
+    """The seed of all randomness; none takes a fresh one at each start."""
+    host: str = "127.0.0.1"
+    """The address that servers listen on. Beyond loopback, tokens are required."""
+    port: int = 7410
+    """The port of the server."""
+    url: str = ""
+    """A server to talk to instead of working in process, such as http://127.0.0.1:7410."""
+    token: str = ""
+    """The token to show to that server."""
+    authentication: Literal["auto", "required"] = "auto"
+    """`auto` trusts loopback; `required` wants a token from everybody."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further Host headers that the server answers to, beside loopback's."""
+    max_body_mb: int = 64
+    """The largest request body that the server reads, in megabytes."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting as `everloop settings` shows it."""
+
+    key: str
+    value: str
+    origin: Origin
+    variable: str
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The settings, where each came from, and the folder that the project's `everloop.toml` stands in."""
+
+    values: Settings
+    origins: dict[str, Origin]
+    folder: Path
+
+    def table(self) -> list[Setting]:
+        """Every setting with its origin; secrets are not shown."""
+        return [
+            Setting(key, _shown(key, getattr(self.values, key)), self.origins.get(key, "default"), variable_of(key))
+            for key in Settings.__struct_fields__
+        ]
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a setting: `EVERLOOP_DATABASE_URL` for `database_url`."""
+    return f"EVERLOOP_{key.upper()}"
+
+
+def load(
+    arguments: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Loaded:
+    """The settings: arguments over the environment over `everloop.toml` (here or in a folder above) over defaults.
+
+    Raises:
+        Misconfigured: the file cannot be read, or a key is unknown or of the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    start = (folder or Path.cwd()).resolve()
+    file = next((at / FILE for at in (start, *start.parents) if (at / FILE).is_file()), None)
+    from_file = _read(file) if file else {}
+    from_environment = {
+        key: _parsed(key, environment[variable_of(key)])
+        for key in Settings.__struct_fields__
+        if variable_of(key) in environment
+    }
+    from_arguments = {key: value for key, value in (arguments or {}).items() if value is not None}
+    merged = from_file | from_environment | from_arguments
+    try:
+        values = msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise Misconfigured(
+            f"The settings are wrong: {error}.",
+            hint="everloop settings lists every key, its value and where it came from.",
+        ) from None
+    origins: dict[str, Origin] = dict.fromkeys(from_file, "everloop.toml")
+    origins |= dict.fromkeys(from_environment, "environment")
+    origins |= dict.fromkeys(from_arguments, "argument")
+    home = Path(values.home).expanduser()
+    base = file.parent if file and origins.get("home", "default") in ("default", "everloop.toml") else Path.cwd()
+    resolved = msgspec.structs.replace(values, home=str(home if home.is_absolute() else base / home))
+    return Loaded(resolved, origins, file.parent if file else start)
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{file} is not valid TOML: {error}.", hint="Mend the line that it names.") from None
+
+
+def _parsed(key: str, text: str) -> object:
+    listed = isinstance(getattr(Settings(), key), tuple)
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if listed else text
+
+
+def _shown(key: str, value: object) -> str:
+    if key == "token":
+        return "(set)" if value else ""
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

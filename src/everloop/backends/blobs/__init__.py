@@ -1,0 +1,1 @@
+"""Places that the store can keep its blobs in."""

@@ -1,0 +1,1 @@
+"""Databases that the catalog can live in."""

@@ -1,0 +1,45 @@
+"""The catalog in PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, create_engine, make_url
+
+from everloop.kernel.errors import Misconfigured
+
+_WRITERS_PLACE = 0x65766572
+"""The advisory lock that the ledger's writers take in turn, so that the chain has no fork."""
+
+
+class PostgresqlDatabase:
+    """PostgreSQL by psycopg 3."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 10}
+        )
+
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        """Open a transaction; a writer waits for its place, a reader gets one snapshot for all of its queries."""
+        if write:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_PLACE})")
+            return
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> PostgresqlDatabase:
+    """The database that a URL such as `postgresql://user@host/everloop` names.
+
+    Raises:
+        Misconfigured: the driver is not installed.
+    """
+    try:
+        return PostgresqlDatabase(url)
+    except ModuleNotFoundError:
+        raise Misconfigured(
+            "PostgreSQL needs a driver that is not installed.", hint="pip install 'everloop[postgresql]'"
+        ) from None

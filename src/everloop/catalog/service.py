@@ -1,0 +1,47 @@
+"""What one can do with the ledger: read it, follow lineage, verify the chain."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from everloop.catalog import ledger as chain
+from everloop.catalog import lineage
+from everloop.catalog.entities import ChainReport, LedgerEntry, LineageGraph
+from everloop.catalog.session import Session
+from everloop.catalog.tables import ledger
+from everloop.kernel.usecase import usecase
+
+
+@usecase("audit.entries", permission="audit:read", route="GET /audit/entries")
+def entries(
+    session: Session, kind: str = "", subject: str = "", before: int = 0, limit: int = 100
+) -> list[LedgerEntry]:
+    """The newest entries of the ledger, newest first.
+
+    `kind` and `subject` keep entries that start with them; `before` pages: pass the last sequence you saw.
+    """
+    query = (
+        select(ledger)
+        .where(ledger.c.project == session.project)
+        .order_by(ledger.c.sequence.desc())
+        .limit(min(limit, 10_000))
+    )
+    if kind:
+        query = query.where(ledger.c.kind.startswith(kind, autoescape=True))
+    if subject:
+        query = query.where(ledger.c.subject.startswith(subject, autoescape=True))
+    if before:
+        query = query.where(ledger.c.sequence < before)
+    return [chain.read(row) for row in session.connection.execute(query)]
+
+
+@usecase("audit.verify", permission="audit:read", route="GET /audit/verification")
+def verify(session: Session) -> ChainReport:
+    """Whether the ledger's hash chain is intact, and if not, the first entry that was tampered with."""
+    return chain.verify(session.connection)
+
+
+@usecase("lineage.graph", permission="audit:read", route="GET /lineage")
+def graph(session: Session, urn: str, direction: lineage.Direction = "both", depth: int = 20) -> LineageGraph:
+    """What a thing came from, and what came from it, up to `depth` edges away."""
+    return lineage.graph(session, urn, direction, min(depth, 100))

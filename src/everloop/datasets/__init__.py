@@ -1,0 +1,1 @@
+"""Versions of data: snapshots of tables and files, their profiles, checks and splits."""

@@ -1,0 +1,1 @@
+"""Entities, feature views, point-in-time joins, windows, and the same values online."""

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, names, the clock, events, ports and use cases."""

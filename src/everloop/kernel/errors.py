@@ -1,0 +1,138 @@
+"""Errors that speak to the user: what happened, with the values, and what to do next."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as it travels: what the REST door answers and the command line prints with `--json`."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class EverloopError(Exception):
+    """The root of everything that Everloop raises on purpose.
+
+    Each subclass is one thing that a caller can handle differently; HTTP status and exit code follow from the class.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    @property
+    def problem(self) -> Problem:
+        """The error as a value."""
+        return Problem(self.code, self.message, self.hint)
+
+
+class InvalidInput(EverloopError):
+    """The caller sent something that cannot be right: a type, a shape, a name, broken JSON."""
+
+    code = "invalid_input"
+    status = 400
+    exit_code = 2
+
+
+class TooLarge(InvalidInput):
+    """The input is over a size limit."""
+
+    code = "too_large"
+    status = 413
+
+
+class NotFound(EverloopError):
+    """A thing that was named does not exist."""
+
+    code = "not_found"
+    status = 404
+    exit_code = 3
+
+
+class Conflict(EverloopError):
+    """The change contradicts what is already there (a name taken, a pointer moved meanwhile)."""
+
+    code = "conflict"
+    status = 409
+    exit_code = 4
+
+
+class Unauthenticated(EverloopError):
+    """No token was sent, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+    status = 401
+    exit_code = 5
+
+
+class PermissionDenied(EverloopError):
+    """The principal is known and may not do this."""
+
+    code = "permission_denied"
+    status = 403
+    exit_code = 5
+
+
+class Refused(EverloopError):
+    """A check, gate, guard or policy said no. The input was well-formed; nothing was changed."""
+
+    code = "refused"
+    status = 422
+    exit_code = 6
+
+
+class StepFailed(EverloopError):
+    """Code of the user raised while Everloop ran it."""
+
+    code = "step_failed"
+    status = 422
+    exit_code = 7
+
+
+class Corrupted(EverloopError):
+    """Bytes are not what their address says, or the ledger was tampered with."""
+
+    code = "corrupted"
+    status = 500
+    exit_code = 8
+
+
+class Unavailable(EverloopError):
+    """Something outside did not answer: a database, a store, an endpoint. Trying again may help."""
+
+    code = "unavailable"
+    status = 503
+    exit_code = 9
+
+
+class Misconfigured(EverloopError):
+    """A setting, an installation or a folder's permissions must be mended first; `everloop doctor` says how."""
+
+    code = "misconfigured"
+    status = 500
+    exit_code = 10
+
+
+def _families(root: type[EverloopError]) -> dict[str, type[EverloopError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found |= _families(child)
+    return found
+
+
+def error_of(problem: Problem) -> EverloopError:
+    """The error that a problem described, as the class that the other side raised."""
+    return _families(EverloopError).get(problem.code, EverloopError)(problem.message, hint=problem.hint)

@@ -1,0 +1,1 @@
+"""The loop as a declaration: triggers, gates, policies, the controller, simulation and reproduction."""

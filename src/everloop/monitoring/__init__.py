@@ -1,0 +1,1 @@
+"""Data, predictions, attribution and performance watched against a reference; alerts and incidents."""

@@ -1,0 +1,1 @@
+"""Registered models: versions, aliases, signatures, model cards and approvals."""

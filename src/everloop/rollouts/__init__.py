@@ -1,0 +1,1 @@
+"""Gradual rollouts: strategies, sequential statistics and guards."""

@@ -1,0 +1,1 @@
+"""The door in Python, in process and over HTTP alike."""

@@ -1,0 +1,1 @@
+"""The doors over HTTP: REST, inference, metrics and the pages of the web UI."""

@@ -1,0 +1,1 @@
+"""Bytes by content: every object has one address, the BLAKE3 of its bytes."""

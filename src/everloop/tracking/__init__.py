@@ -1,0 +1,1 @@
+"""Experiments and runs: parameters, metrics, artifacts, inputs and the environment of each training."""

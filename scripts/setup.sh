@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Makes .venv with every dependency, and installs the system packages that are missing.
+#   scripts/setup.sh run     what the demo needs: Python's venv module and OpenMP
+#   scripts/setup.sh test    that, and the real servers that the tests start: PostgreSQL, Redis, Chromium
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-run}
+
+missing=()
+need() { # need PACKAGE COMMAND...: ask for a Debian package when the check fails
+  local package=$1; shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has_postgres() { command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
+has_openmp() { ldconfig -p | grep -q libgomp.so.1; }
+
+need python3-venv python3 -c 'import ensurepip, venv'
+need libgomp1 has_openmp
+need git command -v git
+if [ "$what" = test ]; then
+  need postgresql has_postgres
+  need redis-server command -v redis-server
+  need chromium command -v chromium
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${missing[*]}"
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
+  if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
+    echo "setup: please install these packages first: ${missing[*]}" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# Anything that the environment is made from changes this stamp; without a change there is nothing to do.
+stamp=.venv/.setup-$(cat uv.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)
+if [ -e "$stamp" ]; then exit 0; fi
+
+find_python() {
+  for candidate in python3.11 python3.12 python3.13 python3; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  echo "setup: Everloop needs Python 3.11, 3.12 or 3.13" >&2
+  return 1
+}
+python=$(find_python)
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+echo "setup: installing the environment into .venv"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
+  .venv/bin/uv sync --quiet --frozen --inexact --extra all --python .venv/bin/python
+rm -f .venv/.setup-*
+touch "$stamp"

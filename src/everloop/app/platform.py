@@ -20,6 +20,7 @@ from everloop.catalog import migrations
 from everloop.catalog.database import Database
 from everloop.catalog.session import Resources, Session
 from everloop.catalog.tables import answered
+from everloop.datasets.engine import TableEngine
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.clock import Clock, SharedClock, SystemClock
@@ -141,6 +142,8 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
 
 def provide_ports(platform: Platform) -> None:
     """Offer to the areas the backends that the settings chose, and every named one that is installed."""
+    ports = platform.resources.ports
+    ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
 
 
 def _database(values: Settings) -> Database:

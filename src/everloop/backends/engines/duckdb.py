@@ -1,0 +1,66 @@
+"""The table engine on this machine: SQL by DuckDB, CSV and profiles by Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from everloop.backends.engines.columnprofile import profile
+from everloop.datasets.entities import Profile
+from everloop.kernel.errors import InvalidInput
+
+_MISSING = ["", "NA"]
+_CONFINED = {
+    "threads": 1,  # Sums and groups come in the same order each time.
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+
+
+class DuckDbEngine:
+    """SQL in a fresh, confined in-memory DuckDB for each query; nothing is kept between queries."""
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """The result of a query over named tables."""
+        with duckdb.connect(":memory:", config=_CONFINED) as connection:
+            for name, table in tables.items():
+                connection.register(name, table)
+            connection.execute("SET lock_configuration = true")
+            try:
+                result = connection.sql(sql)
+                if result is None:
+                    raise InvalidInput("The SQL gives no rows.", hint="Write one SELECT.")
+                return result.to_arrow_table()
+            except duckdb.Error as error:
+                known = ", ".join(sorted(tables)) or "none"
+                raise InvalidInput(f"The SQL cannot run: {error}", hint=f"Its tables are: {known}.") from None
+
+    def profile(self, table: pa.Table) -> Profile:
+        """What each column holds, exact."""
+        return profile(table)
+
+    def read_csv(self, data: bytes) -> pa.Table:
+        """A CSV file with a header, types inferred; empty and NA are missing unless quoted."""
+        options = arrow_csv.ConvertOptions(
+            strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=_MISSING
+        )
+        try:
+            table = arrow_csv.read_csv(pa.BufferReader(data), convert_options=options)
+        except pa.ArrowInvalid as error:
+            raise InvalidInput(
+                f"This is not CSV: {error}.", hint="Send UTF-8, with a header in the first line."
+            ) from None
+        for field in table.schema:
+            if pa.types.is_binary(field.type):
+                raise InvalidInput(f"Column {field.name!r} is not UTF-8 text.", hint="Convert the file to UTF-8 first.")
+        return table
+
+
+def open_engine() -> DuckDbEngine:
+    """The engine."""
+    return DuckDbEngine()

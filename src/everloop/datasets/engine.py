@@ -1,0 +1,39 @@
+"""The port to an engine that computes on tables: DuckDB here, others where data is too big for one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from everloop.datasets.entities import Profile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class TableEngine(Protocol):
+    """Something that runs SQL over tables, profiles them and parses CSV.
+
+    Contract (`tests/contracts/test_engines.py`): the same query over equal tables gives equal rows in equal order; SQL
+    reaches the tables it is given and nothing else (no files, no network, no variables of the process).
+    """
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """The result of a query over named tables.
+
+        Raises:
+            InvalidInput: the SQL is wrong, or reaches for something it was not given.
+        """
+        ...
+
+    def profile(self, table: pa.Table) -> Profile:
+        """What each column holds, exact."""
+        ...
+
+    def read_csv(self, data: bytes) -> pa.Table:
+        """A CSV file with a header, types inferred; empty and NA are missing unless quoted.
+
+        Raises:
+            InvalidInput: it is not CSV in UTF-8.
+        """
+        ...

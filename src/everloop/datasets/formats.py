@@ -1,0 +1,87 @@
+"""Files that hold tables: CSV, Parquet and Arrow in; Parquet that is the same bytes for equal content out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from everloop.datasets.engine import TableEngine
+from everloop.datasets.entities import Format
+from everloop.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PAGES = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10}
+
+
+def from_bytes(engine: TableEngine, data: bytes, format: Format) -> pa.Table:
+    """The table in a file of a format.
+
+    Raises:
+        InvalidInput: the bytes are not of that format.
+    """
+    import pyarrow as pa
+    import pyarrow.ipc as ipc
+    import pyarrow.parquet as pq
+
+    if format == "csv":
+        return engine.read_csv(data)
+    source = pa.BufferReader(data)
+    try:
+        if format == "parquet":
+            return pq.ParquetFile(source).read()
+        return (ipc.open_file(source) if data.startswith(b"ARROW1") else ipc.open_stream(source)).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(
+            f"These bytes are not {format}: {error}.", hint="Say what they are with format: csv, parquet or arrow."
+        ) from None
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A normalised table as Parquet: one row group, pages cut by content, so that a small edit changes few chunks of the store."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=max(table.num_rows, 1),
+        use_content_defined_chunking=_PAGES,
+    )
+    return bytes(memoryview(sink.getvalue()))
+
+
+def normalised(table: pa.Table) -> pa.Table:
+    """The table with plain types and one chunk a column: times in microseconds, no dictionaries, views or metadata.
+
+    Raises:
+        InvalidInput: a column has no name, or another's, or there is none at all.
+    """
+    import pyarrow as pa
+
+    names = table.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names or "" in names:
+        what = (
+            f"has two columns {twice[0]!r}" if twice else "has a column without a name" if names else "has no columns"
+        )
+        raise InvalidInput(f"The table {what}.", hint="Give each column a name of its own.")
+    fields = [pa.field(field.name, _plain(field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields)).combine_chunks()
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if types.is_large_string(kind) or types.is_string_view(kind):
+        return pa.string()
+    if types.is_large_binary(kind) or types.is_binary_view(kind):
+        return pa.binary()
+    if types.is_timestamp(kind) and kind.unit in ("s", "ms"):
+        return pa.timestamp("us", kind.tz)
+    return kind

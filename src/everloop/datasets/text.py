@@ -1,0 +1,52 @@
+"""Values and types of tables as text and JSON, without the detour by pandas that Arrow's own conversion takes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+from everloop.kernel.usecase import Json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def type_name(of: pa.DataType) -> str:
+    """Arrow's name of a type, with floating-point widths said in bits."""
+    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(of), str(of))
+
+
+def texts(values: pa.Array | pa.ChunkedArray) -> list[str]:
+    """Values as text, times in ISO 8601. Missing ones are empty."""
+    return ["" if value is None else str(value) for value in json_values(values)]
+
+
+def json_values(values: pa.Array | pa.ChunkedArray) -> list[Json]:
+    """Values as JSON: times in ISO 8601, bytes in hexadecimal, NaN and infinities as missing."""
+    import pyarrow as pa
+
+    # Arrow's as_py() imports pandas, where it is installed, for times with a zone: that takes seconds.
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type) or pa.types.is_time(values.type):
+        written = values.cast(pa.string()).to_pylist()
+        return [None if text is None else text.replace(" ", "T", 1) for text in written]
+    return [_json(value) for value in values.to_pylist()]
+
+
+def json_rows(table: pa.Table) -> list[dict[str, Json]]:
+    """The rows of a small table as JSON objects."""
+    columns = [json_values(column) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _json(value: object) -> Json:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _json(item) for key, item in value.items()}
+    return cast(Json, str(value))

@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import OperationalError
+
 from everloop.catalog.database import Database
-from everloop.catalog.schema import metadata
+from everloop.kernel.errors import Misconfigured, Unavailable
+
+FOLDER = Path(__file__).parent
+HEAD = max(path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))
+"""The revision that this version of Everloop works with."""
 
 
 def upgrade(database: Database) -> None:
-    """Bring the catalog's tables to this version's."""
-    metadata.create_all(database.engine)
+    """Bring the catalog's tables to this version's, whole or not at all; processes that start together take turns.
+
+    Raises:
+        Unavailable: the database does not answer.
+        Misconfigured: a newer Everloop made the catalog.
+    """
+    try:
+        with database.engine.connect() as connection:
+            if revision(connection) == HEAD:
+                return
+            connection.rollback()
+            database.begin(connection, write=True)
+            _upgrade(connection, revision(connection))
+            connection.commit()
+    except OperationalError as error:
+        shown = database.engine.url.render_as_string(hide_password=True)
+        raise Unavailable(
+            f"The database {shown} did not answer ({str(error.orig).strip()}).",
+            hint="Start it, or mend EVERLOOP_DATABASE_URL; everloop doctor checks it.",
+        ) from None
+
+
+def revision(connection: Connection) -> str:
+    """The revision that the catalog is at; empty when there is no catalog yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+
+
+def _upgrade(connection: Connection, current: str) -> None:
+    if current == HEAD:
+        return
+    if current > HEAD:
+        raise Misconfigured(
+            f"The catalog is at revision {current}, this Everloop knows {HEAD}.", hint="Upgrade everloop on this machine."
+        )
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

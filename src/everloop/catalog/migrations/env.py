@@ -1,0 +1,23 @@
+"""What Alembic runs to migrate: over the connection that `upgrade` hands in, inside its transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import context
+from sqlalchemy.types import TypeDecorator
+
+from everloop.catalog.schema import metadata
+
+
+def _plain(kind: str, item: Any, _context: Any) -> str | bool:
+    """Migrations name plain SQL types, so that they stay as they are when our own types change."""
+    if kind == "type" and isinstance(item, TypeDecorator) and type(item).__module__.startswith("everloop."):
+        return f"sa.{item.impl_instance!r}"
+    return False
+
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=metadata, render_item=_plain, compare_type=False
+)
+context.run_migrations()

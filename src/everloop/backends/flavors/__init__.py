@@ -1,0 +1,1 @@
+"""Libraries whose models the registry keeps."""

@@ -1,0 +1,94 @@
+"""The model card: what a reader must know of a version, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from everloop.catalog.entities import LineageEdge
+from everloop.registry.entities import Approval, Field, Model, ModelVersion
+
+_SLICE = re.compile(r"(?P<metric>[^\[\]]+)\[(?P<column>[^=\[\]]+)=(?P<value>[^\[\]]*)\]")
+
+
+def slice_metric(metric: str, column: str, value: str) -> str:
+    """The name that a metric of one slice is kept under.
+
+    >>> slice_metric("roc_auc", "carrier", "UA")
+    'roc_auc[carrier=UA]'
+    """
+    return f"{metric}[{column}={value}]"
+
+
+def written(name: str, version: int, trained: Model, note: str = "") -> str:
+    """The card of a version as it is registered."""
+    parts = [
+        f"# {_plain(name)}, version {version}",
+        _plain(note),
+        _facts(trained),
+        _metrics(trained.metrics),
+        *_slices(trained.metrics),
+        _fields("Inputs", trained.signature.inputs),
+        _fields("Outputs", trained.signature.outputs),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def completed(version: ModelVersion, approvals: Sequence[Approval], origins: Iterable[LineageEdge]) -> str:
+    """The card with what came after: the decisions, newest first, and the lineage."""
+    decisions = [[a.decision, a.approver, f"{a.at:%Y-%m-%d %H:%M}", a.reason] for a in approvals]
+    lines = [[edge.downstream, edge.relation.replace("_", " "), edge.upstream] for edge in origins]
+    parts = [
+        version.card.rstrip(),
+        _section("Decisions", ["decision", "by", "at (UTC)", "reason"], decisions),
+        _section("Lineage", ["this", "relation", "that"], lines),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(trained: Model) -> str:
+    features = f"{trained.features}@{trained.features_version}" if trained.features else ""
+    facts = {
+        "Flavor": trained.flavor,
+        "Digest": trained.digest,
+        "Features": features,
+        "Trained on": trained.training,
+        "Held out": trained.holdout,
+        "Label": trained.label,
+    }
+    return "\n".join(f"- {title}: `{_plain(value)}`" for title, value in facts.items() if value)
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    rows = [[name, _number(value)] for name, value in sorted(metrics.items()) if not _SLICE.fullmatch(name)]
+    return _section("Metrics", ["metric", "value"], rows)
+
+
+def _slices(metrics: Mapping[str, float]) -> list[str]:
+    tables: dict[str, list[list[str]]] = {}
+    for name, value in sorted(metrics.items()):
+        match = _SLICE.fullmatch(name)
+        if match is not None:
+            tables.setdefault(match["column"], []).append([match["value"], match["metric"], _number(value)])
+    return [_section(f"By {column}", [column, "metric", "value"], rows) for column, rows in tables.items()]
+
+
+def _fields(title: str, fields: Sequence[Field]) -> str:
+    rows = [[f.name, f.type, "yes" if f.nullable else "no", str(len(f.categories) or "")] for f in fields]
+    return _section(title, ["column", "type", "may be missing", "categories"], rows)
+
+
+def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
+    return f"## {_plain(title)}\n\n{table}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("`", "'").replace("<", "&lt;")

@@ -1,0 +1,156 @@
+"""Columns as predictors take them: read out of tables, described by a signature, checked against one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from everloop.kernel.errors import InvalidInput
+from everloop.registry.entities import Field, Signature, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TYPES: dict[str, Type] = {"f": "float64", "i": "int64", "u": "int64", "b": "bool", "O": "string", "U": "string"}
+_ACCEPTED = {"float64": "fiub", "int64": "iuf", "bool": "b", "string": "OU"}
+_TEXT = {str, type(None)}
+
+
+def columns_of(table: pa.Table, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """The columns of a table (all, or those named): missing numbers become NaN, missing strings None.
+
+    Raises:
+        InvalidInput: the table has no such column.
+    """
+    wanted = list(names) or table.column_names
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        raise InvalidInput(
+            f"The table has no column {', '.join(missing)}.", hint=f"It has {', '.join(table.column_names)}."
+        )
+    return {name: table.column(name).to_numpy() for name in wanted}
+
+
+def signature_of(columns: Mapping[str, np.ndarray], outputs: Sequence[str] = ("probability",)) -> Signature:
+    """The signature of a model trained on these columns; the categories of strings are their values, sorted."""
+    return Signature(
+        tuple(_field(name, values) for name, values in columns.items()), tuple(Field(o, "float64") for o in outputs)
+    )
+
+
+def check_inputs(signature: Signature, columns: Mapping[str, np.ndarray]) -> int:
+    """The number of rows, when the columns are what the signature asks for. Costs some 20 µs for 50 rows × 20 columns.
+
+    Raises:
+        InvalidInput: columns are missing, unknown, of unequal length, of the wrong type, or have forbidden gaps; it
+            names every one.
+    """
+    problems = [*_name_problems(signature, columns)]
+    if not problems:
+        problems = [*_length_problems(columns), *_type_problems(signature, columns)]
+    if problems:
+        raise InvalidInput(" ".join(problems), hint=f"The model takes {described(signature.inputs)}.")
+    return next((len(values) for values in columns.values()), 0)
+
+
+def described(fields: Sequence[Field]) -> str:
+    """The fields as a reader writes them: `distance: float64, carrier: string`."""
+    return ", ".join(f"{field.name}: {field.type}" for field in fields)
+
+
+class InputMatrix:
+    """Columns as one C-contiguous float64 matrix, the same way in training and in serving.
+
+    Strings become the positions of their categories; unknown and missing ones become NaN.
+    """
+
+    def __init__(self, inputs: Sequence[Field]) -> None:
+        self.inputs = tuple(inputs)
+        self._codes = [_codes(field) if field.type == "string" else None for field in inputs]
+
+    @property
+    def categorical(self) -> list[int]:
+        """The positions of the string inputs."""
+        return [position for position, codes in enumerate(self._codes) if codes is not None]
+
+    def __call__(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The matrix, a row for each row of the columns.
+
+        Raises:
+            InvalidInput: a column is missing, or holds what is not of its type.
+        """
+        missing = [field.name for field in self.inputs if field.name not in columns]
+        if missing:
+            raise InvalidInput(f"The model needs {', '.join(missing)}.", hint=f"Send all of {described(self.inputs)}.")
+        rows = len(columns[self.inputs[0].name])
+        matrix = np.empty((rows, len(self.inputs)), dtype=np.float64)
+        for position, (field, codes) in enumerate(zip(self.inputs, self._codes, strict=True)):
+            values = columns[field.name]
+            try:
+                matrix[:, position] = values if codes is None else _coded(values, codes)
+            except (TypeError, ValueError):
+                raise InvalidInput(
+                    f"Column {field.name} is not {field.type}, or has not {rows} rows.", hint="Check the request."
+                ) from None
+        return matrix
+
+
+def _codes(field: Field) -> dict[str, float]:
+    return {category: float(code) for code, category in enumerate(field.categories)}
+
+
+def _coded(values: np.ndarray, codes: Mapping[str, float]) -> np.ndarray:
+    return np.fromiter(map(codes.get, values.tolist(), repeat(np.nan)), np.float64, len(values))
+
+
+def _field(name: str, values: np.ndarray) -> Field:
+    kind = _TYPES.get(values.dtype.kind)
+    if kind is None or (kind == "string" and not set(map(type, values.tolist())) <= _TEXT):
+        raise InvalidInput(
+            f"Column {name} has the type {values.dtype}, which no model takes.",
+            hint="Use numbers, booleans or strings.",
+        )
+    categories = sorted(set(values.tolist()) - {None}) if kind == "string" else []
+    return Field(name, kind, categories=tuple(categories))
+
+
+def _name_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> list[str]:
+    names = {field.name for field in signature.inputs}
+    missing = [field.name for field in signature.inputs if field.name not in columns]
+    unknown = sorted(columns.keys() - names)
+    problems = [f"Missing: {', '.join(missing)}."] if missing else []
+    return [*problems, f"Unknown: {', '.join(unknown)}."] if unknown else problems
+
+
+def _length_problems(columns: Mapping[str, np.ndarray]) -> list[str]:
+    flat = [name for name, values in columns.items() if values.ndim != 1]
+    if flat:
+        return [f"Not one value a row: {', '.join(flat)}."]
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) <= 1:
+        return []
+    return [f"Columns differ in length: {', '.join(f'{name} has {rows}' for name, rows in lengths.items())}."]
+
+
+def _type_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> list[str]:
+    return [problem for field in signature.inputs if (problem := _type_problem(field, columns[field.name]))]
+
+
+def _type_problem(field: Field, values: np.ndarray) -> str:
+    if values.dtype.kind not in _ACCEPTED[field.type]:
+        return f"{field.name} must be {field.type}, not {values.dtype}."
+    if values.dtype.kind == "O":
+        kinds = set(map(type, values.tolist()))
+        if not kinds <= _TEXT:
+            other = sorted(kind.__name__ for kind in kinds - _TEXT)
+            return f"{field.name} must be {field.type}, not {', '.join(other)}."
+        return "" if field.nullable or type(None) not in kinds else f"{field.name} must not be missing."
+    if values.dtype.kind != "f":
+        return ""
+    known = values[~np.isnan(values)]
+    if field.type == "int64" and not np.array_equal(known, np.trunc(known)):
+        return f"{field.name} must be int64, not fractions."
+    return "" if field.nullable or len(known) == len(values) else f"{field.name} must not be missing."

@@ -1,0 +1,171 @@
+"""What the registry is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from everloop.kernel.events import Event
+from everloop.kernel.ids import Name
+from everloop.kernel.usecase import Json
+from everloop.store.entities import Digest
+
+Type = Literal["float64", "int64", "string", "bool"]
+Decision = Literal["approved", "rejected"]
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A column that a model takes or gives.
+
+    `categories` are the values that a string input was trained on, in the order of their codes; a model treats any
+    other value as missing.
+    """
+
+    name: str
+    type: Type
+    nullable: bool = True
+    categories: tuple[str, ...] = ()
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What a model takes and gives, in the order that it was trained in."""
+
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """What a model was trained on.
+
+    `features` is the feature service ("" when none), `training` and `holdout` are URNs of dataset snapshots, `label`
+    is the holdout's column that holds the truth.
+    """
+
+    features: str = ""
+    features_version: int = 0
+    training: str = ""
+    holdout: str = ""
+    label: str = ""
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A trained model that is not registered yet: what a `train` step returns. `digest` is the tree of its files."""
+
+    flavor: str
+    digest: Digest
+    signature: Signature
+    features: str = ""
+    features_version: int = 0
+    training: str = ""
+    holdout: str = ""
+    metrics: dict[str, float] = {}
+    label: str = ""
+
+    def measured(self, metrics: Mapping[str, float]) -> Model:
+        """The same model with further metrics, as an `evaluate` step returns it."""
+        return msgspec.structs.replace(self, metrics=self.metrics | dict(metrics))
+
+
+class RegisteredModel(msgspec.Struct, frozen=True):
+    """A name that versions are registered under; `latest` is the newest version's number, 0 before the first."""
+
+    name: Name
+    description: str
+    created: datetime
+    latest: int
+
+
+class ModelVersion(msgspec.Struct, frozen=True):
+    """A registered version. It never changes; `run` is the id of the run that made it, `card` is Markdown."""
+
+    model: Name
+    version: int
+    trained: Model
+    run: str
+    card: str
+    created: datetime
+    note: str = ""
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """A movable name for a version, such as `champion`."""
+
+    model: Name
+    alias: Name
+    version: int
+    moved: datetime
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """A decision about a version, with what it was based on. `digest` fixes the very bytes that were judged."""
+
+    model: Name
+    version: int
+    digest: Digest
+    approver: str
+    decision: Decision
+    reason: str
+    evidence: dict[str, Json]
+    at: datetime
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something unsafe in a model's or package's files: where, what, and whether it must stop a release."""
+
+    path: str
+    problem: str
+    severity: Literal["error", "warning"] = "error"
+
+
+class ModelCreated(Event, frozen=True, kw_only=True, tag="models.created"):
+    """A name for models was made."""
+
+    description: str
+
+
+class VersionRegistered(Event, frozen=True, kw_only=True, tag="models.registered"):
+    """A version was registered."""
+
+    version: int
+    digest: Digest
+    flavor: str
+    run: str
+
+
+class VersionDeleted(Event, frozen=True, kw_only=True, tag="models.version_deleted"):
+    """A version was deleted; its number is never given again."""
+
+    version: int
+    digest: Digest
+    reason: str
+
+
+class ModelDeleted(Event, frozen=True, kw_only=True, tag="models.deleted"):
+    """A name without versions was deleted."""
+
+
+class AliasMoved(Event, frozen=True, kw_only=True, tag="models.alias_moved"):
+    """An alias points to another version; `previous` is 0 when it is new."""
+
+    alias: str
+    version: int
+    previous: int
+
+
+class AliasDeleted(Event, frozen=True, kw_only=True, tag="models.alias_deleted"):
+    """An alias is gone."""
+
+    alias: str
+    version: int
+
+
+class VersionDecided(Event, frozen=True, kw_only=True, tag="models.approval"):
+    """A version was approved or rejected."""
+
+    version: int
+    digest: Digest
+    decision: Decision
+    reason: str

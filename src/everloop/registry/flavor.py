@@ -1,0 +1,73 @@
+"""The port to a kind of model: how a library's models are kept, loaded, scanned and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from everloop.registry.entities import Field, Finding, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Predictor(Protocol):
+    """A loaded model.
+
+    Columns are arrays of one length by input name: numbers as numeric arrays with NaN for missing, strings as object
+    arrays with None for missing. It may be asked by several threads at once.
+    """
+
+    inputs: tuple[Field, ...]
+
+    def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Scores as float64: `(n,)`, or `(n, k)` for k classes.
+
+        Raises:
+            InvalidInput: a column is missing.
+        """
+        ...
+
+    def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How much each input moved each score, `(n, inputs)`, on the model's own scale (log-odds for a classifier).
+
+        Raises:
+            Refused: this model cannot say.
+        """
+        ...
+
+
+class Flavor(Protocol):
+    """How one library's models are kept in a folder.
+
+    Contract (`tests/contracts/test_flavors.py`): a loaded model predicts exactly what the saved one did; saving twice
+    gives the same bytes; loading never runs code that the folder brings along; a column that is missing is named.
+    """
+
+    name: str
+
+    def save(self, native: object, folder: Path, signature: Signature) -> None:
+        """Write the library's own model, with all that is needed to load it, into an empty folder.
+
+        Raises:
+            InvalidInput: it is no model of this library, or it does not fit the signature.
+        """
+        ...
+
+    def load(self, folder: Path) -> Predictor:
+        """The model that is kept in a folder.
+
+        Raises:
+            Refused: it holds something that is not known to be safe.
+            Corrupted: the files are not what `save` wrote.
+        """
+        ...
+
+    def scan(self, folder: Path) -> list[Finding]:
+        """What is unsafe in a folder, found without loading anything of it."""
+        ...
+
+    def requirements(self) -> list[str]:
+        """The distributions that `load` and `predict` need, pinned to those installed: `lightgbm==4.6.0`."""
+        ...

@@ -1,0 +1,58 @@
+"""How the registry is kept."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKeyConstraint, Integer, String, Table, Text
+
+from everloop.catalog.schema import Encoded, UtcTime, metadata
+from everloop.kernel.usecase import Json
+from everloop.registry.entities import Model
+
+models = Table(
+    "models",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("description", Text, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("latest", Integer, nullable=False),
+)
+versions = Table(
+    "model_versions",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("trained", Encoded(Model), nullable=False, info={"digest": True}),
+    Column("run", String(128), nullable=False),
+    Column("card", Text, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("note", Text, nullable=False),
+    ForeignKeyConstraint(["project", "model"], ["models.project", "models.name"]),
+)
+aliases = Table(
+    "model_aliases",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("alias", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("moved", UtcTime, nullable=False),
+    ForeignKeyConstraint(
+        ["project", "model", "version"], ["model_versions.project", "model_versions.model", "model_versions.version"]
+    ),
+)
+approvals = Table(
+    "model_approvals",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("approver", String(128), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Encoded(dict[str, Json]), nullable=False),
+    Column("at", UtcTime, nullable=False),
+)

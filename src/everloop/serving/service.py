@@ -1,1 +1,283 @@
-"""What one can do with serving."""
+"""What one can do with endpoints: deploy versions, divide and restore traffic, read predictions, send labels."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Table, func, select, update
+
+from everloop.catalog import lineage
+from everloop.catalog.session import Session
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
+from everloop.kernel.ids import Name
+from everloop.kernel.usecase import usecase
+from everloop.registry import service as models
+from everloop.registry.entities import ModelVersion
+from everloop.serving.entities import (
+    Deployed,
+    Deployment,
+    Endpoint,
+    EndpointCreated,
+    FeedbackReceipt,
+    Label,
+    PredictionRecord,
+    RolledBack,
+    Share,
+    TrafficChange,
+    TrafficMoved,
+)
+from everloop.serving.inferencelog import LogReader
+from everloop.serving.labellog import LabelReader, shared_writer
+from everloop.serving.tables import deployments as deployed
+from everloop.serving.tables import endpoints, traffic_changes
+from everloop.serving.traffic import allocate, check
+
+
+@usecase("endpoints.create", permission="endpoints:deploy", route="POST /endpoints")
+def create(
+    session: Session, name: Name, model: Name, features: str = "", label_key: str = "", version: int = 0
+) -> Endpoint:
+    """Make an endpoint that answers with a version of a model, the newest by default.
+
+    `features` is the feature service to read online, by default the one that the version was trained on.
+
+    Raises:
+        Conflict: there is one with that name.
+        Refused: the version cannot be served by an endpoint.
+    """
+    if session.first(Endpoint, select(endpoints).where(_is(endpoints, session, name))):
+        raise Conflict(
+            f"There is an endpoint {name!r} already.", hint=f"Deploy to it: everloop endpoints deploy {name}"
+        )
+    found = models.version(session, model, version)
+    traffic = (Share(1, 100.0),)
+    endpoint = Endpoint(
+        name,
+        model,
+        features or found.trained.features,
+        label_key,
+        traffic,
+        allocate(traffic),
+        1,
+        session.clock.now(),
+    )
+    _check_servable(endpoint, found)
+    session.insert(endpoints, endpoint)
+    session.emit(
+        EndpointCreated(
+            subject=session.urn("endpoint", name), model=model, features=endpoint.features, label_key=label_key
+        )
+    )
+    deploy(session, name, found.version)
+    _record(session, endpoint, restored=0)
+    return endpoint
+
+
+@usecase("endpoints.list", permission="endpoints:read", route="GET /endpoints")
+def list_endpoints(session: Session) -> list[Endpoint]:
+    """Every endpoint, by name."""
+    mine = endpoints.c.project == session.project
+    return session.all(Endpoint, select(endpoints).where(mine).order_by(endpoints.c.name))
+
+
+@usecase("endpoints.get", permission="endpoints:read", route="GET /endpoints/{name}")
+def get(session: Session, name: Name) -> Endpoint:
+    """An endpoint with its traffic.
+
+    Raises:
+        NotFound: there is none with that name.
+    """
+    return session.one(
+        Endpoint,
+        select(endpoints).where(_is(endpoints, session, name)),
+        f"There is no endpoint {name!r}.",
+        hint="everloop endpoints list shows what there is.",
+    )
+
+
+@usecase("endpoints.deploy", permission="endpoints:deploy", route="POST /endpoints/{name}/deployments")
+def deploy(session: Session, name: Name, version: int = 0) -> Deployment:
+    """Make a model version (the newest by default) a deployment of an endpoint; it has no traffic yet.
+
+    Deploying the same version again gives the same deployment.
+
+    Raises:
+        Refused: the version cannot be served by this endpoint.
+    """
+    endpoint = get(session, name)
+    found = models.version(session, endpoint.model, version)
+    mine = _of(deployed, session, name)
+    before = session.first(Deployment, select(deployed).where(mine & (deployed.c.version == found.version)))
+    if before is not None:
+        return before
+    _check_servable(endpoint, found)
+    last = session.scalars(select(func.max(deployed.c.revision)).where(mine))[0] or 0
+    deployment = Deployment(
+        name, last + 1, endpoint.model, found.version, found.trained.digest, "", session.clock.now()
+    )
+    session.insert(deployed, deployment)
+    urn = session.urn("deployment", name, deployment.revision)
+    session.emit(
+        Deployed(subject=urn, deployment=deployment.revision, version=found.version, digest=found.trained.digest)
+    )
+    lineage.link(session, urn, session.urn("model", endpoint.model, found.version), "serves")
+    lineage.link(session, urn, session.urn("endpoint", name), "part_of")
+    return deployment
+
+
+@usecase("endpoints.deployments", permission="endpoints:read", route="GET /endpoints/{name}/deployments")
+def deployments(session: Session, name: Name) -> list[Deployment]:
+    """The deployments of an endpoint, oldest first."""
+    get(session, name)
+    return session.all(Deployment, select(deployed).where(_of(deployed, session, name)).order_by(deployed.c.revision))
+
+
+@usecase("endpoints.set_traffic", permission="endpoints:deploy", route="PUT /endpoints/{name}/traffic")
+def set_traffic(session: Session, name: Name, shares: tuple[Share, ...], expected_revision: int = 0) -> Endpoint:
+    """Divide an endpoint's traffic anew; as few units as possible meet another deployment than before.
+
+    With `expected_revision` the traffic moves only if nobody has moved it since that revision.
+
+    Raises:
+        InvalidInput: the shares do not divide all of the traffic.
+        NotFound: a share names a deployment that there is not.
+        Conflict: the traffic has moved meanwhile.
+    """
+    endpoint = get(session, name)
+    if expected_revision not in (0, endpoint.revision):
+        raise Conflict(
+            f"The traffic of {name!r} is at revision {endpoint.revision}, not {expected_revision}.",
+            hint="Somebody moved it meanwhile: look at it again, then decide.",
+        )
+    check(shares)
+    known = {deployment.revision for deployment in deployments(session, name)}
+    unknown = sorted({share.deployment for share in shares} - known)
+    if unknown:
+        raise NotFound(
+            f"Endpoint {name!r} has no deployment {', '.join(map(str, unknown))}.",
+            hint=f"It has {', '.join(map(str, sorted(known)))}.",
+        )
+    moved = replace(
+        endpoint, traffic=shares, allocation=allocate(shares, endpoint.allocation), revision=endpoint.revision + 1
+    )
+    _move(session, moved, restored=0)
+    session.emit(TrafficMoved(subject=session.urn("endpoint", name), revision=moved.revision, traffic=moved.traffic))
+    return moved
+
+
+@usecase("endpoints.rollback", permission="endpoints:deploy", route="POST /endpoints/{name}/rollback")
+def rollback(session: Session, name: Name) -> Endpoint:
+    """Give all traffic back to one deployment: the stable one if others have a share, else the one before it.
+
+    Rolling back again goes further back.
+
+    Raises:
+        Refused: this endpoint never answered with anything else.
+    """
+    endpoint = get(session, name)
+    history = traffic_history(session, name)
+    effective = history[0].restored or endpoint.revision
+    divided = len(endpoint.traffic) > 1
+    for change in history:
+        settled = len(change.traffic) == 1
+        if change.revision <= effective and settled and (divided or change.traffic[0].deployment != endpoint.stable):
+            break
+    else:
+        raise Refused(
+            f"Endpoint {name!r} has not answered with anything else before.",
+            hint="Deploy a version and give it traffic: everloop endpoints set-traffic.",
+        )
+    restored = change.restored or change.revision
+    moved = replace(endpoint, traffic=change.traffic, allocation=change.allocation, revision=endpoint.revision + 1)
+    _move(session, moved, restored)
+    urn = session.urn("endpoint", name)
+    session.emit(RolledBack(subject=urn, revision=moved.revision, restored=restored, traffic=moved.traffic))
+    return moved
+
+
+@usecase("endpoints.traffic_history", permission="endpoints:read", route="GET /endpoints/{name}/traffic")
+def traffic_history(session: Session, name: Name) -> list[TrafficChange]:
+    """Every division of the traffic that an endpoint has had, newest first."""
+    get(session, name)
+    mine = _of(traffic_changes, session, name)
+    return session.all(TrafficChange, select(traffic_changes).where(mine).order_by(traffic_changes.c.revision.desc()))
+
+
+@usecase("endpoints.predictions", permission="endpoints:read", route="GET /endpoints/{name}/predictions")
+def predictions(session: Session, name: Name, limit: int = 100, before: str = "") -> list[PredictionRecord]:
+    """The newest predictions of an endpoint, newest first, without their labels.
+
+    `before` pages: pass the last id that you saw.
+    """
+    get(session, name)
+    if not 1 <= limit <= 10_000:
+        raise InvalidInput(f"The limit is {limit}.", hint="Ask for 1 to 10000 predictions.")
+    return LogReader(session.home, session.project, name).newest(limit, before)
+
+
+@usecase("endpoints.prediction", permission="endpoints:read", route="GET /endpoints/{name}/predictions/{id}")
+def prediction(session: Session, name: Name, id: str) -> PredictionRecord:
+    """A prediction, with its label if one has come.
+
+    Raises:
+        NotFound: this endpoint has logged no prediction with that id.
+    """
+    get(session, name)
+    record = LogReader(session.home, session.project, name).find(id)
+    if record is None:
+        raise NotFound(
+            f"Endpoint {name!r} has logged no prediction {id!r}.",
+            hint=f"everloop endpoints predictions {name} lists the newest.",
+        )
+    label = LabelReader(session.home, session.project, name).find(record.key)
+    return record if label is None else replace(record, label=label.value, label_at=label.at)
+
+
+@usecase("endpoints.feedback", permission="endpoints:predict", route="POST /endpoints/{name}/feedback", long=True)
+def feedback(session: Session, name: Name, labels: tuple[Label, ...]) -> FeedbackReceipt:
+    """Send the truth about units that predictions were made for; a key's first label counts.
+
+    Labels go to a log, not to the catalog: this costs one synced write, and no transaction.
+
+    Raises:
+        InvalidInput: a label has no key, or its value is not a finite number.
+    """
+    with session.begin(write=False) as unit:
+        get(unit, name)
+    return shared_writer(session.home, session.project, name).append(labels, session.clock.now())
+
+
+def _check_servable(endpoint: Endpoint, found: ModelVersion) -> None:
+    """An endpoint answers with one number a row, made from its own feature service."""
+    trained = found.trained
+    if len(trained.signature.outputs) > 1:
+        raise Refused(
+            f"Version {found.version} of {found.model!r} has {len(trained.signature.outputs)} outputs, not one.",
+            hint=f"Serve it without an endpoint: everloop serve models:/{found.model}/{found.version}",
+        )
+    if trained.features and trained.features != endpoint.features:
+        raise Refused(
+            f"Version {found.version} of {found.model!r} was trained on the features {trained.features!r}; endpoint "
+            f"{endpoint.name!r} serves {endpoint.features!r}.",
+            hint="Make an endpoint of its own for it: everloop endpoints create.",
+        )
+
+
+def _move(session: Session, moved: Endpoint, restored: int) -> None:
+    values = {"traffic": moved.traffic, "allocation": moved.allocation, "revision": moved.revision}
+    session.execute(update(endpoints).where(_is(endpoints, session, moved.name)).values(values))
+    _record(session, moved, restored)
+
+
+def _record(session: Session, endpoint: Endpoint, restored: int) -> None:
+    change = TrafficChange(
+        endpoint.name, endpoint.revision, endpoint.traffic, endpoint.allocation, restored, session.clock.now()
+    )
+    session.insert(traffic_changes, change)
+
+
+def _is(table: Table, session: Session, name: str) -> ColumnElement[bool]:
+    return (table.c.project == session.project) & (table.c.name == name)
+
+
+def _of(table: Table, session: Session, name: str) -> ColumnElement[bool]:
+    return (table.c.project == session.project) & (table.c.endpoint == name)

@@ -1,0 +1,146 @@
+"""What serving is about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from everloop.kernel.events import Event
+from everloop.kernel.ids import Name
+from everloop.store.entities import Digest
+
+VariantRole = Literal["stable", "canary", "shadow"]
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A deployment's part of the traffic, in percent. A shadow sees every request, answers none, and has no part."""
+
+    deployment: int
+    percent: float
+    role: VariantRole = "stable"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Millionths of the keys, from `start` up to `stop`, that meet a deployment."""
+
+    start: int
+    stop: int
+    deployment: int
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A name that predictions are asked of.
+
+    `features` is the feature service that is read online ("" for none); `label_key` is the request column that labels
+    are joined by and that keeps a unit with its variant ("" for the prediction's id). `traffic` moves; `revision` grows
+    with every move; `allocation` says which keys meet which deployment.
+    """
+
+    name: Name
+    model: Name
+    features: str
+    label_key: str
+    traffic: tuple[Share, ...]
+    allocation: tuple[Span, ...]
+    revision: int
+    created: datetime
+
+    @property
+    def stable(self) -> int:
+        """The deployment that everything goes back to."""
+        return next(share.deployment for share in self.traffic if share.role == "stable")
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """An immutable revision of an endpoint: one model version, fixed by its digest."""
+
+    endpoint: Name
+    revision: int
+    model: Name
+    version: int
+    model_digest: Digest
+    package: str
+    created: datetime
+
+
+class TrafficChange(msgspec.Struct, frozen=True):
+    """A move of an endpoint's traffic. `restored` is the revision that a rollback went back to, 0 otherwise."""
+
+    endpoint: Name
+    revision: int
+    traffic: tuple[Share, ...]
+    allocation: tuple[Span, ...]
+    restored: int
+    at: datetime
+
+
+class Label(msgspec.Struct, frozen=True):
+    """The truth about a unit, known from `at` on (default: now). The first label of a key is the one that counts."""
+
+    key: str
+    value: float
+    at: datetime | None = None
+
+
+class FeedbackReceipt(msgspec.Struct, frozen=True):
+    """How many labels were kept, and how many had come before."""
+
+    accepted: int
+    duplicates: int
+
+
+class PredictionRecord(msgspec.Struct, frozen=True):
+    """A prediction as it was logged, with the label that came for it since.
+
+    `output` is None when the deployment failed on this row; `probability` is the chance that this unit had of meeting
+    this deployment; `entities` are the keys that online features were read by.
+    """
+
+    id: str
+    request_id: str
+    endpoint: Name
+    deployment: int
+    model_version: int
+    role: VariantRole
+    probability: float
+    at: datetime
+    key: str
+    features: dict[str, float | str | None]
+    entities: dict[str, str | None]
+    output: float | None
+    latency_us: int
+    label: float | None = None
+    label_at: datetime | None = None
+
+
+class EndpointCreated(Event, frozen=True, kw_only=True, tag="endpoints.created"):
+    """An endpoint was made."""
+
+    model: str
+    features: str
+    label_key: str
+
+
+class Deployed(Event, frozen=True, kw_only=True, tag="endpoints.deployed"):
+    """A model version became a deployment of an endpoint; it has no traffic yet."""
+
+    deployment: int
+    version: int
+    digest: Digest
+
+
+class TrafficMoved(Event, frozen=True, kw_only=True, tag="endpoints.traffic_moved"):
+    """An endpoint's traffic was divided anew."""
+
+    revision: int
+    traffic: tuple[Share, ...]
+
+
+class RolledBack(Event, frozen=True, kw_only=True, tag="endpoints.rolled_back"):
+    """An endpoint's traffic went back to what it was at the revision `restored`."""
+
+    revision: int
+    restored: int
+    traffic: tuple[Share, ...]

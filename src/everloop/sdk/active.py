@@ -1,0 +1,56 @@
+"""What the code of a step calls: the platform that the step runs on is found, not passed along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from everloop.catalog.session import active_session
+from everloop.datasets import content
+from everloop.datasets.entities import Snapshot
+from everloop.features import service as features
+from everloop.features.entities import PinnedFeatures
+from everloop.registry import save
+from everloop.registry.entities import Model
+from everloop.registry.flavor import Predictor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def snapshot(dataset: str, version: int = 0) -> Snapshot:
+    """A version of a dataset, the newest unless one is named: what a pipeline hands to its steps."""
+    return content.snapshot_of(active_session(), dataset, version)
+
+
+def pin(service: str, version: int = 0) -> PinnedFeatures:
+    """A feature service with the newest snapshots that its views read: what a pipeline hands to its steps."""
+    with active_session().begin(write=False) as unit:
+        return features.pin(unit, service, version)
+
+
+def read_table(of: Snapshot, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a snapshot, verified."""
+    return content.read_table(active_session(), of, columns)
+
+
+def write_table(dataset: str, table: pa.Table, parents: Sequence[Snapshot] = (), note: str = "") -> Snapshot:
+    """A new version of a dataset, come from its parents; equal content gives the version that is there."""
+    return content.write_table(active_session(), dataset, table, [urn_of(parent) for parent in parents], note)
+
+
+def point_in_time(rows: pa.Table, at: str, features: PinnedFeatures) -> pa.Table:
+    """The rows with what was known about each at the time in its column `at`: one row for each, in the same order."""
+    from everloop.features import pointintime
+
+    return pointintime.join(active_session(), rows, at, features)
+
+
+def load_model(model: Model) -> Predictor:
+    """A trained model, ready to be asked."""
+    return save.load_model(active_session(), model)
+
+
+def urn_of(of: Snapshot) -> str:
+    """The URN of a snapshot in the active project."""
+    return content.urn_of(active_session(), of)

@@ -1,0 +1,71 @@
+"""The server: every HTTP door of a platform in one app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import func, select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from everloop.app.platform import Platform
+from everloop.catalog.tables import ledger
+from everloop.governance.roles import require
+from everloop.kernel.errors import EverloopError, Problem
+from everloop.server import health, process
+from everloop.server.answers import crash, refusal, refusal_of
+from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
+from everloop.server.rest import PREFIX, RestDoor
+from everloop.server.security import authenticator, check_exposure, guard, has_token
+
+
+def build_app(platform: Platform) -> ASGIApp:
+    """The whole server as an ASGI app, behind its guard."""
+    metrics = Metrics()
+    metrics.gauge("everloop_ledger_entries", "Entries in the ledger.", lambda: _entries(platform))
+    routes: list[BaseRoute] = [
+        *health.routes(platform),
+        Route("/metrics", lambda request: _scraped(request, metrics)),
+        Mount(PREFIX, RestDoor(platform)),
+    ]
+    doors = Starlette(
+        routes=routes,
+        exception_handlers={
+            EverloopError: lambda _, error: refusal_of(error),
+            404: lambda request, _: _nothing_there(request),
+            Exception: lambda _, error: crash(error, platform.session().new_id()),
+        },
+    )
+    guarded = guard(doors, platform.settings.values, authenticator(platform), platform.local_principal)
+    return Measured(guarded, metrics)
+
+
+def run_server(platform: Platform, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve every HTTP door until SIGTERM; `announce` is told the address as soon as the port is ours.
+
+    Raises:
+        Misconfigured: others could reach it and it would not ask who they are.
+        Unavailable: the port is taken.
+    """
+    check_exposure(host, platform.settings.values, lambda: has_token(platform))
+    listening = process.listen(host, port)
+    announce(process.address_of(listening))
+    process.run(build_app(platform), listening)
+
+
+def _scraped(request: Request, metrics: Metrics) -> Response:
+    require(request.state.principal, "metrics:read")
+    return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _entries(platform: Platform) -> float:
+    with platform.session().begin(write=False) as unit:
+        return float(unit.connection.execute(select(func.count()).select_from(ledger)).scalar_one())
+
+
+def _nothing_there(request: Request) -> Response:
+    hint = f"The API is below {PREFIX}; {PREFIX}/openapi.json describes it."
+    return refusal(Problem("not_found", f"There is nothing at {request.url.path}.", hint), 404)

@@ -1,0 +1,273 @@
+"""What stands in front of every HTTP door: who may call, from where, and how much they may send."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from everloop.app.platform import Platform
+from everloop.app.settings import Settings
+from everloop.governance import service as governance
+from everloop.governance.entities import Principal, Token
+from everloop.kernel.errors import (
+    EverloopError,
+    InvalidInput,
+    Misconfigured,
+    PermissionDenied,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from everloop.server.answers import refusal_of
+
+Authenticate = Callable[[str], Principal]
+"""Gives the principal that a token's secret belongs to, or raises Unauthenticated."""
+
+LOCAL = Principal("local", ("owner",))
+PUBLIC = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+"""Paths that tell nothing but that the process lives, so that probes need no token."""
+BODY_SECONDS = 30.0
+"""How long a client may keep us waiting for the next piece of a request's body."""
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+
+def guard(app: ASGIApp, settings: Settings, authenticate: Authenticate, local: Principal = LOCAL) -> ASGIApp:
+    """The app behind every check. What it lets through has the caller as `request.state.principal`.
+
+    `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
+    """
+    return _Guard(app, settings, authenticate, local)
+
+
+class _Guard:
+    def __init__(self, app: ASGIApp, settings: Settings, authenticate: Authenticate, local: Principal) -> None:
+        self._app = app
+        self._settings = settings
+        self._authenticate = authenticate
+        self._local = local
+        self._limit = settings.max_body_mb << 20
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"there is no door for {scope['type']}")
+        hardened = _Hardened(send)
+        try:
+            await self._admit(scope)
+            await self._app(scope, _Limited(receive, self._limit), hardened)
+        except EverloopError as error:
+            if hardened.started:
+                raise
+            await refusal_of(error)(scope, receive, hardened)
+
+    async def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        check_host(headers, self._settings)
+        check_origin(headers)
+        check_length(headers, self._limit)
+        scope.setdefault("state", {})["principal"] = await self._caller(scope, headers)
+
+    async def _caller(self, scope: Scope, headers: Headers) -> Principal | None:
+        secret = secret_of(headers)
+        if secret:
+            return await run_in_threadpool(self._authenticate, secret)
+        if self._settings.authentication == "auto" and _is_from_here(scope, headers):
+            return self._local
+        if scope["path"] in PUBLIC:
+            return None
+        raise Unauthenticated(
+            "This server wants a token.",
+            hint="Send Authorization: Bearer <secret>; an owner makes one with everloop tokens create.",
+        )
+
+
+class _Limited:
+    """A receive channel that gives up on bodies that are too large or too slow."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._read = 0
+        self._complete = False
+
+    async def __call__(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise Unavailable(f"The request's body stopped coming for {BODY_SECONDS:g} s.") from None
+        self._read += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._read > self._limit:
+            raise _too_large(self._limit)
+        return message
+
+
+class _Hardened:
+    """A send channel that adds the security headers which the app did not set itself."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def check_host(headers: Headers, settings: Settings) -> None:
+    """Refuse names that are not ours: a page elsewhere can point its own name at this machine (DNS rebinding).
+
+    Addresses are no names, so every address is let through.
+
+    Raises:
+        InvalidInput: there is no Host header, or more than one.
+        PermissionDenied: it names a host that is not allowed.
+    """
+    hosts = headers.getlist("host")
+    if len(hosts) != 1:
+        raise InvalidInput(f"The request has {len(hosts)} Host headers.", hint="Send exactly one.")
+    name = hostname(hosts[0])
+    if not (name == "localhost" or is_address(name) or name in settings.allowed_hosts or name == settings.host):
+        raise PermissionDenied(
+            f"This server does not answer to the host {name!r}.",
+            hint=f"Use its address, or add the name: EVERLOOP_ALLOWED_HOSTS={name}",
+        )
+
+
+def check_origin(headers: Headers) -> None:
+    """Refuse what a page of another site makes a visitor's browser send.
+
+    Raises:
+        PermissionDenied: the request comes from another origin.
+    """
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+        raise PermissionDenied(
+            f"A page of {origin} may not call this server.", hint="Only pages that it served itself may."
+        )
+    if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+        raise PermissionDenied("A page of another site may not call this server.")
+
+
+def check_length(headers: Headers, limit: int) -> None:
+    """Refuse a body that says itself that it is too large, before any of it is read.
+
+    Raises:
+        TooLarge: it is over `limit` bytes.
+    """
+    declared = headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+
+
+def check_exposure(host: str, settings: Settings, has_token: Callable[[], bool]) -> None:
+    """Refuse to listen beyond this machine without authentication, or where nobody could get in.
+
+    Raises:
+        Misconfigured: others could reach the server and it would not ask who they are, or there is no token that works.
+    """
+    if is_loopback(host):
+        return
+    if settings.authentication != "required":
+        raise Misconfigured(
+            f"Listening on {host} would let everybody in.",
+            hint="Set EVERLOOP_AUTHENTICATION=required, or listen on 127.0.0.1.",
+        )
+    if not has_token():
+        raise Misconfigured(
+            f"Listening on {host} with authentication needs a token, and there is none.",
+            hint="Make one first: everloop tokens create --help.",
+        )
+
+
+def secret_of(headers: Headers) -> str:
+    """The token that a request shows: as a bearer, or as the password of basic authentication (as browsers ask for).
+
+    Raises:
+        Unauthenticated: the header is there and makes no sense.
+    """
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() in ("", "bearer"):
+        return credentials.strip()
+    if scheme.lower() != "basic":
+        raise Unauthenticated(f"Authorization by {scheme!r} is not known here.", hint="Send Bearer <secret>.")
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise Unauthenticated("The basic authorization is not base64 of name:token.") from None
+
+
+def hostname(host: str) -> str:
+    """The name in a Host header, without port and brackets, in lower case."""
+    return (urlsplit(f"//{host}").hostname or "") if host.count("[") == host.count("]") else ""
+
+
+def is_address(name: str) -> bool:
+    """Whether it is an IP address rather than a name."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_from_here(scope: Scope, headers: Headers) -> bool:
+    """A proxy on this machine forwards requests of others, so what was forwarded is not trusted."""
+    client = scope.get("client")
+    return client is not None and is_loopback(client[0]) and not any(name in headers for name in _FORWARDED)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The request's body is over the limit of {limit >> 20} MB.",
+        hint="Send less at once, or raise EVERLOOP_MAX_BODY_MB.",
+    )
+
+
+def authenticator(platform: Platform) -> Authenticate:
+    """What looks tokens up in a platform's catalog."""
+
+    def authenticate(secret: str) -> Principal:
+        with platform.session().begin(write=False) as unit:
+            return governance.authenticate(unit, secret)
+
+    return authenticate
+
+
+def has_token(platform: Platform) -> bool:
+    """Whether there is a token that lets somebody in now."""
+    now = platform.resources.clock.now()
+    tokens: list[Token] = platform.call("tokens.list", {})
+    return any(token.revoked is None and (token.expires is None or token.expires > now) for token in tokens)

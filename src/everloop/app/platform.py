@@ -21,12 +21,14 @@ from everloop.catalog.database import Database
 from everloop.catalog.session import Resources, Session
 from everloop.catalog.tables import answered
 from everloop.datasets.engine import TableEngine
+from everloop.features.onlinestore import OnlineStore
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.clock import Clock, SharedClock, SystemClock
 from everloop.kernel.errors import Conflict, Misconfigured, NotFound
 from everloop.kernel.ports import Ports
 from everloop.kernel.usecase import UseCase, published
+from everloop.registry.flavor import Flavor
 from everloop.store.service import Store
 
 
@@ -136,14 +138,17 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     store = Store(backends.load("blobs", _scheme(blobs))(blobs))
     resources = Resources(home, database, store, _clock(values), Random(values.seed), Ports())
     platform = Platform(loaded, resources)
-    provide_ports(platform)
+    provide_ports(resources.ports, values)
     return platform
 
 
-def provide_ports(platform: Platform) -> None:
+def provide_ports(ports: Ports, values: Settings) -> None:
     """Offer to the areas the backends that the settings chose, and every named one that is installed."""
-    ports = platform.resources.ports
+    online = values.online_store_url or f"lmdb://{Path(values.home).resolve() / 'online'}"
     ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
+    ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
+    for name in backends.names("flavors"):
+        ports.provide(Flavor, lambda name=name: backends.load("flavors", name)(), name)
 
 
 def _database(values: Settings) -> Database:
@@ -172,7 +177,7 @@ def _prepare_home(home: Path) -> None:
     if not os.access(home, os.W_OK | os.X_OK):
         raise Misconfigured(
             f"The home folder {home} cannot be written.",
-            hint=f"chown or chmod it, or choose another with EVERLOOP_HOME; see everloop doctor.",
+            hint="chown or chmod it, or choose another with EVERLOOP_HOME; see everloop doctor.",
         )
 
 

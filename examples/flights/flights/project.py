@@ -1,0 +1,29 @@
+"""What `everloop apply` installs: the features, the pipelines, and the loop around the model."""
+
+from __future__ import annotations
+
+import everloop as el
+from flights.features import delay
+from flights.sabotage import fit_backwards, fit_in_seconds
+from flights.training import fit
+
+services = [delay]
+pipelines = [fit, fit_backwards, fit_in_seconds]
+
+loop = el.Loop(
+    model="delay",
+    pipeline=fit,
+    label=el.Label("late", key="flight_id", within="36h", source="schedule", at="predicted_at"),
+    triggers=[el.performance("roc_auc", drop=0.03, over="14d"), el.drift(impact=0.05), el.every("45d")],
+    gates=[
+        el.better_than("champion", "roc_auc"),
+        el.no_slice_worse("carrier", by=0.05),
+        el.latency(p99="20ms"),
+        el.tests("flights.behaviour"),
+        el.package_scan(),
+    ],
+    rollout=el.Canary(
+        steps=[10, 50], hold="12h", guards=[el.error_rate(0.01), el.better_or_equal("log_loss"), el.minimum_labels(150)]
+    ),
+    limits=el.Limits(cooldown="21d", retrains_per_month=2),
+)

@@ -23,8 +23,6 @@ from everloop.kernel.errors import InvalidInput
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    Mask = pa.ChunkedArray
-
 SAMPLE = 5
 """How many of the values that fail a report shows."""
 
@@ -119,7 +117,7 @@ def _check_values(table: pa.Table, expectation: InRange | OneOf | Matches) -> Ch
     return _judged(expectation, table, bad, len(missing) - _true(missing), expectation.mostly)
 
 
-def _outside(values: pa.ChunkedArray, expectation: InRange | OneOf | Matches) -> Mask:
+def _outside(values: pa.ChunkedArray, expectation: InRange | OneOf | Matches) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -161,7 +159,7 @@ def _check_references(table: pa.Table, expectation: References, keys: pa.Table) 
     )
 
 
-def _judged(expectation: Expectation, shown: pa.Table, bad: Mask, rows: int, mostly: float) -> CheckResult:
+def _judged(expectation: Expectation, shown: pa.Table, bad: pa.ChunkedArray, rows: int, mostly: float) -> CheckResult:
     failures = _true(bad)
     sample = _sample(shown.filter(bad)) if failures and shown.num_rows else ()
     return CheckResult(expectation, _enough(failures, rows, mostly), failures, rows, sample)
@@ -171,13 +169,13 @@ def _enough(failures: int, rows: int, mostly: float) -> bool:
     return failures <= (1 - mostly) * rows + 1e-9
 
 
-def _missing(values: pa.ChunkedArray) -> Mask:
+def _missing(values: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     return pc.is_null(values, nan_is_null=True)
 
 
-def _true(mask: Mask) -> int:
+def _true(mask: pa.ChunkedArray) -> int:
     import pyarrow.compute as pc
 
     return int(pc.sum(mask).as_py() or 0)

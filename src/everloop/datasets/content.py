@@ -28,9 +28,10 @@ CACHE_BYTES = 256 << 20
 
 
 def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[str] = (), note: str = "") -> Snapshot:
-    """Commit a table as a version of a dataset (made if it is new). Content that some version has already gives that version.
+    """Commit a table as a version of a dataset (made if it is new).
 
-    Types are made plain first (`formats.normalised`). `parents` are the URNs of what the table came from.
+    Content that some version has already gives that version, so there are no twins. Types are made plain first
+    (`formats.normalised`). `parents` are the URNs of what the table came from.
 
     Raises:
         InvalidInput: two columns have one name, or there are none.
@@ -134,12 +135,13 @@ class TableCache:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        held = self._tables.get(digest)
-        missing = [name for name in columns if held is None or name not in held.column_names]
+        held: pa.Table | None = self._tables.get(digest)
+        known = [] if held is None else held.column_names
+        missing = [name for name in columns if name not in known]
         if missing or held is None:
             fresh = pq.ParquetFile(pa.BufferReader(store.get(digest))).read(columns=missing)
-            for name in held.column_names if held is not None else ():
-                fresh = fresh.append_column(name, held[name])
+            for name in known:
+                fresh = fresh.append_column(name, held[name])  # type: ignore[index]  # known is empty when it is None.
             held = fresh
         self._keep(digest, held)
         return held.select(list(columns))

@@ -65,7 +65,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """An immutable version of a dataset. `digest` is the address of its Parquet, `parents` are URNs of what it came from."""
+    """An immutable version of a dataset: `digest` is the address of its Parquet, `parents` are URNs of its sources."""
 
     dataset: Name
     version: int

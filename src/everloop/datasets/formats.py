@@ -38,7 +38,7 @@ def from_bytes(engine: TableEngine, data: bytes, format: Format) -> pa.Table:
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """A normalised table as Parquet: one row group, pages cut by content, so that a small edit changes few chunks of the store."""
+    """A normalised table as Parquet: one row group, its pages cut by content, so that an edit changes few chunks."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""What one can do with data: commit, derive and compare versions, look into them, and check what is expected of them."""
+"""What one can do with data: commit, derive and compare versions, look into them, check what is expected of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST_ROWS = 1000
 
 @usecase("datasets.commit", permission="datasets:write", route="POST /datasets/{name}/snapshots", long=True)
 def commit(session: Session, name: Name, digest: Digest, format: Format, note: str = "") -> Snapshot:
-    """Commit a file that was put into the store as a version of a dataset; equal content gives the version it has already.
+    """Commit a file that is in the store as a version of a dataset; equal content gives the version that has it.
 
     In CSV, empty and NA (unless quoted) are missing values, in every column.
     """

@@ -1,4 +1,4 @@
-"""How datasets are kept: names, versions, profiles, expectations and check reports. The rows of data are in the store."""
+"""How datasets are kept: names, versions, profiles, expectations, check reports. The rows are in the store."""
 
 from __future__ import annotations
 

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from everloop.backends.engines.columnprofile import profile
+from everloop.datasets.arrow import keep_pandas_out
 from everloop.datasets.entities import Profile
 from everloop.kernel.errors import InvalidInput
 
 _MISSING = ["", "NA"]
-_CONFINED = {
+_CONFINED: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,  # Sums and groups come in the same order each time.
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
@@ -63,4 +64,5 @@ class DuckDbEngine:
 
 def open_engine() -> DuckDbEngine:
     """The engine."""
+    keep_pandas_out()
     return DuckDbEngine()

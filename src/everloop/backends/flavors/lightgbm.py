@@ -63,7 +63,7 @@ class LightgbmFlavor:
             fields = msgspec.json.decode(inputs, type=tuple[Field, ...])
         except msgspec.MsgspecError as error:
             raise Corrupted(f"{INPUTS} does not list inputs ({error}).") from None
-        if not text.startswith("tree\n") or "\nend of trees\n" not in text:
+        if not text.startswith("tree\n") or "\nend of parameters\n" not in text:
             raise Corrupted(f"{MODEL} is not a whole LightGBM model.", hint="Register the model again.")
         predictor = LightgbmPredictor(text, fields)
         if predictor._booster.features != len(fields):

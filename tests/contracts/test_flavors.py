@@ -1,0 +1,336 @@
+"""The contract of flavors: what every library's models must do alike."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from everloop.app import backends
+from everloop.kernel.errors import Corrupted, InvalidInput
+from everloop.registry.columns import InputMatrix, check_inputs, signature_of
+from everloop.registry.entities import Field, Signature
+from everloop.registry.flavor import Flavor
+
+ROWS = 300
+Columns = dict[str, np.ndarray]
+
+
+def columns(seed: int = 5) -> Columns:
+    random = np.random.default_rng(seed)
+    distance = random.normal(800, 300, ROWS)
+    distance[::11] = np.nan
+    carrier = random.choice(np.array(["AA", "B6", "UA", None], dtype=object), ROWS)
+    return {"distance": distance, "hour": random.integers(0, 24, ROWS), "carrier": carrier}
+
+
+def late(data: Columns) -> np.ndarray:
+    return ((data["hour"] > 15) | (data["carrier"] == "B6")).astype(float)
+
+
+def train_lightgbm(data: Columns, classes: int = 2) -> object:
+    import lightgbm
+
+    matrix = InputMatrix(signature_of(data).inputs)
+    label = late(data) if classes == 2 else data["hour"] % classes
+    sets = lightgbm.Dataset(matrix(data), label, feature_name=list(data), categorical_feature=matrix.categorical)
+    task = {"objective": "binary"} if classes == 2 else {"objective": "multiclass", "num_class": classes}
+    fixed = {"num_leaves": 7, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1, "seed": 3}
+    return lightgbm.train(task | fixed, sets, 10)
+
+
+def train_sklearn(data: Columns, classes: int = 2) -> object:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    matrix = InputMatrix(signature_of(data).inputs)
+    label = late(data) if classes == 2 else data["hour"] % classes
+    return HistGradientBoostingClassifier(max_iter=5, random_state=3).fit(matrix(data), label)
+
+
+def native_scores(native: object, matrix: np.ndarray) -> np.ndarray:
+    if hasattr(native, "predict_proba"):
+        scores = native.predict_proba(matrix)
+        return np.asarray(scores[:, 1] if scores.shape[1] == 2 else scores)
+    return np.asarray(native.predict(matrix))  # type: ignore[attr-defined]
+
+
+TRAINERS = {"lightgbm": train_lightgbm, "sklearn": train_sklearn}
+
+
+@pytest.fixture(params=sorted(TRAINERS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def flavor(name: str) -> Flavor:
+    opened: Flavor = backends.load("flavors", name)()
+    return opened
+
+
+@pytest.fixture
+def train(name: str) -> Callable[..., object]:
+    return TRAINERS[name]
+
+
+class TestFlavor:
+    """What a backend of the port must keep."""
+
+    def test_it_knows_its_name(self, flavor: Flavor, name: str) -> None:
+        assert flavor.name == name
+
+    def test_a_loaded_model_predicts_exactly_what_the_saved_one_did(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data, new = columns(), columns(6)
+        native, signature = train(data), signature_of(data)
+        flavor.save(native, tmp_path, signature)
+        expected = native_scores(native, InputMatrix(signature.inputs)(new))
+        assert np.array_equal(flavor.load(tmp_path).predict(new), expected)
+
+    def test_several_classes_give_a_column_each(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        flavor.save(train(data, 3), tmp_path, signature_of(data))
+        scores = flavor.load(tmp_path).predict(data)
+        assert scores.shape == (ROWS, 3)
+        assert np.allclose(scores.sum(axis=1), 1)
+
+    def test_saving_twice_gives_the_same_bytes(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        for copy in ("a", "b"):
+            (tmp_path / copy).mkdir()
+            flavor.save(train(data), tmp_path / copy, signature_of(data))
+        first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+        assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+
+    def test_the_inputs_come_back_with_their_categories(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        inputs = flavor.load(tmp_path).inputs
+        assert [field.name for field in inputs] == ["distance", "hour", "carrier"]
+        assert inputs[2].categories == ("AA", "B6", "UA")
+
+    def test_a_category_that_was_never_seen_counts_as_missing(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        predictor = flavor.load(tmp_path)
+        strange = data | {"carrier": np.full(ROWS, "??", dtype=object)}
+        missing = data | {"carrier": np.full(ROWS, None, dtype=object)}
+        assert np.array_equal(predictor.predict(strange), predictor.predict(missing))
+
+    def test_rows_do_not_depend_on_their_neighbours(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        predictor = flavor.load(tmp_path)
+        one = {key: values[7:8] for key, values in data.items()}
+        assert predictor.predict(one)[0] == predictor.predict(data)[7]
+
+    def test_a_missing_column_is_named(self, flavor: Flavor, train: Callable[..., object], tmp_path: Path) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        del data["hour"]
+        with pytest.raises(InvalidInput, match="hour"):
+            flavor.load(tmp_path).predict(data)
+
+    def test_a_column_of_the_wrong_type_is_named(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        with pytest.raises(InvalidInput, match="distance"):
+            flavor.load(tmp_path).predict(data | {"distance": np.full(ROWS, "far", dtype=object)})
+
+    def test_a_signature_that_does_not_fit_is_refused(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        short = Signature(signature_of(data).inputs[:2], (Field("p", "float64"),))
+        with pytest.raises(InvalidInput, match="3 inputs"):
+            flavor.save(train(data), tmp_path, short)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_something_else_is_not_saved(self, flavor: Flavor, tmp_path: Path) -> None:
+        with pytest.raises(InvalidInput, match="dict"):
+            flavor.save({}, tmp_path, signature_of(columns()))
+
+    def test_a_saved_model_scans_clean(self, flavor: Flavor, train: Callable[..., object], tmp_path: Path) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        assert flavor.scan(tmp_path) == []
+
+    def test_a_file_that_does_not_belong_is_found(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        (tmp_path / "extra.pkl").write_bytes(pickle.dumps([1]))
+        assert [finding.path for finding in flavor.scan(tmp_path)] == ["extra.pkl"]
+
+    def test_a_lost_file_is_named(self, flavor: Flavor, train: Callable[..., object], tmp_path: Path) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        (tmp_path / "inputs.json").unlink()
+        with pytest.raises(Corrupted, match=r"inputs\.json"):
+            flavor.load(tmp_path)
+
+    @pytest.mark.parametrize("cut", [0, 10, 0.5, 0.95])
+    def test_a_model_that_was_cut_off_is_corrupted(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path, cut: float
+    ) -> None:
+        data = columns()
+        flavor.save(train(data), tmp_path, signature_of(data))
+        (model,) = tmp_path.glob("model.*")
+        content = model.read_bytes()
+        model.write_bytes(content[: int(cut * len(content)) if cut < 1 else int(cut)])
+        with pytest.raises(Corrupted, match=r"model\."):
+            flavor.load(tmp_path)
+
+    def test_requirements_are_pinned(self, flavor: Flavor) -> None:
+        assert all("==" in line for line in flavor.requirements())
+
+    def test_checked_inputs_are_what_it_predicts_from(
+        self, flavor: Flavor, train: Callable[..., object], tmp_path: Path
+    ) -> None:
+        data = columns()
+        signature = signature_of(data)
+        flavor.save(train(data), tmp_path, signature)
+        assert check_inputs(signature, data) == len(flavor.load(tmp_path).predict(data))
+
+
+class TestLightgbm:
+    """What is LightGBM's alone."""
+
+    def test_no_rows_give_no_scores(self, tmp_path: Path) -> None:
+        data = columns()
+        flavor = backends.load("flavors", "lightgbm")()
+        flavor.save(train_lightgbm(data), tmp_path, signature_of(data))
+        assert flavor.load(tmp_path).predict({key: values[:0] for key, values in data.items()}).shape == (0,)
+
+    def test_contributions_and_the_expected_score_sum_to_the_raw_score(self, tmp_path: Path) -> None:
+        data = columns()
+        flavor, native = backends.load("flavors", "lightgbm")(), train_lightgbm(data)
+        flavor.save(native, tmp_path, signature_of(data))
+        found = flavor.load(tmp_path).contributions(data)
+        raw = native.predict(InputMatrix(signature_of(data).inputs)(data), raw_score=True)  # type: ignore[attr-defined]
+        assert found.shape == (ROWS, 3)
+        assert np.ptp(raw - found.sum(axis=1)) < 1e-9
+
+    def test_several_classes_sum_the_sizes_of_their_contributions(self, tmp_path: Path) -> None:
+        data = columns()
+        flavor = backends.load("flavors", "lightgbm")()
+        flavor.save(train_lightgbm(data, 3), tmp_path, signature_of(data))
+        found = flavor.load(tmp_path).contributions(data)
+        assert found.shape == (ROWS, 3)
+        assert (found >= 0).all()
+
+    def test_inputs_in_another_order_are_refused(self, tmp_path: Path) -> None:
+        data = columns()
+        native = train_lightgbm(data)
+        turned = signature_of({"hour": data["hour"], "distance": data["distance"], "carrier": data["carrier"]})
+        with pytest.raises(InvalidInput, match="same order"):
+            backends.load("flavors", "lightgbm")().save(native, tmp_path, turned)
+
+    def test_inputs_that_are_fewer_than_the_models_are_corrupted(self, tmp_path: Path) -> None:
+        data = columns()
+        flavor = backends.load("flavors", "lightgbm")()
+        flavor.save(train_lightgbm(data), tmp_path, signature_of(data))
+        fewer = signature_of(data).inputs[:2]
+        (tmp_path / "inputs.json").write_bytes(msgspec.json.encode(fewer))
+        with pytest.raises(Corrupted, match="takes 3"):
+            flavor.load(tmp_path)
+
+    def test_predicting_imports_neither_lightgbm_nor_pandas(self, tmp_path: Path) -> None:
+        import subprocess
+        import sys
+
+        data = columns()
+        backends.load("flavors", "lightgbm")().save(train_lightgbm(data), tmp_path, signature_of(data))
+        program = (
+            "import sys, pathlib, numpy as np\n"
+            "from everloop.backends.flavors.lightgbm import open_flavor\n"
+            "predictor = open_flavor().load(pathlib.Path(sys.argv[1]))\n"
+            "row = {'distance': np.array([9.0]), 'hour': np.array([1]), 'carrier': np.array(['AA'], dtype=object)}\n"
+            "assert predictor.predict(row).shape == (1,)\n"
+            "print([name for name in ('lightgbm', 'pandas', 'sklearn', 'scipy') if name in sys.modules])\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert ran.stdout.strip() == "[]"
+
+
+class Sneaky:
+    """Something that would run when it is made."""
+
+    def __init__(self) -> None:
+        self.fitted = True
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return rows[:, 0]
+
+    def get_params(self) -> dict[str, object]:
+        return {}
+
+
+class TestSklearn:
+    """What is scikit-learn's alone."""
+
+    def test_a_class_of_ones_own_is_refused_by_name(self, tmp_path: Path) -> None:
+        from everloop.kernel.errors import Refused
+
+        with pytest.raises(Refused, match="Sneaky"):
+            backends.load("flavors", "sklearn")().save(Sneaky(), tmp_path, signature_of(columns()))
+
+    def test_an_untrusted_type_in_a_file_is_refused_before_it_is_made(self, tmp_path: Path) -> None:
+        import skops.io
+        from sklearn.preprocessing import FunctionTransformer
+
+        from everloop.kernel.errors import Refused
+
+        flavor = backends.load("flavors", "sklearn")()
+        (tmp_path / "model.skops").write_bytes(skops.io.dumps(FunctionTransformer(func=print)))
+        (tmp_path / "inputs.json").write_bytes(b"[]")
+        with pytest.raises(Refused, match="print"):
+            flavor.load(tmp_path)
+        assert [finding.path for finding in flavor.scan(tmp_path)] == ["model.skops"]
+
+    def test_a_pipeline_fitted_on_a_frame_is_asked_with_a_frame(self, tmp_path: Path) -> None:
+        import pandas as pd
+        from sklearn.compose import ColumnTransformer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder
+
+        data = columns()
+        del data["distance"]
+        encode = ColumnTransformer(
+            [("c", OneHotEncoder(handle_unknown="ignore"), ["carrier"])], remainder="passthrough"
+        )
+        native = make_pipeline(encode, LogisticRegression()).fit(pd.DataFrame(data), late(data))
+        flavor = backends.load("flavors", "sklearn")()
+        flavor.save(native, tmp_path, signature_of(data))
+        expected = native.predict_proba(pd.DataFrame(data))[:, 1]
+        assert np.array_equal(flavor.load(tmp_path).predict(data), expected)
+
+    def test_attribution_is_refused(self, tmp_path: Path) -> None:
+        from everloop.kernel.errors import Refused
+
+        data = columns()
+        flavor = backends.load("flavors", "sklearn")()
+        flavor.save(train_sklearn(data), tmp_path, signature_of(data))
+        with pytest.raises(Refused, match="HistGradientBoosting"):
+            flavor.load(tmp_path).contributions(data)

@@ -1,0 +1,1 @@
+"""Online stores: LMDB, Redis."""

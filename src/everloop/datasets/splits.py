@@ -51,7 +51,7 @@ def at_random(
 ) -> tuple[pa.Table, pa.Table]:
     """A random `share` of the rows, and the rest, each in input order.
 
-    Rows that agree in the columns `keep_together` (one person's, one machine's) go to one side; `share` is then of groups.
+    Rows that agree in the columns `keep_together` (one person's, one machine's) go to one side; the share is of groups.
     """
     import numpy as np
     import pyarrow as pa

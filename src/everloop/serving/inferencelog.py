@@ -99,14 +99,9 @@ class LogReader:
         """The batch that stands at a place."""
         return self._segments.read(place)
 
-    def places(self, position: Position) -> tuple[list[tuple[Place, pa.RecordBatch]], Position]:
-        """Like `since`, with the place of each batch."""
-        offsets, found = dict(position.offsets), []
-        for segment in self._segments.segments():
-            for place, batch in self._segments.batches(segment, offsets.get(segment, 0)):
-                offsets[segment] = place.offset + place.size
-                found.append((place, batch))
-        return found, Position(offsets)
+    def places(self, position: Position, enough: int = 0) -> tuple[list[tuple[Place, pa.RecordBatch]], Position]:
+        """Like `since`, with the place of each batch; old segments are passed over once there are `enough`."""
+        return self._segments.placed(position, enough)
 
     def find(self, prediction: str) -> PredictionRecord | None:
         """The prediction with an id. The id holds the time, so that only the segments of that time are read."""

@@ -39,6 +39,10 @@ class Position(msgspec.Struct, frozen=True):
 
     offsets: dict[str, int] = {}
 
+    def past(self, place: Place) -> Position:
+        """The same, with one segment read up to the end of a record."""
+        return Position(self.offsets | {place.segment: place.offset + place.size})
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where a record stands."""
@@ -142,12 +146,22 @@ class SegmentReader:
 
     def since(self, position: Position) -> tuple[list[pa.RecordBatch], Position]:
         """The batches that were appended after a position, and the position after them. Costs ~10 µs a segment."""
-        offsets, batches = dict(position.offsets), []
-        for segment in self.segments():
-            for place, batch in self.batches(segment, offsets.get(segment, 0)):
-                offsets[segment] = place.offset + place.size
-                batches.append(batch)
-        return batches, Position(offsets)
+        found, after = self.placed(position)
+        return [batch for _, batch in found], after
+
+    def placed(self, position: Position, enough: int = 0) -> tuple[list[tuple[Place, pa.RecordBatch]], Position]:
+        """Like `since`, with the places; once `enough` batches were found, older segments are passed over."""
+        offsets = dict(position.offsets)
+        found: list[tuple[Place, pa.RecordBatch]] = []
+        for segment in reversed(self.segments()):
+            if enough and len(found) >= enough:
+                offsets.setdefault(segment, (self._folder / segment).stat().st_size)
+                continue
+            new = list(self.batches(segment, offsets.get(segment, 0)))
+            if new:
+                offsets[segment] = new[-1][0].offset + new[-1][0].size
+            found[:0] = new
+        return found, Position(offsets)
 
     def batches(self, segment: str, offset: int = 0) -> Iterator[tuple[Place, pa.RecordBatch]]:
         """The batches of a segment from an offset on, with the places that they stand at.

@@ -69,11 +69,11 @@ class Split:
         self._salt = salt_of(endpoint)
         self._starts = [span.start for span in allocation]
         self._deployments = [span.deployment for span in allocation]
-        width = dict.fromkeys(self._deployments, 0)
-        for span in allocation:
-            width[span.deployment] += span.stop - span.start
-        self.probabilities = {deployment: part / WHOLE for deployment, part in width.items()}
-        """The chance of meeting each deployment."""
+        self._widths = [span.stop - span.start for span in allocation]
+
+    def chance(self, deployment: int) -> float:
+        """The probability that a unit meets a deployment."""
+        return sum(w for d, w in zip(self._deployments, self._widths, strict=True) if d == deployment) / WHOLE
 
     def assign(self, keys: Iterable[str]) -> list[int]:
         """The deployment of each key."""

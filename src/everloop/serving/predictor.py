@@ -1,0 +1,220 @@
+"""The predictor of an endpoint: features by key, the variant by the label's key, one run a variant, then the log.
+
+Nothing is answered that is not in the log. A request with an id of its own that comes again gets the logged answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Lock, Thread
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from everloop.catalog.session import Session
+from everloop.kernel.clock import micros
+from everloop.kernel.errors import EverloopError, InvalidInput, Unavailable
+from everloop.kernel.ids import new_id
+from everloop.registry.columns import check_inputs
+from everloop.registry.entities import Signature
+from everloop.serving.entities import FeedbackReceipt, Label
+from everloop.serving.inferencelog import LogReader, LogWriter
+from everloop.serving.labellog import LabelWriter
+from everloop.serving.requestindex import RequestIndex, answered_rows, digest_of
+from everloop.serving.scoring import Rows, batch_of, prediction_ids, score
+from everloop.serving.variants import Routing, load_routing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+REFRESH_SECONDS = 0.5
+"""How often the traffic is looked up in the background."""
+log = logging.getLogger("everloop.serving")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PredictionRequest:
+    """Columns of one length by name: numbers with NaN for missing, strings as objects with None. `id` may be empty."""
+
+    columns: Mapping[str, np.ndarray]
+    id: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answer:
+    """What was answered, a value for each row in the request's order; NaN where the model failed on a row.
+
+    `replayed`: the request had been answered before, and this was read from the log.
+    """
+
+    request_id: str
+    prediction_ids: list[str]
+    outputs: np.ndarray
+    deployments: np.ndarray
+    model_versions: np.ndarray
+    replayed: bool = False
+
+
+class EndpointPredictor:
+    """Answers for one endpoint, in one process. Several threads may ask; they are answered one after another."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
+        self._name = name
+        self._routing = load_routing(session, name)
+        self._log = LogWriter(session.home, session.project, name)
+        self._labels = LabelWriter(session.home, session.project, name)
+        self._index = RequestIndex(LogReader(session.home, session.project, name))
+        self._answering = Lock()
+        self._refreshing = Lock()
+        self._stopped = Event()
+        self._watch = Thread(target=self._keep_fresh, name=f"refresh {name}", daemon=True)
+
+    @property
+    def routing(self) -> Routing:
+        """The traffic as this process sees it."""
+        return self._routing
+
+    def predict(self, columns: Mapping[str, np.ndarray], request_id: str = "", at: datetime | None = None) -> Answer:
+        """Predict rows and log them. 50 rows of 20 features and 100 trees cost ~1.5 ms.
+
+        Raises:
+            InvalidInput: columns are missing, unknown, or not what the models take.
+            Unavailable: the log could not be written, so nothing was answered.
+        """
+        answer = self.predict_all([PredictionRequest(columns, request_id, at)])[0]
+        if isinstance(answer, EverloopError):
+            raise answer
+        return answer
+
+    def predict_all(self, requests: Sequence[PredictionRequest]) -> list[Answer | EverloopError]:
+        """Answer several requests with a single sync of the log; each gets an answer or an error of its own."""
+        with self._answering:
+            turn = _Turn(self._routing, self._index, self._session)
+            for request in requests:
+                turn.take(request)
+            if turn.batches:
+                try:
+                    self._index.add(turn.identities, self._log.append_all(turn.batches))
+                except Unavailable as error:
+                    return [error if isinstance(a, Answer) and not a.replayed else a for a in turn.answers]
+            return turn.answers
+
+    def feedback(self, labels: Sequence[Label]) -> FeedbackReceipt:
+        """Keep labels of this endpoint's units.
+
+        Raises:
+            InvalidInput: a label has no key, or its value is not a finite number.
+        """
+        return self._labels.append(labels, self._session.clock.now())
+
+    def refresh(self) -> int:
+        """Look up the traffic now and swap it in; the revision. Requests go on meanwhile, by the old one or the new."""
+        with self._refreshing:
+            self._routing = load_routing(self._session, self._name, self._routing)
+        with self._answering:
+            self._index.catch_up()
+        return self._routing.endpoint.revision
+
+    def start(self) -> None:
+        """Begin to refresh in the background."""
+        self._watch.start()
+
+    def close(self) -> None:
+        """Stop refreshing and give back the files."""
+        self._stopped.set()
+        if self._watch.is_alive():
+            self._watch.join()
+        with self._answering:
+            self._log.close()
+            self._labels.close()
+
+    def _keep_fresh(self) -> None:
+        while not self._stopped.wait(REFRESH_SECONDS):
+            try:
+                self.refresh()
+            except (EverloopError, OSError) as error:
+                log.warning(
+                    "endpoint %s goes on at revision %s: %s", self._name, self._routing.endpoint.revision, error
+                )
+
+
+class _Turn:
+    """Some requests that are answered together: their batches for the log, and their answers once these are durable."""
+
+    def __init__(self, routing: Routing, index: RequestIndex, session: Session) -> None:
+        self._routing = routing
+        self._signature = Signature(routing.inputs, ())
+        self._index = index
+        self._session = session
+        self._new: dict[tuple[str, int], Answer] = {}
+        self.answers: list[Answer | EverloopError] = []
+        self.batches: list[pa.RecordBatch] = []
+        self.identities: list[tuple[str, int]] = []
+
+    def take(self, request: PredictionRequest) -> None:
+        """Answer a request: from the log if it has been answered, otherwise by asking the models."""
+        started = perf_counter()
+        try:
+            if not check_inputs(self._signature, request.columns):
+                raise InvalidInput("The request has no rows.", hint="Send at least one.")
+            identity = (request.id, digest_of(request.columns) if request.id else 0)
+            self.answers.append(self._known(identity) or self._fresh(request, identity, started))
+        except EverloopError as error:
+            self.answers.append(error)
+
+    def _known(self, identity: tuple[str, int]) -> Answer | None:
+        if not identity[0]:
+            return None
+        if identity in self._new:
+            return self._new[identity]
+        batch = self._index.find(identity)
+        return None if batch is None else _answer(batch, answered_rows(batch), replayed=True)
+
+    def _fresh(self, request: PredictionRequest, identity: tuple[str, int], started: float) -> Answer:
+        at = request.at or self._session.clock.now()
+        prefix = new_id(at, self._session.random)
+        rows = Rows(request.columns, self._keys(request.columns, prefix), micros(at))
+        scored = score(self._routing, rows)
+        head: dict[str, str | int] = {
+            "prefix": prefix,
+            "request_id": identity[0] or prefix,
+            "request_digest": identity[1],
+        }
+        batch = batch_of(self._routing, rows, scored, head | {"latency_us": int((perf_counter() - started) * 1e6)})
+        self.batches.append(batch)
+        self.identities.append(identity)
+        answered = answered_rows(batch)
+        if not len(answered):
+            failed = f"Version {self._routing.stable.version} of model {self._routing.endpoint.model!r}"
+            raise EverloopError(
+                f"{failed} failed on every row of this request.",
+                hint="The process says why on stderr; everloop endpoints rollback goes back to the version before.",
+            )
+        self._new[identity] = _answer(batch, answered)
+        return self._new[identity]
+
+    def _keys(self, columns: Mapping[str, np.ndarray], prefix: str) -> list[str]:
+        """What keeps units with their variant and joins labels: the label's key; the prediction's id without one."""
+        name = self._routing.endpoint.label_key
+        if not name:
+            return prediction_ids(prefix, len(next(iter(columns.values()))))
+        values = columns[name].tolist()
+        return [f"{prefix}-{row}" if value in (None, "") else str(value) for row, value in enumerate(values)]
+
+
+def _answer(batch: pa.RecordBatch, rows: np.ndarray, *, replayed: bool = False) -> Answer:
+    """The answer that rows of a logged batch hold; they come first in it unless a canary failed."""
+    ids = batch.column("prediction_id").to_pylist()
+    return Answer(
+        batch.column("request_id")[0].as_py(),
+        [ids[row] for row in rows.tolist()],
+        batch.column("output").to_numpy()[rows],
+        batch.column("deployment").to_numpy()[rows],
+        batch.column("model_version").to_numpy()[rows],
+        replayed,
+    )

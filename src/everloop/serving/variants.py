@@ -1,0 +1,147 @@
+"""Variants: the deployments that an endpoint's traffic names, loaded and ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from everloop.catalog.session import Session
+from everloop.features import service as features
+from everloop.features.entities import PinnedFeatures
+from everloop.features.onlinestore import OnlineStore
+from everloop.registry import service as models
+from everloop.registry.entities import Field
+from everloop.registry.flavor import Predictor
+from everloop.registry.save import load_model
+from everloop.serving import service as endpoints
+from everloop.serving.entities import Endpoint, Share, VariantRole
+from everloop.serving.inferencelog import schema_of
+from everloop.serving.traffic import Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from everloop.features.online import OnlineFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A loaded deployment. `pinned` and `online` are its features; None when everything comes with the request."""
+
+    deployment: int
+    version: int
+    role: VariantRole
+    probability: float
+    predictor: Predictor
+    inputs: tuple[Field, ...]
+    pinned: PinnedFeatures | None
+    online: OnlineFeatures | None
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """An endpoint at one revision of its traffic. It never changes: a refresh makes another one and swaps them.
+
+    `inputs` are what a request brings along, `entities` those of them that features are read by, `logged` the models'
+    inputs as the log keeps them.
+    """
+
+    endpoint: Endpoint
+    split: Split
+    answering: dict[int, Variant]
+    shadows: tuple[Variant, ...]
+    inputs: tuple[Field, ...]
+    entities: tuple[str, ...]
+    logged: tuple[Field, ...]
+    schema: pa.Schema
+
+    @property
+    def stable(self) -> Variant:
+        """The variant that answers when another one fails."""
+        return self.answering[self.endpoint.stable]
+
+
+def load_routing(session: Session, name: str, before: Routing | None = None) -> Routing:
+    """The endpoint as its traffic stands now; `before` itself when nothing has moved since.
+
+    Raises:
+        NotFound: the endpoint, or something that its deployments are made of, is gone.
+    """
+    with session.begin(write=False) as unit:
+        endpoint = endpoints.get(unit, name)
+        if before is not None and before.endpoint == endpoint:
+            return before
+        split = Split(name, endpoint.allocation)
+        versions = {deployment.revision: deployment.version for deployment in endpoints.deployments(unit, name)}
+        variants = [
+            _variant(unit, endpoint, share, versions[share.deployment])
+            for share in endpoint.traffic
+            if share.percent or share.role != "canary"
+        ]
+    logged = tuple({field.name: field for variant in variants for field in variant.inputs}.values())
+    keys = {key.name: key for variant in variants for key in _keys(variant.pinned)}
+    return Routing(
+        endpoint,
+        split,
+        {variant.deployment: variant for variant in variants if variant.role != "shadow"},
+        tuple(variant for variant in variants if variant.role == "shadow"),
+        _request_inputs(endpoint, variants, keys),
+        tuple(keys),
+        logged,
+        schema_of(logged, tuple(keys)),
+    )
+
+
+def _variant(session: Session, endpoint: Endpoint, share: Share, version: int) -> Variant:
+    trained = models.version(session, endpoint.model, version).trained
+    pinned = online = None
+    if endpoint.features:
+        from everloop.features.online import OnlineFeatures
+
+        pinned = features.pin(session, endpoint.features, trained.features_version)
+        online = OnlineFeatures(session.ports.get(OnlineStore), pinned)
+    probability = 1.0 if share.role == "shadow" else Split(endpoint.name, endpoint.allocation).chance(share.deployment)
+    return Variant(
+        share.deployment,
+        version,
+        share.role,
+        probability,
+        load_model(session, trained),
+        trained.signature.inputs,
+        pinned,
+        online,
+    )
+
+
+def _request_inputs(endpoint: Endpoint, variants: Sequence[Variant], keys: dict[str, Field]) -> tuple[Field, ...]:
+    """Entity keys, then what models take and no view gives, then the label's key."""
+    wanted = dict(keys)
+    for variant in variants:
+        viewed = _viewed(variant.pinned)
+        wanted |= {field.name: field for field in variant.inputs if field.name not in viewed}
+    if endpoint.label_key:
+        wanted.setdefault(endpoint.label_key, Field(endpoint.label_key, "string"))
+    return tuple(wanted.values())
+
+
+def _viewed(pinned: PinnedFeatures | None) -> set[str]:
+    """The columns that are read online."""
+    if pinned is None:
+        return set()
+    return set(pinned.columns) - {field.name for field in pinned.service.request}
+
+
+def _keys(pinned: PinnedFeatures | None) -> list[Field]:
+    """The key columns of the views, with the types that their sources have."""
+    if pinned is None:
+        return []
+    from everloop.features.keys import kind_of
+
+    types = {
+        view.name: {column.name: column.type for column in pinned.sources[view.name].columns}
+        for view in pinned.service.views
+    }
+    return [
+        Field(key, kind_of(types[view.name][key], key)) for view in pinned.service.views for key in view.entity.keys
+    ]

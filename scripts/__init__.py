@@ -1,0 +1,1 @@
+"""What maintainers run: `python -m scripts.migration "what changed"`, `python -m scripts.reference`."""

@@ -1,0 +1,37 @@
+"""Write the next migration: what the tables of the areas have that the newest revision has not.
+
+    python -m scripts.migration "what changed"
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from everloop.app import areas, backends
+from everloop.catalog.migrations import FOLDER, HEAD, upgrade
+
+
+def write(message: str) -> None:
+    """Compare the declared tables with a fresh catalog at the newest revision, and write the difference as a revision."""
+    areas.load_all()
+    with tempfile.TemporaryDirectory() as folder:
+        database = backends.load("databases", "sqlite")(f"sqlite:///{Path(folder) / 'catalog.db'}")
+        if HEAD:
+            upgrade(database)
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+        with database.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.revision(config, message, autogenerate=True, rev_id=f"{int(HEAD or 0) + 1:04d}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit('usage: python -m scripts.migration "what changed"')
+    write(sys.argv[1])

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 
 Role = Literal["reader", "contributor", "deployer", "owner"]
@@ -27,3 +28,40 @@ class Token(msgspec.Struct, frozen=True):
     created: datetime
     expires: datetime | None = None
     revoked: datetime | None = None
+
+
+class NewToken(msgspec.Struct, frozen=True):
+    """A token that was just made. `secret` is shown this once and kept nowhere."""
+
+    secret: str
+    token: Token
+
+
+class PrincipalGranted(Event, frozen=True, kw_only=True, tag="governance.granted"):
+    """A principal has these roles now."""
+
+    roles: tuple[Role, ...]
+
+
+class PrincipalRevoked(Event, frozen=True, kw_only=True, tag="governance.revoked"):
+    """A principal lost its roles and its tokens."""
+
+
+class TokenCreated(Event, frozen=True, kw_only=True, tag="tokens.created"):
+    """A token was made."""
+
+    principal: str
+    expires: datetime | None
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True, tag="tokens.revoked"):
+    """A token counts no more."""
+
+    principal: str
+
+
+class StoreSwept(Event, frozen=True, kw_only=True, tag="governance.swept"):
+    """Bytes that nothing referred to were removed from the store."""
+
+    removed: int
+    freed_bytes: int

@@ -49,7 +49,7 @@ approvals = Table(
     Column("model", String(128), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("digest", String(64), nullable=False),
+    Column("digest", String(64), nullable=False, info={"digest": False}),
     Column("approver", String(128), nullable=False),
     Column("decision", String(16), nullable=False),
     Column("reason", Text, nullable=False),

@@ -1,0 +1,92 @@
+"""Real servers that tests start for themselves: PostgreSQL, and S3 by moto."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL server with nothing in it; yields a URL without a database, such as `postgresql://postgres@127.0.0.1:5433`."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    port = free_port()
+    try:
+        _own(folder)
+        _run_postgres("initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
+        options = f"-p {port} -k {folder} -h 127.0.0.1 -c fsync=off -c max_connections=40"
+        _run_postgres("pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}"
+        finally:
+            _run_postgres("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """An S3 server with nothing in it; yields its endpoint. It takes any key and secret."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            endpoint = f"http://127.0.0.1:{port}"
+            _wait_for(endpoint, server)
+            yield endpoint
+        finally:
+            server.kill()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _run_postgres(program: str, *arguments: object) -> None:
+    command = [*_as_postgres(), _binary(program), *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir(), timeout=60)
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name) or next(
+        (str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), None
+    )
+    if found is None:
+        pytest.skip(f"PostgreSQL is not installed here ({name} is missing)")
+    return found
+
+
+def _as_postgres() -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+
+
+def _own(folder: Path) -> None:
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            httpx.get(url, timeout=5)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"nothing answers at {url}")

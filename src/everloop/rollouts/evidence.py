@@ -39,7 +39,7 @@ _COLUMNS = ("at", "prediction_id", "deployment", "role", "probability", "key", "
 
 
 class _Served(NamedTuple):
-    """A prediction by one of the versions: the probability of meeting the challenger, and the output, NaN if it failed."""
+    """A prediction by one of the versions: its output (NaN if it failed), and the chance of meeting the challenger."""
 
     challenger: bool
     probability: float

@@ -31,7 +31,7 @@ class DuckDbEngine:
         with duckdb.connect(":memory:", config=_CONFINED) as connection:
             for name, table in tables.items():
                 connection.register(name, table)
-            connection.execute("SET lock_configuration = true")
+            connection.execute("SET TimeZone = 'UTC'; SET lock_configuration = true")
             try:
                 result = connection.sql(sql)
                 if result is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -25,7 +27,8 @@ from everloop.features.onlinestore import OnlineStore
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.clock import Clock, SharedClock, SystemClock
-from everloop.kernel.errors import Conflict, Misconfigured, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFound
+from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
 from everloop.kernel.usecase import UseCase, published
 from everloop.registry.flavor import Flavor
@@ -45,9 +48,16 @@ class Platform:
         return Principal(_user(), ("owner",))
 
     def session(self, principal: Principal | None = None, project: str = "") -> Session:
-        """A session that has not begun."""
+        """A session that has not begun.
+
+        Raises:
+            InvalidInput: the project's name is none.
+        """
         who = principal or self.local_principal
-        return Session(self.resources, who.name, project or self.settings.values.project)
+        name = project or self.settings.values.project
+        if re.fullmatch(NAME_PATTERN, name) is None:
+            raise InvalidInput(f"{name!r} is no name of a project.", hint="Use letters, digits, dots, dashes and _.")
+        return Session(self.resources, who.name, name)
 
     def call(
         self,
@@ -76,7 +86,9 @@ class Platform:
             if usecase.long:
                 return usecase.function(session, **bound)
             with session.begin(write=not usecase.reads_only) as unit:
-                return self._once(unit, usecase, bound, key) if key else usecase.function(unit, **bound)
+                if key and usecase.repeatable:
+                    return self._once(unit, usecase, bound, key)
+                return usecase.function(unit, **bound)
 
     def usecase(self, name: str) -> UseCase:
         """A use case by its name.
@@ -107,7 +119,7 @@ class Platform:
                     f"The idempotency key {key!r} was used for another request.",
                     hint="Send a fresh key with each new request.",
                 )
-            return msgspec.json.decode(before.answer, type=usecase.result)
+            return msgspec.msgpack.decode(base64.b64decode(before.answer), type=usecase.result)
         answer = usecase.function(unit, **bound)
         row = {
             "key": key,
@@ -116,7 +128,8 @@ class Platform:
             "request": request,
             "at": unit.clock.now(),
         }
-        unit.insert(answered, row | {"answer": msgspec.json.encode(answer).decode()})
+        kept = base64.b64encode(msgspec.msgpack.encode(answer)).decode()  # JSON would lose NaN.
+        unit.insert(answered, row | {"answer": kept})
         return answer
 
 

@@ -32,7 +32,7 @@ class RemotePlatform:
     """The use cases of a server. Calls check their arguments here, and travel as MessagePack, which keeps every value.
 
     A call that the server did not answer is tried again: reads always, writes under the idempotency key that makes
-    them happen once, long ones never.
+    them happen once; what is long, or shows a secret, never.
     """
 
     def __init__(
@@ -62,14 +62,13 @@ class RemotePlatform:
         usecase = _usecase(name)
         bound = usecase.bind(arguments)
         headers = {"Content-Type": MSGPACK, "Accept": MSGPACK, "X-Everloop-Project": project or self.project}
-        once = not usecase.reads_only and not usecase.long
-        if once:
+        if usecase.repeatable:
             headers["Idempotency-Key"] = key or f"{self._random.getrandbits(128):032x}"
         path, parameters, content = _request_of(usecase, bound)
         response = self._send(
             usecase.method,
             f"/api/v1{path}",
-            attempts=1 if usecase.long else ATTEMPTS,
+            attempts=ATTEMPTS if usecase.repeatable or usecase.reads_only else 1,
             headers=headers,
             params=parameters,
             content=content,

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Executable, Table, insert
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from everloop.catalog import ledger
 from everloop.catalog.database import Database
 from everloop.kernel.clock import Clock
-from everloop.kernel.errors import Conflict, NotFound, Unavailable
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from everloop.kernel.events import Event
 from everloop.kernel.ids import Urn, new_id
 from everloop.kernel.ports import Ports
@@ -90,6 +90,7 @@ class Session:
         """A unit of work: commits at the end of the block, rolls back when it raises. Nested, it joins the outer one.
 
         Raises:
+            InvalidInput: a value is none that the database can keep, such as a number beyond 64 bits.
             Conflict: the database refused the change because something with that name or number is there already.
             Unavailable: the database did not answer.
         """
@@ -106,6 +107,11 @@ class Session:
                 connection.commit()
         except IntegrityError as error:
             raise Conflict(f"Something with that name is there already ({error.orig}).") from error
+        except (DataError, OverflowError, UnicodeEncodeError) as error:
+            raise InvalidInput(
+                f"A value cannot be kept ({getattr(error, 'orig', error)}).",
+                hint="Numbers have up to 64 bits, texts no NUL character.",
+            ) from error
         except OperationalError as error:
             raise Unavailable(
                 f"The database did not answer ({error.orig}).", hint="Check EVERLOOP_DATABASE_URL with everloop doctor."

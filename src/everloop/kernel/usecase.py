@@ -29,7 +29,9 @@ _published: dict[str, UseCase] = {}
 class UseCase:
     """A published function: what the doors need to know of it."""
 
-    def __init__(self, name: str, function: Callable[..., object], permission: str, route: str, long: bool) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., object], permission: str, route: str, *, long: bool, secret: bool
+    ) -> None:
         method, _, path = route.partition(" ")
         self.name = name
         self.function = function
@@ -37,11 +39,17 @@ class UseCase:
         self.method = typing.cast(Method, method)
         self.path = path
         self.long = long
+        self.secret = secret
 
     @property
     def reads_only(self) -> bool:
         """Whether it changes nothing."""
         return self.method == "GET"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether its answer may be kept under an idempotency key, so that a repeated call happens once."""
+        return not (self.reads_only or self.long or self.secret)
 
     @property
     def group(self) -> str:
@@ -109,7 +117,9 @@ class UseCase:
         return ", ".join(parts) or "no arguments"
 
 
-def usecase(name: str, *, permission: str, route: str, long: bool = False) -> Callable[[F], F]:
+def usecase(
+    name: str, *, permission: str, route: str, long: bool = False, secret: bool = False
+) -> Callable[[F], F]:
     """Publish a function through all three doors; the function itself stays as it is.
 
     Args:
@@ -117,12 +127,13 @@ def usecase(name: str, *, permission: str, route: str, long: bool = False) -> Ca
         permission: `area:action`, such as `models:write`.
         route: method and path below `/api/v1`, such as `PUT /models/{name}/aliases/{alias}`.
         long: it runs for more than a moment, so it is given no open transaction and begins its own units of work.
+        secret: its answer is shown once and never kept.
     """
 
     def publish(function: F) -> F:
         if name in _published:
             raise ValueError(f"two use cases are called {name}")
-        _published[name] = UseCase(name, function, permission, route, long)
+        _published[name] = UseCase(name, function, permission, route, long=long, secret=secret)
         return function
 
     return publish

@@ -130,6 +130,7 @@ class Measured:
         self._seconds = metrics.histogram("everloop_http_request_seconds", "Time to the end of the answer.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

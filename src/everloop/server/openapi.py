@@ -81,9 +81,9 @@ def _operation(usecase: UseCase, result: Schema, parameters: dict[str, Schema]) 
     if in_query:
         found["parameters"] += [_query_parameter(usecase, name, schema) for name, schema in rest.items()]
         return found
-    if not usecase.long:
+    if usecase.repeatable:
         found["parameters"].append(_header("Idempotency-Key"))
-    body = {"type": "object", "properties": rest, "required": [n for n in rest if _required(usecase, n)]}
+    body: Schema = {"type": "object", "properties": rest, "required": [n for n in rest if _required(usecase, n)]}
     body["additionalProperties"] = False
     found["requestBody"] = {"required": bool(body["required"]), "content": {"application/json": {"schema": body}}}
     return found
@@ -119,7 +119,7 @@ def _answered(description: str, schema: Schema) -> Schema:
 
 
 def _object_paths() -> Schema:
-    octets = {"application/octet-stream": {}}
+    octets: Schema = {"application/octet-stream": {}}
     problem = {"default": {"$ref": "#/components/responses/Problem"}}
     stored = {"200": _answered("Where the bytes are.", {"$ref": _PLACE.format(name="StoredObject")})}
     digest = _path_parameter("digest", {"type": "string", "pattern": "^[0-9a-f]{64}$"})

@@ -52,6 +52,7 @@ class RestDoor:
         self._long = anyio.CapacityLimiter(THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
         request = Request(scope, receive)
         try:
             response = await self._respond(request)
@@ -91,7 +92,7 @@ class RestDoor:
                 arguments,
                 principal=_principal(request),
                 project=request.headers.get("x-everloop-project", ""),
-                key="" if usecase.reads_only else request.headers.get("idempotency-key", ""),
+                key=request.headers.get("idempotency-key", ""),
             )
 
         limiter = self._long if usecase.long else self._short

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from everloop.app.platform import Platform
 from everloop.app.settings import Settings
-from everloop.governance import service as governance
+from everloop.governance import tokens
 from everloop.governance.entities import Principal, Token
 from everloop.kernel.errors import (
     EverloopError,
@@ -260,8 +260,7 @@ def authenticator(platform: Platform) -> Authenticate:
     """What looks tokens up in a platform's catalog."""
 
     def authenticate(secret: str) -> Principal:
-        with platform.session().begin(write=False) as unit:
-            return governance.authenticate(unit, secret)
+        return tokens.authenticate(platform.session(), secret)
 
     return authenticate
 
@@ -269,5 +268,5 @@ def authenticator(platform: Platform) -> Authenticate:
 def has_token(platform: Platform) -> bool:
     """Whether there is a token that lets somebody in now."""
     now = platform.resources.clock.now()
-    tokens: list[Token] = platform.call("tokens.list", {})
-    return any(token.revoked is None and (token.expires is None or token.expires > now) for token in tokens)
+    listed: list[Token] = platform.call("tokens.list", {})
+    return any(token.revoked is None and (token.expires is None or token.expires > now) for token in listed)

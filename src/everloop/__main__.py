@@ -1,0 +1,7 @@
+"""`python -m everloop` is the command line."""
+
+from __future__ import annotations
+
+from everloop.cli.main import main
+
+main()

@@ -1,0 +1,108 @@
+"""A project of a user: the declarations in its module, and how they are applied together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from everloop.app.platform import Platform
+from everloop.app.settings import FILE
+from everloop.features import service as features
+from everloop.features.entities import AppliedService, FeatureService
+from everloop.governance.roles import require
+from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured
+from everloop.kernel.usecase import published
+from everloop.loop import service as loops
+from everloop.loop.entities import AppliedLoop, Loop
+from everloop.pipelines import service as pipelines
+from everloop.pipelines.declare import Pipeline
+from everloop.pipelines.entities import PipelineDefinition
+from everloop.pipelines.project import load_module
+
+T = TypeVar("T")
+_APPLIES = ("features.apply", "pipelines.apply", "loops.apply")
+
+
+class Declarations(msgspec.Struct, frozen=True):
+    """What a project's module declares."""
+
+    services: tuple[FeatureService, ...]
+    pipelines: tuple[PipelineDefinition, ...]
+    loops: tuple[Loop, ...]
+
+
+class AppliedProject(msgspec.Struct, frozen=True):
+    """What is in force after a project was applied."""
+
+    services: list[AppliedService]
+    pipelines: list[PipelineDefinition]
+    loops: list[AppliedLoop]
+
+
+def collect(folder: Path, module: str) -> Declarations:
+    """The declarations in a module: what stands in its names, or in lists in its names.
+
+    Raises:
+        Misconfigured: no module is named.
+        NotFound: there is no such module.
+        InvalidInput: it declares nothing.
+        Conflict: it declares two things of one kind under one name.
+        StepFailed: importing it raises.
+    """
+    if not module:
+        raise Misconfigured(
+            "No module with declarations is named.",
+            hint=f'Write module = "myproject.project" into {FILE}; everloop init makes one.',
+        )
+    values = list(_flat(vars(load_module(folder, module)).values()))
+    definitions = [_definition(pipeline, folder) for pipeline in _of(Pipeline, values)]
+    found = Declarations(
+        _once(_of(FeatureService, values), module), _once(definitions, module), _once(_of(Loop, values), module)
+    )
+    if not (found.services or found.pipelines or found.loops):
+        raise InvalidInput(
+            f"{module} declares no feature service, no pipeline and no loop.",
+            hint="Name them at the top of the module.",
+        )
+    return found
+
+
+def apply(platform: Platform, declared: Declarations) -> AppliedProject:
+    """Put declarations in force, all of them in one unit of work; what is in force already stays as it is.
+
+    Raises:
+        InvalidInput: a declaration cannot be right; then nothing was changed.
+    """
+    for name in _APPLIES:
+        require(platform.local_principal, published()[name].permission)
+    with platform.session().begin() as unit, unit.activate():
+        return AppliedProject(
+            features.apply(unit, declared.services) if declared.services else [],
+            pipelines.apply(unit, declared.pipelines) if declared.pipelines else [],
+            [loops.apply(unit, loop) for loop in declared.loops],
+        )
+
+
+def _flat(values: Iterable[object]) -> Iterator[object]:
+    for value in values:
+        yield from value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _of(kind: type[T], values: Iterable[object]) -> list[T]:
+    return [value for value in values if isinstance(value, kind)]
+
+
+def _once(declared: Iterable[T], module: str) -> tuple[T, ...]:
+    by_name: dict[str, T] = {}
+    for one in declared:
+        name = str(getattr(one, "name", ""))
+        if by_name.setdefault(name, one) != one:
+            raise Conflict(f"{module} declares two different things called {name!r}.", hint="Rename one of them.")
+    return tuple(by_name.values())
+
+
+def _definition(pipeline: Pipeline[..., object], folder: Path) -> PipelineDefinition:
+    return PipelineDefinition(pipeline.name, pipeline.target, str(folder), pipeline.parameters)

@@ -1,0 +1,113 @@
+"""How answers look: JSON for programs, tables for people, colours only where a terminal is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import click
+import msgspec
+
+from everloop.kernel.errors import Problem
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_WIDEST = 72
+
+
+def show(value: object, *, as_json: bool) -> None:
+    """Print an answer."""
+    if as_json:
+        text = msgspec.json.encode(value).decode()
+        click.echo(msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text)
+    elif isinstance(value, bytes):
+        click.get_binary_stream("stdout").write(value)
+    elif isinstance(value, (list, tuple)):
+        _show_list(value)
+    elif value is not None:
+        _show_one(value)
+
+
+def show_problem(problem: Problem, *, as_json: bool) -> None:
+    """Print an error on standard error."""
+    if as_json:
+        click.echo(msgspec.json.encode({"error": problem}).decode(), err=True)
+        return
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {problem.message}", err=True)
+    if problem.hint:
+        click.echo(f"  {problem.hint}", err=True)
+
+
+def _show_list(values: Sequence[object]) -> None:
+    if not values:
+        click.echo("Nothing.", err=True)
+        return
+    records = [record for value in values if (record := _record(value)) is not None]
+    if len(records) < len(values):
+        click.echo("\n".join(_cell(value) for value in values))
+        return
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    rows = [[_cell(record.get(name)) for name in columns] for record in records]
+    _table([name.replace("_", " ") for name in columns], rows)
+
+
+def _show_one(value: object) -> None:
+    record = _record(value)
+    if record is None:
+        click.echo(_cell(value, whole=True))
+        return
+    width = max((len(name) for name in record), default=0)
+    for name, item in record.items():
+        title = click.style(name.replace("_", " ").ljust(width), bold=True)
+        if isinstance(item, (list, tuple)) and item and _record(item[0]) is not None:
+            click.echo(title)
+            _show_list(item)
+        else:
+            click.echo(f"{title}  {_cell(item, whole=True)}")
+
+
+def _record(value: object) -> Mapping[str, object] | None:
+    if isinstance(value, msgspec.Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    return value if isinstance(value, Mapping) else None
+
+
+def _cell(value: object, *, whole: bool = False) -> str:
+    if value is None or value == "" or value == () or value == [] or value == {}:
+        return "–"
+    if isinstance(value, str):
+        text = value[:12] if _DIGEST.fullmatch(value) and not whole else value
+    elif isinstance(value, datetime):
+        text = value.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
+    elif isinstance(value, float):
+        text = f"{value:.5g}"
+    elif isinstance(value, (bool, int, timedelta)):
+        text = str(value)
+    elif isinstance(value, (list, tuple)) and all(isinstance(item, (str, int, float)) for item in value):
+        text = ", ".join(_cell(item) for item in value)
+    else:
+        text = msgspec.json.encode(value).decode()
+    return text if whole or len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> None:
+    if sys.stdout.isatty():
+        _rich_table(columns, rows)
+        return
+    one_line = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(len(row[index]) for row in [columns, *one_line]) for index in range(len(columns))]
+    for row in [columns, *one_line]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich_table(columns: list[str], rows: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=SIMPLE_HEAD, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

@@ -1,0 +1,106 @@
+"""The commands that run processes: `up`, `server`, `controller`, `serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+
+from everloop.app import processes
+from everloop.cli.door import Command, Door, this_door
+from everloop.kernel.errors import EverloopError, InvalidInput
+
+
+def _listening(command: Callable[..., None]) -> Callable[..., None]:
+    command = click.option("--port", type=int, help="The port; 0 takes a free one.")(command)
+    return click.option("--host", metavar="ADDRESS", help="The address to listen on; 127.0.0.1 if not given.")(command)
+
+
+@click.command(cls=Command)
+@_listening
+@click.option("--artifacts", metavar="URI", help="The default artifact root that the MLflow door names.")
+def server(host: str | None, port: int | None, artifacts: str | None) -> None:
+    """Run the HTTP doors: UI, REST, health.
+
+    Beyond this machine it listens only where EVERLOOP_AUTHENTICATION=required is set and a token exists.
+    """
+    door = this_door()
+    door.options |= {"host": host, "port": port, "artifacts": artifacts}
+    values = door.local.settings.values
+    processes.entry("server")(door.local, values.host, values.port, _announcer(door, "server"))
+
+
+@click.command(cls=Command)
+@click.option("--interval", type=float, default=1.0, show_default=True, help="Seconds between looks at the loops.")
+@click.option("--port", type=int, default=0, help="The port for /healthz and /readyz; 0 takes a free one.")
+def controller(interval: float, port: int) -> None:
+    """Run what makes the loops turn: monitors, triggers, training, gates, rollouts."""
+    door = this_door()
+    processes.entry("controller")(door.local, interval, port, _announcer(door, "controller"))
+
+
+@click.command(cls=Command)
+@click.argument("what", nargs=-1, required=True, metavar="ENDPOINT | models:/NAME@ALIAS…")
+@_listening
+def serve(what: tuple[str, ...], host: str | None, port: int | None) -> None:
+    """Serve an endpoint, or registered models by name (models:/NAME@ALIAS, models:/NAME/VERSION), over HTTP."""
+    door = this_door()
+    door.options |= {"host": host, "port": port}
+    values = door.local.settings.values
+    announce = _announcer(door, f"serving {' '.join(what)}")
+    if all(word.startswith("models:/") for word in what):
+        processes.entry("models")(door.local, list(what), values.host, values.port, announce)
+        return
+    if len(what) > 1:
+        raise InvalidInput(
+            "A process serves one endpoint, or any number of models:/….", hint="Start one for each endpoint."
+        )
+    processes.entry("endpoint")(door.local, what[0], values.host, values.port, announce)
+
+
+@click.command(cls=Command)
+@_listening
+def up(host: str | None, port: int | None) -> None:
+    """Start everything: the server, the controller, and a process for each endpoint; those that die start again.
+
+    Endpoints listen on the ports after the server's, in the order in which they appear. Stop it with Ctrl-C.
+    """
+    door = this_door()
+    door.options |= {"host": host, "port": port}
+    supervisor = processes.Supervisor(_environment(door), lambda line: click.echo(line, err=True))
+    supervisor.keep([processes.Command("server", ("server",)), processes.Command("controller", ("controller",))])
+    ports: dict[str, int] = {}
+    supervisor.run(lambda: _endpoints(door, ports))
+
+
+def _endpoints(door: Door, ports: dict[str, int]) -> Iterable[processes.Command]:
+    """A process for each endpoint that there is now; each keeps the port that it got when it was first seen."""
+    try:
+        found = door.call("endpoints.list", {})
+    except EverloopError as error:
+        click.echo(str(error), err=True)
+        return
+    for endpoint in found:
+        port = ports.setdefault(endpoint.name, door.settings.values.port + 1 + len(ports))
+        yield processes.Command(f"endpoint {endpoint.name}", ("serve", endpoint.name, "--port", str(port)))
+
+
+def _environment(door: Door) -> dict[str, str]:
+    """What the children must know of the options that were given here."""
+    values = door.local.settings.values
+    return {
+        "EVERLOOP_HOME": values.home,
+        "EVERLOOP_PROJECT": values.project,
+        "EVERLOOP_HOST": values.host,
+        "EVERLOOP_PORT": str(values.port),
+    }
+
+
+def _announcer(door: Door, what: str) -> Callable[[str], None]:
+    def announce(address: str) -> None:
+        if door.json:
+            door.show({"process": what, "address": address})
+        else:
+            click.echo(f"everloop {what}: {address}")
+
+    return announce

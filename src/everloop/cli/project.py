@@ -1,0 +1,126 @@
+"""The commands of a project: `init`, `add`, `apply`, `run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from everloop.cli.door import Command, this_door
+from everloop.kernel.errors import InvalidInput, NotFound
+
+_FORMATS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+_SETTINGS = """\
+# The settings of this project. Every key is also a variable: EVERLOOP_PROJECT, EVERLOOP_MODULE, …
+project = "{name}"
+module = "{module}.project"
+"""
+_PROJECT = '''\
+"""What `everloop apply` installs: list feature services, pipelines and loops here."""
+
+from __future__ import annotations
+
+import everloop as el
+
+
+@el.step
+def count(text: str) -> int:
+    """How many words a text has."""
+    return len(text.split())
+
+
+@el.pipeline
+def hello(text: str = "the loop is closed") -> int:
+    """A first pipeline: run it twice, and the second run executes nothing."""
+    return count(text)
+'''
+
+
+@click.command(cls=Command)
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> None:
+    """Start a project: settings, a module with a first pipeline, and what git should leave alone."""
+    door = this_door()
+    name = folder.resolve().name
+    module = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
+    if not module or module[0].isdigit():
+        module = f"project_{module}"
+    texts = {
+        "everloop.toml": _SETTINGS.format(name=name, module=module),
+        f"{module}/__init__.py": '"""A project of Everloop."""\n',
+        f"{module}/project.py": _PROJECT,
+        ".gitignore": ".everloop/\n",
+    }
+    made = [path for path, text in texts.items() if _write(folder / path, text)]
+    if door.json:
+        door.show({"folder": str(folder), "made": made})
+        return
+    for path in made:
+        click.echo(f"made {path}")
+    click.echo("Next: everloop apply, then everloop run hello.")
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="The dataset's name; the file's if not given.")
+@click.option("--note", default="", help="What is new in it.")
+def add(file: Path, name: str | None, note: str) -> None:
+    """Keep a table (CSV, Parquet, Arrow) as a new version of a dataset; equal content gives the version that has it."""
+    door = this_door()
+    if file.suffix.lower() not in _FORMATS:
+        raise InvalidInput(f"{file} is no table that can be read.", hint=f"Known: {', '.join(_FORMATS)}.")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise NotFound(f"{file} cannot be read ({error.strerror}).", hint="Check the path.") from None
+    arguments = {"name": name or file.stem, "digest": door.put(content), "format": _FORMATS[file.suffix.lower()]}
+    door.show(door.call("datasets.commit", arguments | {"note": note}))
+
+
+@click.command(cls=Command)
+def apply() -> None:
+    """Check what the project's module declares, and put it in force: all of it, or nothing."""
+    from everloop.app import project
+
+    door = this_door()
+    loaded = door.settings
+    declared = project.collect(loaded.folder, loaded.values.module)
+    applied = project.apply(door.local, declared)
+    if door.json:
+        door.show(applied)
+        return
+    for title, names in (
+        ("feature service", [f"{service.name}@{service.version}" for service in applied.services]),
+        ("pipeline", [pipeline.name for pipeline in applied.pipelines]),
+        ("loop", [f"{loop.name}, revision {loop.revision}" for loop in applied.loops]),
+    ):
+        for name in names:
+            click.echo(f"{title} {name}")
+
+
+@click.command(cls=Command)
+@click.argument("pipeline")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
+def run(pipeline: str, arguments: tuple[str, ...]) -> None:
+    """Run a pipeline. Values are JSON where they can be, and text otherwise: until=2013-03-01T00:00:00Z days=75."""
+    door = this_door()
+    door.show(door.call("pipelines.run", {"name": pipeline, "arguments": dict(map(_argument, arguments))}))
+
+
+def _argument(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise InvalidInput(f"{text!r} is no argument of a pipeline.", hint="Write KEY=VALUE.")
+    try:
+        return key, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return key, value
+
+
+def _write(path: Path, text: str) -> bool:
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return True

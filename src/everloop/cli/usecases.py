@@ -1,0 +1,188 @@
+"""Every use case as a command, made from its signature: parameters of the path by position, the rest as options."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from everloop.app import areas
+from everloop.app.arguments import element_of, shape_of, value_of
+from everloop.cli.door import Command, this_door
+from everloop.cli.naming import Suggesting
+from everloop.kernel.errors import InvalidInput
+from everloop.kernel.usecase import UseCase, published
+
+_METAVARS = {"text": "TEXT", "list": "TEXT", "json": "JSON|@FILE"}
+
+
+class UseCaseGroup(Suggesting):
+    """The commands of one group of use cases; its area is imported when one of them is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs of the group."""
+        return sorted(_spelled(usecase.verb) for usecase in self._usecases())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb."""
+        return next((command(found) for found in self._usecases() if _spelled(found.verb) == cmd_name), None)
+
+    def _usecases(self) -> list[UseCase]:
+        group = str(self.name)
+        areas.load(areas.GROUPS[group][0])
+        return [usecase for usecase in published().values() if usecase.group == group]
+
+
+def group(name: str) -> UseCaseGroup:
+    """The commands of a group of use cases."""
+    return UseCaseGroup(name, help=f"{areas.GROUPS[name][1]}.")
+
+
+def shortcut(name: str, usecase: str) -> Command:
+    """A use case as a command of its own, with everything that it requires by position."""
+    areas.load(areas.GROUPS[usecase.partition(".")[0]][0])
+    found = published()[usecase]
+    required = [p.name for p in found.signature.parameters.values() if p.default is p.empty]
+    return command(found, name, required)
+
+
+def command(usecase: UseCase, name: str = "", by_position: Sequence[str] = ()) -> Command:
+    """The command that a use case makes."""
+
+    def call(**given: object) -> None:
+        door = this_door()
+        door.show(door.call(usecase.name, arguments(usecase, given)))
+
+    placed = {*usecase.path_parameters, *by_position}
+    parameters = [_parameter(parameter, placed) for parameter in usecase.signature.parameters.values()]
+    return Command(
+        name or _spelled(usecase.verb),
+        params=parameters,
+        callback=call,
+        help=inspect.getdoc(usecase.function),
+        short_help=usecase.summary,
+    )
+
+
+def arguments(usecase: UseCase, given: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of a use case out of the words on a command line; what was not given is left out.
+
+    Raises:
+        InvalidInput: a word makes no sense where it stands, or a file that it names cannot be read.
+    """
+    found: dict[str, object] = {}
+    for name, parameter in usecase.signature.parameters.items():
+        value = given.get(name)
+        if value is None or value == ():
+            continue
+        texts = [str(text) for text in value] if isinstance(value, tuple) else [str(value)]
+        try:
+            found[name] = value if isinstance(value, bool) else _read(parameter.annotation, texts)
+        except (ValueError, RecursionError, OSError) as error:
+            raise InvalidInput(
+                f"{_option(name)} {texts[-1]!r} does not make sense: {error}.", hint="See --help for what it takes."
+            ) from None
+    return found
+
+
+def _read(annotation: Any, texts: list[str]) -> object:
+    """A list, mapping or Struct is JSON, in the words or in an @file; or an element, or a key=value, in each word."""
+    shape = shape_of(annotation)
+    if shape == "text":
+        return value_of(annotation, texts)
+    texts = [Path(text[1:]).read_text() if text.startswith("@") else text for text in texts]
+    if _is_mapping(annotation) and not texts[0].lstrip().startswith("{"):
+        return dict(_pair(annotation, text) for text in texts)
+    if len(texts) == 1 and texts[0].lstrip().startswith("["):
+        return msgspec.json.decode(texts[0])
+    if shape == "json" and _is_listing(annotation):
+        return [msgspec.json.decode(text) for text in texts]
+    return value_of(annotation, texts)
+
+
+def _pair(annotation: Any, text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise ValueError("write KEY=VALUE, or a JSON object")
+    kind = (typing.get_args(annotation) or (str, Any))[1]
+    if kind is not str:
+        try:
+            return key, msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return key, value
+    return key, value
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is dict
+
+
+def _is_listing(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (list, tuple, set, frozenset)
+
+
+def _parameter(parameter: inspect.Parameter, by_position: Container[str]) -> click.Parameter:
+    name, annotation = parameter.name, parameter.annotation
+    if name in by_position:
+        return click.Argument([name], metavar=name.upper())
+    required = parameter.default is parameter.empty
+    note = "" if required else _default_of(parameter.default)
+    shape = shape_of(annotation)
+    if shape == "boolean":
+        spelled = f"{_option(name)}/--no-{_spelled(name)}"
+        return click.Option([spelled, name], default=None, required=required, help=note)
+    return click.Option(
+        [_option(name), name],
+        type=_type(annotation),
+        multiple=shape == "list" or _is_mapping(annotation) or _is_listing(annotation),
+        required=required,
+        metavar=None if _choices(annotation) else _metavar(annotation),
+        help=note,
+    )
+
+
+def _metavar(annotation: Any) -> str:
+    if _is_mapping(annotation):
+        return "KEY=VALUE|JSON|@FILE"
+    shape = shape_of(annotation)
+    if shape == "list":
+        return _word(element_of(annotation))
+    return _word(annotation) if shape == "text" else _METAVARS[shape]
+
+
+def _word(annotation: Any) -> str:
+    text = getattr(annotation, "__name__", "") or str(annotation)
+    for part, word in (("datetime", "TIME"), ("timedelta", "DURATION"), ("int", "INTEGER"), ("float", "NUMBER")):
+        if part in text:
+            return word
+    return "TEXT"
+
+
+def _type(annotation: Any) -> click.ParamType[Any]:
+    choices = _choices(annotation)
+    return click.Choice(choices) if choices else click.STRING
+
+
+def _choices(annotation: Any) -> list[str]:
+    if typing.get_origin(annotation) is Literal:
+        return [str(choice) for choice in typing.get_args(annotation)]
+    return []
+
+
+def _default_of(default: object) -> str:
+    if default is None or default == "" or default == () or default == [] or default == {}:
+        return ""
+    return f"default: {msgspec.to_builtins(default)}"
+
+
+def _option(name: str) -> str:
+    return f"--{_spelled(name)}"
+
+
+def _spelled(name: str) -> str:
+    return name.replace("_", "-")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from everloop.app.platform import Platform
@@ -49,17 +50,32 @@ SECURITY_HEADERS = {
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
-def guard(app: ASGIApp, settings: Settings, authenticate: Authenticate, local: Principal = LOCAL) -> ASGIApp:
+def guard(
+    app: ASGIApp,
+    settings: Settings,
+    authenticate: Authenticate,
+    local: Principal = LOCAL,
+    refuse: Callable[[EverloopError], Response] = refusal_of,
+) -> ASGIApp:
     """The app behind every check. What it lets through has the caller as `request.state.principal`.
 
     `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
+    `refuse` words what is not let through, as the door behind words its own errors.
     """
-    return _Guard(app, settings, authenticate, local)
+    return _Guard(app, settings, authenticate, local, refuse)
 
 
 class _Guard:
-    def __init__(self, app: ASGIApp, settings: Settings, authenticate: Authenticate, local: Principal) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        authenticate: Authenticate,
+        local: Principal,
+        refuse: Callable[[EverloopError], Response],
+    ) -> None:
         self._app = app
+        self._refuse = refuse
         self._settings = settings
         self._authenticate = authenticate
         self._local = local
@@ -78,7 +94,7 @@ class _Guard:
         except EverloopError as error:
             if hardened.started:
                 raise
-            await refusal_of(error)(scope, receive, hardened)
+            await self._refuse(error)(scope, receive, hardened)
 
     async def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A loaded deployment. `pinned` and `online` are its features; None when everything comes with the request."""
+    """A loaded deployment. `pinned` and `online` are its features, None when everything comes with the request."""
 
     deployment: int
     version: int
@@ -37,6 +37,7 @@ class Variant:
     inputs: tuple[Field, ...]
     pinned: PinnedFeatures | None
     online: OnlineFeatures | None
+    output: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,7 @@ def _variant(session: Session, endpoint: Endpoint, share: Share, version: int) -
         trained.signature.inputs,
         pinned,
         online,
+        trained.signature.outputs[0].name if trained.signature.outputs else "score",
     )
 
 

@@ -1,0 +1,149 @@
+"""Values of a request as the columns that models take: JSON lists and binary tensors, checked against their type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from everloop.kernel.errors import InvalidInput
+from everloop.registry.entities import Field
+
+_JSON: dict[str, Any] = {
+    "float": list[float | None],
+    "int": list[int | None],
+    "bool": list[bool | None],
+    "bytes": list[str | None],
+}
+_DTYPES: dict[str, tuple[str, str]] = {
+    "BOOL": ("bool", "?"),
+    "INT8": ("int", "<i1"),
+    "INT16": ("int", "<i2"),
+    "INT32": ("int", "<i4"),
+    "INT64": ("int", "<i8"),
+    "UINT8": ("int", "<u1"),
+    "UINT16": ("int", "<u2"),
+    "UINT32": ("int", "<u4"),
+    "UINT64": ("int", "<u8"),
+    "FP16": ("float", "<f2"),
+    "FP32": ("float", "<f4"),
+    "FP64": ("float", "<f8"),
+    "BYTES": ("bytes", "O"),
+}
+"""How a datatype of the Open Inference Protocol stands in JSON, and in memory."""
+_FLAT = {kind: msgspec.json.Decoder(type_) for kind, type_ in _JSON.items()}
+_NESTED = {kind: msgspec.json.Decoder(list[type_]) for kind, type_ in _JSON.items()}
+DATATYPES = {"float64": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
+"""The datatype of each type of field."""
+
+
+def from_json(name: str, datatype: str, shape: Sequence[int], data: bytes | memoryview) -> np.ndarray:
+    """A tensor whose values stand in JSON, flat or in rows, as an array of its shape; null is a missing value.
+
+    Raises:
+        InvalidInput: the values are not of the datatype, or do not fill the shape.
+    """
+    kind, dtype = _dtype(name, datatype)
+    try:
+        if bytes(data[:2]) == b"[[":
+            values = [value for row in _NESTED[kind].decode(data) for value in row]
+        else:
+            values = _FLAT[kind].decode(data)
+        array = _array(values, kind, dtype)
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, ValueError) as error:
+        raise InvalidInput(f"Input {name!r} is not {datatype}: {error}.", hint="Send one value for each row.") from None
+    return _shaped(name, array, shape)
+
+
+def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview) -> np.ndarray:
+    """A tensor whose values are raw bytes, little-endian, as an array of its shape.
+
+    Raises:
+        InvalidInput: the bytes do not fill the shape.
+    """
+    kind, dtype = _dtype(name, datatype)
+    if kind == "bytes":
+        return _shaped(name, _strings(name, data), shape)
+    if len(data) % np.dtype(dtype).itemsize:
+        raise InvalidInput(f"Input {name!r} has {len(data)} bytes, which is no whole number of {datatype}.")
+    return _shaped(name, np.frombuffer(data, dtype=dtype), shape)
+
+
+def from_values(field: Field, values: Sequence[object]) -> np.ndarray:
+    """Values out of decoded JSON as a column.
+
+    Raises:
+        InvalidInput: a value is not of the field's type.
+    """
+    kind, dtype = _DTYPES[DATATYPES[field.type]]
+    try:
+        return _array(msgspec.convert(values, _JSON[kind]), kind, dtype)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise InvalidInput(f"Column {field.name!r} is not {field.type}: {error}.") from None
+
+
+def columns_of(fields: Sequence[Field], tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors as one column for each input. A single matrix of numbers may stand for all inputs, in their order.
+
+    Raises:
+        InvalidInput: a tensor is no column.
+    """
+    if len(tensors) == 1:
+        name, matrix = next(iter(tensors.items()))
+        names = [field.name for field in fields]
+        if name not in names and matrix.ndim == 2 and matrix.shape[1] == len(names) and matrix.dtype != object:
+            return {column: np.ascontiguousarray(matrix[:, at]) for at, column in enumerate(names)}
+    return {name: _column(name, tensor) for name, tensor in tensors.items()}
+
+
+def _column(name: str, tensor: np.ndarray) -> np.ndarray:
+    if tensor.ndim == 1:
+        return tensor
+    if tensor.ndim == 2 and tensor.shape[1] == 1:
+        return tensor[:, 0]
+    raise InvalidInput(
+        f"Input {name!r} has the shape {list(tensor.shape)}.", hint="An input is a column: [n] or [n, 1]."
+    )
+
+
+def _dtype(name: str, datatype: str) -> tuple[str, str]:
+    if datatype not in _DTYPES:
+        raise InvalidInput(
+            f"Input {name!r} has the unknown datatype {datatype!r}.", hint=f"Known are {', '.join(_DTYPES)}."
+        )
+    return _DTYPES[datatype]
+
+
+def _array(values: Sequence[object], kind: str, dtype: str) -> np.ndarray:
+    """Missing numbers become NaN, so whole numbers and truths among them become floats."""
+    if kind == "bytes":
+        return np.array(values, dtype=object)
+    if kind == "float" or None in values:
+        return np.array(values, dtype=np.float64)
+    return np.array(values, dtype=dtype)
+
+
+def _shaped(name: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    if any(size < 0 for size in shape) or not shape or prod(shape) != len(array):
+        raise InvalidInput(
+            f"Input {name!r} has the shape {list(shape)}, but {len(array)} values.", hint="Send a value for each place."
+        )
+    return array.reshape(shape)
+
+
+def _strings(name: str, data: memoryview) -> np.ndarray:
+    """Texts that each stand after their length in four bytes."""
+    found, at = [], 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        if at + 4 > len(data) or end > len(data):
+            raise InvalidInput(f"Input {name!r} ends in the middle of a text.")
+        try:
+            found.append(str(data[at + 4 : end], "utf-8"))
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"Input {name!r} is not UTF-8 ({error}).") from None
+        at = end
+    return np.array(found, dtype=object)

@@ -7,22 +7,171 @@ platform: `el.open(home)` in process and `el.connect(url)` over HTTP. Names are 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everloop.datasets.entities import Expectation as Expectation
+    from everloop.datasets.entities import InRange as InRange
+    from everloop.datasets.entities import Matches as Matches
+    from everloop.datasets.entities import NotNull as NotNull
+    from everloop.datasets.entities import OneOf as OneOf
+    from everloop.datasets.entities import References as References
+    from everloop.datasets.entities import RowCount as RowCount
+    from everloop.datasets.entities import Snapshot as Snapshot
+    from everloop.datasets.entities import Unique as Unique
+    from everloop.features.declare import Entity as Entity
+    from everloop.features.declare import FeatureService as FeatureService
+    from everloop.features.declare import FeatureView as FeatureView
+    from everloop.features.declare import table as table
+    from everloop.features.declare import window as window
+    from everloop.features.entities import PinnedFeatures as PinnedFeatures
+    from everloop.kernel.clock import Time as Time
+    from everloop.kernel.errors import Conflict as Conflict
+    from everloop.kernel.errors import Corrupted as Corrupted
+    from everloop.kernel.errors import EverloopError as EverloopError
+    from everloop.kernel.errors import InvalidInput as InvalidInput
+    from everloop.kernel.errors import Misconfigured as Misconfigured
+    from everloop.kernel.errors import NotFound as NotFound
+    from everloop.kernel.errors import PermissionDenied as PermissionDenied
+    from everloop.kernel.errors import Refused as Refused
+    from everloop.kernel.errors import StepFailed as StepFailed
+    from everloop.kernel.errors import TooLarge as TooLarge
+    from everloop.kernel.errors import Unauthenticated as Unauthenticated
+    from everloop.kernel.errors import Unavailable as Unavailable
+    from everloop.loop.declare import Canary as Canary
+    from everloop.loop.declare import Label as Label
+    from everloop.loop.declare import Limits as Limits
+    from everloop.loop.declare import Loop as Loop
+    from everloop.loop.declare import better_or_equal as better_or_equal
+    from everloop.loop.declare import better_than as better_than
+    from everloop.loop.declare import drift as drift
+    from everloop.loop.declare import error_rate as error_rate
+    from everloop.loop.declare import every as every
+    from everloop.loop.declare import latency as latency
+    from everloop.loop.declare import minimum_labels as minimum_labels
+    from everloop.loop.declare import new_data as new_data
+    from everloop.loop.declare import no_slice_worse as no_slice_worse
+    from everloop.loop.declare import package_scan as package_scan
+    from everloop.loop.declare import performance as performance
+    from everloop.loop.declare import tests as tests
+    from everloop.monitoring.performance import performance_of as performance_of
+    from everloop.pipelines.declare import pipeline as pipeline
+    from everloop.pipelines.declare import step as step
+    from everloop.pipelines.declare import step_seed as step_seed
+    from everloop.registry.columns import InputMatrix as InputMatrix
+    from everloop.registry.columns import columns_of as columns_of
+    from everloop.registry.columns import signature_of as signature_of
+    from everloop.registry.entities import Field as Field
+    from everloop.registry.entities import Model as Model
+    from everloop.registry.entities import Provenance as Provenance
+    from everloop.registry.entities import Signature as Signature
+    from everloop.registry.save import save_model as save_model
+    from everloop.rollouts.entities import BlueGreen as BlueGreen
+    from everloop.rollouts.entities import Shadow as Shadow
+    from everloop.sdk.active import load_model as load_model
+    from everloop.sdk.active import pin as pin
+    from everloop.sdk.active import point_in_time as point_in_time
+    from everloop.sdk.active import read_table as read_table
+    from everloop.sdk.active import snapshot as snapshot
+    from everloop.sdk.active import urn_of as urn_of
+    from everloop.sdk.active import write_table as write_table
+    from everloop.sdk.platform import Everloop as Everloop
+    from everloop.sdk.platform import connect as connect
+    from everloop.sdk.platform import open as open
+    from everloop.tracking.active import active_run as active_run
+    from everloop.tracking.active import log_artifact as log_artifact
+    from everloop.tracking.active import log_metric as log_metric
+    from everloop.tracking.active import log_metrics as log_metrics
+    from everloop.tracking.active import log_parameters as log_parameters
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "open": "everloop.sdk.platform",
+    "Expectation": "everloop.datasets.entities",
+    "InRange": "everloop.datasets.entities",
+    "Matches": "everloop.datasets.entities",
+    "NotNull": "everloop.datasets.entities",
+    "OneOf": "everloop.datasets.entities",
+    "References": "everloop.datasets.entities",
+    "RowCount": "everloop.datasets.entities",
+    "Snapshot": "everloop.datasets.entities",
+    "Unique": "everloop.datasets.entities",
+    "Entity": "everloop.features.declare",
+    "FeatureService": "everloop.features.declare",
+    "FeatureView": "everloop.features.declare",
+    "table": "everloop.features.declare",
+    "window": "everloop.features.declare",
+    "PinnedFeatures": "everloop.features.entities",
+    "Time": "everloop.kernel.clock",
+    "Conflict": "everloop.kernel.errors",
+    "Corrupted": "everloop.kernel.errors",
+    "EverloopError": "everloop.kernel.errors",
+    "InvalidInput": "everloop.kernel.errors",
+    "Misconfigured": "everloop.kernel.errors",
+    "NotFound": "everloop.kernel.errors",
+    "PermissionDenied": "everloop.kernel.errors",
+    "Refused": "everloop.kernel.errors",
+    "StepFailed": "everloop.kernel.errors",
+    "TooLarge": "everloop.kernel.errors",
+    "Unauthenticated": "everloop.kernel.errors",
+    "Unavailable": "everloop.kernel.errors",
+    "Canary": "everloop.loop.declare",
+    "Label": "everloop.loop.declare",
+    "Limits": "everloop.loop.declare",
+    "Loop": "everloop.loop.declare",
+    "better_or_equal": "everloop.loop.declare",
+    "better_than": "everloop.loop.declare",
+    "drift": "everloop.loop.declare",
+    "error_rate": "everloop.loop.declare",
+    "every": "everloop.loop.declare",
+    "latency": "everloop.loop.declare",
+    "minimum_labels": "everloop.loop.declare",
+    "new_data": "everloop.loop.declare",
+    "no_slice_worse": "everloop.loop.declare",
+    "package_scan": "everloop.loop.declare",
+    "performance": "everloop.loop.declare",
+    "tests": "everloop.loop.declare",
+    "performance_of": "everloop.monitoring.performance",
+    "pipeline": "everloop.pipelines.declare",
+    "step": "everloop.pipelines.declare",
+    "step_seed": "everloop.pipelines.declare",
+    "InputMatrix": "everloop.registry.columns",
+    "columns_of": "everloop.registry.columns",
+    "signature_of": "everloop.registry.columns",
+    "Field": "everloop.registry.entities",
+    "Model": "everloop.registry.entities",
+    "Provenance": "everloop.registry.entities",
+    "Signature": "everloop.registry.entities",
+    "save_model": "everloop.registry.save",
+    "BlueGreen": "everloop.rollouts.entities",
+    "Shadow": "everloop.rollouts.entities",
+    "load_model": "everloop.sdk.active",
+    "pin": "everloop.sdk.active",
+    "point_in_time": "everloop.sdk.active",
+    "read_table": "everloop.sdk.active",
+    "snapshot": "everloop.sdk.active",
+    "urn_of": "everloop.sdk.active",
+    "write_table": "everloop.sdk.active",
+    "Everloop": "everloop.sdk.platform",
     "connect": "everloop.sdk.platform",
+    "open": "everloop.sdk.platform",
+    "active_run": "everloop.tracking.active",
+    "log_artifact": "everloop.tracking.active",
+    "log_metric": "everloop.tracking.active",
+    "log_metrics": "everloop.tracking.active",
+    "log_parameters": "everloop.tracking.active",
 }
-"""Where each public name lives."""
+"""Where each public name lives: the same as above, which is what editors and mypy read."""
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__"]
+__all__ += list(_HOMES)
 
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'everloop' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'everloop' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,294 @@
+"""The door in Python. Written by `python -m everloop.sdk.stubs` from the use cases' signatures: do not edit."""
+
+import builtins
+import collections.abc
+import datetime
+import everloop.catalog.entities
+import everloop.datasets.entities
+import everloop.features.entities
+import everloop.governance.entities
+import everloop.kernel.usecase
+import everloop.loop.entities
+import everloop.pipelines.entities
+import everloop.registry.entities
+import everloop.rollouts.entities
+import everloop.serving.entities
+import everloop.store.entities
+import everloop.tracking.entities
+import typing
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from everloop.app.platform import Platform, open_platform
+from everloop.app.remote import RemotePlatform
+from everloop.catalog.session import Session
+from everloop.kernel.errors import Refused
+from everloop.sdk.groups import Group, group_of, groups
+from everloop.store.entities import Digest
+
+class AuditGroup:
+    """The ledger: who did what, and proof that nobody changed it."""
+    def entries(self, kind: str = '', subject: str = '', before: int = 0, limit: int = 100) -> builtins.list[everloop.catalog.entities.LedgerEntry]:
+        """The newest entries of the ledger, newest first."""
+    def verify(self) -> everloop.catalog.entities.ChainReport:
+        """Whether the ledger's hash chain is intact, and if not, the first entry that was tampered with."""
+
+class DatasetsGroup:
+    """Versions of data: snapshots, profiles, checks."""
+    def check(self, name: str, version: int = 0) -> everloop.datasets.entities.CheckReport:
+        """Check a version against what is expected of its dataset, and keep the report."""
+    def checks(self, name: str) -> builtins.list[everloop.datasets.entities.CheckReport]:
+        """The reports of a dataset's checks, newest first."""
+    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '') -> everloop.datasets.entities.Snapshot:
+        """Commit a file that is in the store as a version of a dataset; equal content gives the version that has it."""
+    def derive(self, name: str, sql: str, inputs: tuple[str, ...] | builtins.list[str], note: str = '') -> everloop.datasets.entities.Snapshot:
+        """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
+    def diff(self, name: str, before: int, after: int = 0) -> everloop.datasets.entities.SnapshotDiff:
+        """How a dataset's columns and rows changed between two versions; 0 is the newest."""
+    def expect(self, name: str, expectations: tuple[everloop.datasets.entities.NotNull | everloop.datasets.entities.InRange | everloop.datasets.entities.Unique | everloop.datasets.entities.OneOf | everloop.datasets.entities.Matches | everloop.datasets.entities.References | everloop.datasets.entities.RowCount, ...] | builtins.list[everloop.datasets.entities.NotNull | everloop.datasets.entities.InRange | everloop.datasets.entities.Unique | everloop.datasets.entities.OneOf | everloop.datasets.entities.Matches | everloop.datasets.entities.References | everloop.datasets.entities.RowCount]) -> everloop.datasets.entities.Suite:
+        """Say what is expected of a dataset from now on; it replaces what was expected before."""
+    def expectations(self, name: str) -> everloop.datasets.entities.Suite:
+        """What is expected of a dataset."""
+    def get(self, name: str, version: int = 0) -> everloop.datasets.entities.Snapshot:
+        """A version of a dataset; 0 is the newest."""
+    def list(self) -> builtins.list[everloop.datasets.entities.Dataset]:
+        """Every dataset, by name."""
+    def log(self, name: str) -> builtins.list[everloop.datasets.entities.Snapshot]:
+        """Every version of a dataset, newest first."""
+    def preview(self, name: str, version: int = 0, limit: int = 20) -> builtins.list[dict[str, everloop.kernel.usecase.Json]]:
+        """The first rows of a version; times are in ISO 8601."""
+    def profile(self, name: str, version: int = 0) -> everloop.datasets.entities.Profile:
+        """What each column of a version holds: missing values, range, mean, quantiles, most frequent values."""
+
+class EndpointsGroup:
+    """Endpoints, deployments, traffic, predictions, labels."""
+    def create(self, name: str, model: str, features: str = '', label_key: str = '', version: int = 0) -> everloop.serving.entities.Endpoint:
+        """Make an endpoint that answers with a version of a model, the newest by default."""
+    def deploy(self, name: str, version: int = 0) -> everloop.serving.entities.Deployment:
+        """Make a model version (the newest by default) a deployment of an endpoint; it has no traffic yet."""
+    def deployments(self, name: str) -> builtins.list[everloop.serving.entities.Deployment]:
+        """The deployments of an endpoint, oldest first."""
+    def feedback(self, name: str, labels: tuple[everloop.serving.entities.Label, ...] | builtins.list[everloop.serving.entities.Label]) -> everloop.serving.entities.FeedbackReceipt:
+        """Send the truth about units that predictions were made for; a key's first label counts."""
+    def get(self, name: str) -> everloop.serving.entities.Endpoint:
+        """An endpoint with its traffic."""
+    def list(self) -> builtins.list[everloop.serving.entities.Endpoint]:
+        """Every endpoint, by name."""
+    def prediction(self, name: str, id: str) -> everloop.serving.entities.PredictionRecord:
+        """A prediction, with its label if one has come."""
+    def predictions(self, name: str, limit: int = 100, before: str = '') -> builtins.list[everloop.serving.entities.PredictionRecord]:
+        """The newest predictions of an endpoint, newest first, without their labels."""
+    def rollback(self, name: str) -> everloop.serving.entities.Endpoint:
+        """Give all traffic back to one deployment: the stable one if others have a share, else the one before it."""
+    def set_traffic(self, name: str, shares: tuple[everloop.serving.entities.Share, ...] | builtins.list[everloop.serving.entities.Share], expected_revision: int = 0) -> everloop.serving.entities.Endpoint:
+        """Divide an endpoint's traffic anew; as few units as possible meet another deployment than before."""
+    def traffic_history(self, name: str) -> builtins.list[everloop.serving.entities.TrafficChange]:
+        """Every division of the traffic that an endpoint has had, newest first."""
+
+class ExperimentsGroup:
+    """Groups of runs."""
+    def create(self, name: str, description: str = '') -> everloop.tracking.entities.Experiment:
+        """A new experiment."""
+    def get(self, name: str) -> everloop.tracking.entities.Experiment:
+        """One experiment."""
+    def list(self) -> builtins.list[everloop.tracking.entities.Experiment]:
+        """Every experiment, by name."""
+
+class FeaturesGroup:
+    """Entities, feature views, point-in-time joins, the online store."""
+    def apply(self, services: tuple[everloop.features.entities.FeatureService, ...] | builtins.list[everloop.features.entities.FeatureService]) -> builtins.list[everloop.features.entities.AppliedService]:
+        """Install feature services with their views, checked against the newest snapshots of their sources."""
+    def lookup(self, service: str, keys: dict[str, builtins.list[str]], at: datetime.datetime | None = None) -> builtins.list[dict[str, float | None]]:
+        """What the online store has for some entities: a row for each, None where nothing is known at `at` (now)."""
+    def materializations(self, service: str = '', limit: int = 20) -> builtins.list[everloop.features.entities.Materialization]:
+        """What `features.materialize` did, newest first."""
+    def materialize(self, service: str, until: datetime.datetime | None = None) -> everloop.features.entities.Materialization:
+        """Bring the online store to what was known at `until` (now, when it is not given)."""
+    def pin(self, service: str, version: int = 0) -> everloop.features.entities.PinnedFeatures:
+        """A version of a feature service with the newest snapshots of its sources: what a pipeline's step is handed."""
+    def service(self, name: str, version: int = 0) -> everloop.features.entities.FeatureService:
+        """A version of a feature service; 0 is the newest."""
+    def services(self) -> builtins.list[everloop.features.entities.AppliedService]:
+        """The newest version of every feature service, by name."""
+    def training_set(self, service: str, dataset: str, at: str, name: str, version: int = 0) -> everloop.datasets.entities.Snapshot:
+        """Commit the point-in-time join of a dataset (`flights` or `flights@2`) with a service's features as `name`."""
+    def views(self) -> builtins.list[everloop.features.entities.AppliedView]:
+        """The newest version of every feature view, by name."""
+
+class GovernanceGroup:
+    """Principals, roles, retention, the compliance report."""
+    def gc(self, dry_run: bool = True, grace: str = '1d') -> everloop.store.entities.SweepReport:
+        """Free the bytes that nothing refers to, or tell how many they are."""
+    def grant(self, principal: str, roles: tuple[typing.Literal['reader', 'contributor', 'deployer', 'owner'], ...] | builtins.list[typing.Literal['reader', 'contributor', 'deployer', 'owner']]) -> everloop.governance.entities.Principal:
+        """Give a principal exactly these roles, in every project; it is made if it is new."""
+    def principals(self) -> builtins.list[everloop.governance.entities.Principal]:
+        """Everybody who was given a role, by name."""
+    def revoke(self, principal: str) -> everloop.governance.entities.Principal:
+        """Take a principal's roles and tokens away, and give what it was."""
+
+class LineageGroup:
+    """What came from what."""
+    def graph(self, urn: str, direction: typing.Literal['upstream', 'downstream', 'both'] = 'both', depth: int = 20) -> everloop.catalog.entities.LineageGraph:
+        """What a thing came from, and what came from it, up to `depth` edges away."""
+
+class LoopsGroup:
+    """Triggers, gates, the controller, simulation, reproduction."""
+    def apply(self, loop: everloop.loop.entities.Loop) -> everloop.loop.entities.AppliedLoop:
+        """Install a loop, or change it; an unchanged declaration keeps its revision."""
+    def candidates(self, name: str, limit: int = 100) -> builtins.list[everloop.loop.entities.Candidate]:
+        """The candidates of a loop, newest first, each with what its gates said and what became of it."""
+    def get(self, name: str) -> everloop.loop.entities.AppliedLoop:
+        """A loop as it was last applied."""
+    def list(self) -> builtins.list[everloop.loop.entities.AppliedLoop]:
+        """Every loop, by name."""
+    def propose(self, name: str, execution: str = '', pipeline: str = '', arguments: dict[str, everloop.kernel.usecase.Json] = ..., skip_gates: bool = False, reason: str = '') -> everloop.loop.entities.Candidate:
+        """Make a candidate by hand; the next tick takes it up."""
+    def replay(self, execution: str) -> everloop.loop.entities.Replay:
+        """Run an execution again without the memo, and give the digests of what came out, and of the environment."""
+    def reproduce(self, model: str, version: int = 0, alias: str = '') -> everloop.loop.entities.Reproduction:
+        """Make a model version again in a fresh process, with the code and data it came from, and compare every digest."""
+    def rollback(self, name: str, reason: str) -> everloop.loop.entities.LoopStatus:
+        """Stop the rollout that is running; if there is none, move alias and traffic back to the champion before. One"""
+    def simulate(self, name: str, start: datetime.datetime, end: datetime.datetime, policies: tuple[str, ...] | builtins.list[str] = ..., timezone: str = 'UTC') -> everloop.loop.entities.SimulationReport:
+        """Let policies go through the same history: how good, how often retrained, at what cost, month by month."""
+    def status(self, name: str) -> everloop.loop.entities.LoopStatus:
+        """How a loop stands: its champion, the candidate on its way, what it has done, and what holds it back."""
+    def tick(self, name: str) -> everloop.loop.entities.TickReport:
+        """Everything that the controller does at one moment; a tick that finds nothing to do costs a few milliseconds."""
+    def trace(self, what: str, forward: bool = False) -> everloop.loop.entities.Trace:
+        """From a prediction (its id or URN), a model version or anything with a URN, step by step to the bytes of data."""
+
+class ModelsGroup:
+    """Registered models, versions, aliases, approvals."""
+    def aliases(self, name: str) -> builtins.list[everloop.registry.entities.Alias]:
+        """The aliases of a model, by name."""
+    def approvals(self, name: str, version: int) -> builtins.list[everloop.registry.entities.Approval]:
+        """The decisions about a version, newest first."""
+    def approve(self, name: str, version: int, decision: typing.Literal['approved', 'rejected'], reason: str, evidence: collections.abc.Mapping[str, everloop.kernel.usecase.Json] = ...) -> everloop.registry.entities.Approval:
+        """Record a decision about a version, by who asks, with what it was based on."""
+    def card(self, name: str, version: int = 0) -> str:
+        """The model card as Markdown, with the decisions about the version and where it came from."""
+    def create(self, name: str, description: str = '') -> everloop.registry.entities.RegisteredModel:
+        """Make a name that versions can be registered under."""
+    def delete(self, name: str) -> everloop.registry.entities.RegisteredModel:
+        """Delete a name that never had a version, or has none left, and give what it was."""
+    def delete_alias(self, name: str, alias: str) -> everloop.registry.entities.Alias:
+        """Delete an alias, and give what it was; the version stays."""
+    def delete_version(self, name: str, version: int, reason: str) -> everloop.registry.entities.ModelVersion:
+        """Delete a version that nothing points to, and give what it was. Its number is never given again."""
+    def get(self, name: str) -> everloop.registry.entities.RegisteredModel:
+        """A model by its name."""
+    def list(self) -> builtins.list[everloop.registry.entities.RegisteredModel]:
+        """The models of the project, by name."""
+    def promote(self, name: str, version: int, reason: str, evidence: collections.abc.Mapping[str, everloop.kernel.usecase.Json] = ..., alias: str = 'champion') -> everloop.registry.entities.Alias:
+        """Approve a version and move the alias to it, both or neither."""
+    def register(self, name: str, trained: everloop.registry.entities.Model, run: str = '', card: str = '', note: str = '') -> everloop.registry.entities.ModelVersion:
+        """Register a trained model as the next version of a name, which is made if it is new."""
+    def set_alias(self, name: str, alias: str, version: int) -> everloop.registry.entities.Alias:
+        """Let an alias name a version; it moves when it named another."""
+    def version(self, name: str, version: int = 0, alias: str = '') -> everloop.registry.entities.ModelVersion:
+        """A version by its number or by an alias; the newest when neither is given."""
+    def versions(self, name: str) -> builtins.list[everloop.registry.entities.ModelVersion]:
+        """The versions of a model, newest first."""
+
+class PipelinesGroup:
+    """Steps with a memo, and their executions."""
+    def apply(self, definitions: tuple[everloop.pipelines.entities.PipelineDefinition, ...] | builtins.list[everloop.pipelines.entities.PipelineDefinition]) -> builtins.list[everloop.pipelines.entities.PipelineDefinition]:
+        """Declare pipelines; one that is there with the same name is replaced when it differs."""
+    def execution(self, id: str) -> everloop.pipelines.entities.Execution:
+        """One execution with its steps."""
+    def executions(self, pipeline: str = '', limit: int = 100) -> builtins.list[everloop.pipelines.entities.Execution]:
+        """The newest executions, of one pipeline or of all."""
+    def get(self, name: str) -> everloop.pipelines.entities.PipelineDefinition:
+        """One declared pipeline."""
+    def list(self) -> builtins.list[everloop.pipelines.entities.PipelineDefinition]:
+        """Every declared pipeline, by name."""
+    def replay(self, id: str, fresh: bool = True) -> everloop.pipelines.entities.Execution:
+        """Run an execution again with its arguments and the code as it is now; `fresh` executes every step."""
+    def run(self, name: str, arguments: dict[str, everloop.kernel.usecase.Json] = ...) -> everloop.pipelines.entities.Execution:
+        """Run a declared pipeline; steps whose code and arguments have not changed are not executed again."""
+
+class RolloutsGroup:
+    """Gradual rollouts with guards."""
+    def abort(self, id: str, reason: str) -> everloop.rollouts.entities.Rollout:
+        """Give all traffic back to the stable version."""
+    def active(self, endpoint: str) -> everloop.rollouts.entities.Rollout | None:
+        """The rollout that is running on an endpoint, if there is one."""
+    def advance(self, id: str, evidence: everloop.rollouts.entities.Evidence) -> everloop.rollouts.entities.Rollout:
+        """Let the guards judge the evidence, and move the traffic accordingly: on, to the end, back, or not at all."""
+    def get(self, id: str) -> everloop.rollouts.entities.Rollout:
+        """A rollout as it stands."""
+    def history(self, id: str) -> builtins.list[everloop.rollouts.entities.RolloutStep]:
+        """The moves of a rollout, oldest first, each with the evidence that it rested on."""
+    def list(self, endpoint: str = '', limit: int = 100) -> builtins.list[everloop.rollouts.entities.Rollout]:
+        """The newest rollouts, of one endpoint or of all, newest first."""
+    def start(self, endpoint: str, version: int, strategy: everloop.rollouts.entities.Canary | everloop.rollouts.entities.BlueGreen | everloop.rollouts.entities.Shadow) -> everloop.rollouts.entities.Rollout:
+        """Deploy a model version to an endpoint and let it meet its first traffic."""
+
+class RunsGroup:
+    """Parameters, metrics, artifacts, environment of each training."""
+    def artifacts(self, id: str) -> builtins.list[everloop.tracking.entities.Artifact]:
+        """The files of a run, by path."""
+    def finish(self, id: str, status: typing.Literal['running', 'finished', 'failed'] = 'finished') -> everloop.tracking.entities.Run:
+        """End a run; from now on it never changes."""
+    def get(self, id: str) -> everloop.tracking.entities.Run:
+        """One run."""
+    def history(self, id: str, key: str) -> builtins.list[everloop.tracking.entities.MetricPoint]:
+        """Every point of a metric, in the order in which they were logged."""
+    def log(self, id: str, metrics: tuple[everloop.tracking.entities.MetricPoint, ...] | builtins.list[everloop.tracking.entities.MetricPoint] = ..., parameters: dict[str, str] = ..., tags: dict[str, str] = ..., inputs: tuple[str, ...] | builtins.list[str] = ...) -> everloop.tracking.entities.Run:
+        """Log metric points, parameters, tags and inputs (URNs of what was used) to a running run: all of it or nothing."""
+    def log_artifact(self, id: str, path: str, digest: str) -> everloop.tracking.entities.Artifact:
+        """Add a file, whose bytes are in the store already, to a running run."""
+    def search(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100) -> builtins.list[everloop.tracking.entities.Run]:
+        """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first."""
+    def start(self, experiment: str, name: str = '', parameters: dict[str, str] = ..., tags: dict[str, str] = ..., parent: str = '') -> everloop.tracking.entities.Run:
+        """A run that has begun, in an experiment that is made when it is missing."""
+
+class TokensGroup:
+    """Tokens for people and machines."""
+    def create(self, principal: str, expires_in: str = '90d') -> everloop.governance.entities.NewToken:
+        """Make a token for a principal. Its secret is in the answer and nowhere else; `expires_in` "" means never."""
+    def list(self, principal: str = '') -> builtins.list[everloop.governance.entities.Token]:
+        """The tokens (of one principal, if named), oldest first."""
+    def revoke(self, id: str) -> everloop.governance.entities.Token:
+        """Let a token count no more: within a second everywhere. Doing it again changes nothing."""
+
+class Everloop:
+    """A platform: its use cases in groups (`.models.set_alias(…)`), and bytes by content."""
+
+    audit: AuditGroup
+    datasets: DatasetsGroup
+    endpoints: EndpointsGroup
+    experiments: ExperimentsGroup
+    features: FeaturesGroup
+    governance: GovernanceGroup
+    lineage: LineageGroup
+    loops: LoopsGroup
+    models: ModelsGroup
+    pipelines: PipelinesGroup
+    rollouts: RolloutsGroup
+    runs: RunsGroup
+    tokens: TokensGroup
+    def __init__(self, platform: Platform | RemotePlatform, project: str='') -> None:
+        ...
+    def in_project(self, project: str) -> Everloop:
+        """The same platform, with every call made in another project."""
+    def put(self, content: bytes | Path) -> Digest:
+        """Keep bytes, or a file's; their address."""
+    def get_object(self, digest: Digest) -> bytes:
+        """The bytes at an address, verified."""
+    def session(self) -> Session:
+        """A session of the platform in this process, for what works on tables and models themselves."""
+    def close(self) -> None:
+        """Give back connections and backends."""
+    def __enter__(self) -> Self:
+        """Make this the platform that code outside of a step works with; it is closed at the end of the block."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        ...
+
+def open(home: str | Path | None=None, *, project: str='') -> Everloop:
+    """The platform in a home folder, in this process; without a folder, the one that the settings name."""
+
+def connect(url: str, token: str='', *, project: str='') -> Everloop:
+    """The platform behind a server's URL. Nothing is sent before the first call."""

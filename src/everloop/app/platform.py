@@ -31,6 +31,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFou
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
 from everloop.kernel.usecase import UseCase, published
+from everloop.pipelines.executor import Executor
 from everloop.registry.flavor import Flavor
 from everloop.store.service import Store
 
@@ -160,6 +161,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     online = values.online_store_url or f"lmdb://{Path(values.home).resolve() / 'online'}"
     ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
     ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
+    ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     for name in backends.names("flavors"):
         ports.provide(Flavor, lambda name=name: backends.load("flavors", name)(), name)
 

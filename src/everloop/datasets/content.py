@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
+from everloop.datasets import reads
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import Column, Dataset, Profile, Snapshot, SnapshotCommitted
 from everloop.datasets.formats import normalised, to_parquet
@@ -42,10 +43,11 @@ def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[
     with session.begin() as unit:
         twin = _with_content(unit, name, digest, parents)
     if twin is not None:
+        reads.wrote(twin)
         return twin
     profile = session.ports.get(TableEngine).profile(plain)
     with session.begin() as unit:
-        return _with_content(unit, name, digest, parents) or _add(
+        made = _with_content(unit, name, digest, parents) or _add(
             unit,
             Snapshot(
                 dataset=name,
@@ -60,6 +62,8 @@ def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[
             ),
             profile,
         )
+    reads.wrote(made)
+    return made
 
 
 def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | None = None) -> pa.Table:
@@ -71,6 +75,7 @@ def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | No
         InvalidInput: the snapshot has no such column.
         Corrupted: the bytes in the store are not what was committed.
     """
+    reads.read(snapshot)
     known = [column.name for column in snapshot.columns]
     wanted = known if columns is None else list(columns)
     unknown = [name for name in wanted if name not in known]

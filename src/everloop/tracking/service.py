@@ -1,1 +1,200 @@
-"""What one can do with tracking."""
+"""What one can do with experiments and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from sqlalchemy import select, update
+
+from everloop.catalog.session import Session
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.kernel.ids import Name
+from everloop.kernel.usecase import usecase
+from everloop.store.entities import Digest
+from everloop.tracking import runs as written
+from everloop.tracking import search as language
+from everloop.tracking.code import revision_of
+from everloop.tracking.entities import (
+    Artifact,
+    ArtifactLogged,
+    CodeRevision,
+    Experiment,
+    ExperimentCreated,
+    MetricPoint,
+    Run,
+    RunFinished,
+    RunLogged,
+    RunStarted,
+    RunStatus,
+)
+from everloop.tracking.environment import capture
+from everloop.tracking.metrics import unpack
+from everloop.tracking.tables import artifacts as artifact_table
+from everloop.tracking.tables import experiments, metric_blocks, runs
+
+_MOST = 10_000
+
+
+@usecase("experiments.create", permission="tracking:write", route="POST /experiments")
+def create_experiment(session: Session, name: Name, description: str = "") -> Experiment:
+    """A new experiment."""
+    if _experiment(session, name) is not None:
+        raise Conflict(f"There is an experiment {name!r} already.", hint="Start runs in it, or choose another name.")
+    made = Experiment(name, description, session.clock.now())
+    session.insert(experiments, made)
+    session.emit(ExperimentCreated(subject=session.urn("experiment", name)))
+    return made
+
+
+@usecase("experiments.list", permission="tracking:read", route="GET /experiments")
+def list_experiments(session: Session) -> list[Experiment]:
+    """Every experiment, by name."""
+    mine = experiments.c.project == session.project
+    return session.all(Experiment, select(experiments).where(mine).order_by(experiments.c.name))
+
+
+@usecase("experiments.get", permission="tracking:read", route="GET /experiments/{name}")
+def get_experiment(session: Session, name: Name) -> Experiment:
+    """One experiment."""
+    found = _experiment(session, name)
+    if found is None:
+        raise NotFound(f"There is no experiment {name!r}.", hint="everloop experiments list names them.")
+    return found
+
+
+@usecase("runs.start", permission="tracking:write", route="POST /runs")
+def start(
+    session: Session,
+    experiment: Name,
+    name: str = "",
+    parameters: dict[str, str] = {},  # noqa: B006 - the doors need the default, nobody changes it
+    tags: dict[str, str] = {},  # noqa: B006
+    parent: str = "",
+) -> Run:
+    """A run that has begun, in an experiment that is made when it is missing.
+
+    The code revision (of the working folder) and the environment are those of the process that keeps the run.
+    """
+    run = begin(session, experiment, name, revision_of(Path.cwd(), session.store), parent)
+    return log(session, run.id, (), parameters, tags) if parameters or tags else run
+
+
+def begin(session: Session, experiment: str, name: str, code: CodeRevision, parent: str = "") -> Run:
+    """A run that has begun, with a code revision that the caller knows."""
+    if parent:
+        written.row_of(session, parent)
+    if _experiment(session, experiment) is None:
+        create_experiment(session, experiment)
+    environment = session.store.put(msgspec.json.encode(capture(), order="sorted"))
+    now = session.clock.now()
+    id = session.new_id()
+    run = Run(id, experiment, name[:256] or id[-8:], "running", {}, {}, {}, (), code, environment, now, parent=parent)
+    session.insert(runs, run)
+    session.emit(RunStarted(subject=session.urn("run", id), experiment=experiment, revision=code.revision))
+    return run
+
+
+@usecase("runs.log", permission="tracking:write", route="POST /runs/{id}/log")
+def log(
+    session: Session,
+    id: str,
+    metrics: tuple[MetricPoint, ...] = (),
+    parameters: dict[str, str] = {},  # noqa: B006
+    tags: dict[str, str] = {},  # noqa: B006
+    inputs: tuple[str, ...] = (),
+) -> Run:
+    """Log metric points, parameters, tags and inputs (URNs of what was used) to a running run: all of it or nothing.
+
+    A parameter is written once; the same value again is no error. Points cost about a microsecond each.
+    """
+    row = written.running(session, id)
+    written.check_keys({point.key for point in metrics}, parameters, tags)
+    if metrics:
+        written.write_metrics(session, id, metrics)
+    if parameters:
+        written.write_texts(session, id, "parameter", parameters)
+    if tags:
+        written.write_texts(session, id, "tag", tags)
+    written.write_inputs(session, row, inputs)
+    session.emit(
+        RunLogged(
+            subject=session.urn("run", id),
+            points=len(metrics),
+            parameters=tuple(sorted(parameters)),
+            tags=tuple(sorted(tags)),
+            inputs=inputs,
+        )
+    )
+    return get(session, id)
+
+
+@usecase("runs.finish", permission="tracking:write", route="POST /runs/{id}/finish")
+def finish(session: Session, id: str, status: RunStatus = "finished") -> Run:
+    """End a run; from now on it never changes."""
+    if status == "running":
+        raise InvalidInput("A run cannot be finished as running.", hint="Finish it as finished or failed.")
+    written.running(session, id)
+    mine = (runs.c.project == session.project) & (runs.c.id == id)
+    session.execute(update(runs).where(mine).values(status=status, ended=session.clock.now()))
+    session.emit(RunFinished(subject=session.urn("run", id), status=status))
+    return get(session, id)
+
+
+@usecase("runs.get", permission="tracking:read", route="GET /runs/{id}")
+def get(session: Session, id: str) -> Run:
+    """One run."""
+    return written.assemble(session, [written.row_of(session, id)])[0]
+
+
+@usecase("runs.search", permission="tracking:read", route="GET /runs")
+def search(session: Session, experiment: str = "", where: str = "", order: str = "", limit: int = 100) -> list[Run]:
+    """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first.
+
+    `order` names another order, such as `metrics.auc desc`; runs without that value come last.
+    """
+    query = language.found(experiment, session.project, language.parse(where))
+    query = language.ordered(query, language.parse_order(order) if order else None)
+    return written.assemble(session, session.all(written.Row, query.limit(max(0, min(limit, _MOST)))))
+
+
+@usecase("runs.history", permission="tracking:read", route="GET /runs/{id}/history/{key}")
+def history(session: Session, id: str, key: str) -> list[MetricPoint]:
+    """Every point of a metric, in the order in which they were logged."""
+    written.row_of(session, id)
+    mine = (metric_blocks.c.project == session.project) & (metric_blocks.c.run == id) & (metric_blocks.c.key == key)
+    columns = (metric_blocks.c.count, metric_blocks.c.points)
+    blocks = session.connection.execute(select(*columns).where(mine).order_by(metric_blocks.c.first))
+    return [point for count, block in blocks for point in unpack(key, count, block)]
+
+
+@usecase("runs.log_artifact", permission="tracking:write", route="POST /runs/{id}/artifacts")
+def log_artifact(session: Session, id: str, path: str, digest: str) -> Artifact:
+    """Add a file, whose bytes are in the store already, to a running run."""
+    written.running(session, id)
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or not pure.parts or ".." in pure.parts or len(path) > 500 or not path.isprintable():
+        raise InvalidInput(f"{path[:80]!r} is not a path inside a run.", hint="Use a relative path without '..'.")
+    known = {artifact.path: artifact for artifact in artifacts(session, id)}.get(str(pure))
+    if known is not None and known.digest != digest:
+        raise Conflict(f"Run {id} has another file {path!r} already.", hint="Log it under another path.")
+    if known is not None:
+        return known
+    address = Digest(digest)
+    made = Artifact(str(pure), address, len(session.store.get(address)))
+    session.insert(artifact_table, msgspec.structs.asdict(made) | {"run": id})
+    session.emit(ArtifactLogged(subject=session.urn("run", id), path=made.path, digest=digest))
+    return made
+
+
+@usecase("runs.artifacts", permission="tracking:read", route="GET /runs/{id}/artifacts")
+def artifacts(session: Session, id: str) -> list[Artifact]:
+    """The files of a run, by path."""
+    written.row_of(session, id)
+    mine = (artifact_table.c.project == session.project) & (artifact_table.c.run == id)
+    return session.all(Artifact, select(artifact_table).where(mine).order_by(artifact_table.c.path))
+
+
+def _experiment(session: Session, name: str) -> Experiment | None:
+    mine = (experiments.c.project == session.project) & (experiments.c.name == name)
+    return session.first(Experiment, select(experiments).where(mine))

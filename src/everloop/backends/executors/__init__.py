@@ -1,0 +1,1 @@
+"""Where steps can be executed."""

@@ -1,0 +1,118 @@
+"""What tracking is about: experiments, runs, metrics, artifacts, the code and environment that a run had."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from everloop.kernel.events import Event
+from everloop.kernel.ids import Name
+from everloop.store.entities import Digest
+
+RunStatus = Literal["running", "finished", "failed"]
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """A group of runs that are compared with each other."""
+
+    name: Name
+    description: str
+    created: datetime
+
+
+class CodeRevision(msgspec.Struct, frozen=True):
+    """The state of the code: commit, branch, whether files differ from it, and the store's address of the difference.
+
+    Outside of a git repository every field is empty.
+    """
+
+    revision: str = ""
+    branch: str = ""
+    dirty: bool = False
+    diff_digest: str = ""
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """What a run ran in: enough to make it again, and nothing secret (variables are taken by an allow-list)."""
+
+    python: str
+    platform: str
+    cpu_count: int
+    packages: dict[str, str]
+    threads: dict[str, str]
+    hash_seed: str
+    variables: dict[str, str]
+
+
+class MetricPoint(msgspec.Struct, frozen=True):
+    """One measured value. `None` is how JSON carries NaN and infinities; in process they stay floats."""
+
+    key: str
+    value: float | None
+    step: int = 0
+    at: datetime | None = None
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file of a run: its path within the run, its address in the store, its size in bytes."""
+
+    path: str
+    digest: Digest
+    size: int
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One training or evaluation: what went in, what came out. Finished, it never changes.
+
+    `metrics` holds the latest value of each key: the one with the largest (step, time, value). `environment` is the
+    store's address of an Environment.
+    """
+
+    id: str
+    experiment: Name
+    name: str
+    status: RunStatus
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, float | None]
+    inputs: tuple[str, ...]
+    code: CodeRevision
+    environment: str
+    started: datetime
+    ended: datetime | None = None
+    parent: str = ""
+
+
+class ExperimentCreated(Event, frozen=True, kw_only=True, tag="experiments.created"):
+    """An experiment was made."""
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag="runs.started"):
+    """A run began."""
+
+    experiment: str
+    revision: str
+
+
+class RunLogged(Event, frozen=True, kw_only=True, tag="runs.logged"):
+    """Something was logged to a run: so many metric points, these parameters, tags and inputs."""
+
+    points: int
+    parameters: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+class ArtifactLogged(Event, frozen=True, kw_only=True, tag="runs.artifact_logged"):
+    """A file was added to a run."""
+
+    path: str
+    digest: str
+
+
+class RunFinished(Event, frozen=True, kw_only=True, tag="runs.finished"):
+    """A run ended, and is immutable from now on."""
+
+    status: RunStatus

@@ -10,7 +10,7 @@ from everloop.kernel.usecase import Json
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
-    """One event as it stands in the chain. `hash` covers every other field, `previous` is the hash of the entry before."""
+    """One event as it stands in the chain: `hash` covers every other field, `previous` is the hash before it."""
 
     sequence: int
     at: datetime

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from blake3 import blake3
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from everloop.catalog.entities import ChainReport, LedgerEntry
 from everloop.catalog.tables import chain_head, ledger
@@ -25,10 +26,8 @@ def entry_hash(fields: Sequence[object]) -> str:
 
 def append(connection: Connection, at: datetime, project: str, principal: str, events: Iterable[Event]) -> None:
     """Add events to the chain. The caller holds the writer's place, so that no other entry comes between."""
-    head = connection.execute(
-        select(chain_head.c.sequence, chain_head.c.hash).where(chain_head.c.id == 1)
-    ).one_or_none()
-    sequence, previous = head if head else (0, GENESIS)
+    head = _head(connection)
+    sequence, previous = head or (0, GENESIS)
     rows = []
     for event in events:
         sequence += 1
@@ -53,42 +52,51 @@ def verify(connection: Connection) -> ChainReport:
 
     Finds changed, removed, inserted and reordered entries, and a tail that was cut off (the head is kept apart).
     """
-    expected, previous = 0, GENESIS
-    columns = [
-        ledger.c[name]
-        for name in ("sequence", "at", "project", "principal", "kind", "subject", "event", "previous", "hash")
-    ]
-    while True:
-        page = connection.execute(
-            select(*columns).where(ledger.c.sequence > expected).order_by(ledger.c.sequence).limit(_PAGE)
-        ).all()
-        for sequence, at, project, principal, kind, subject, event, before, digest in page:
-            expected += 1
-            if sequence != expected:
-                return ChainReport(expected, False, previous, expected, f"Entry {expected} is missing.")
-            if before != previous:
-                return ChainReport(
-                    expected, False, previous, expected, f"Entry {expected} does not follow entry {expected - 1}."
-                )
-            if entry_hash([sequence, micros(at), project, principal, kind, subject, event, before]) != digest:
-                return ChainReport(
-                    expected,
-                    False,
-                    previous,
-                    expected,
-                    f"Entry {expected} ({kind} of {subject}) was changed after it was written.",
-                )
-            previous = digest
-        if len(page) < _PAGE:
-            break
-    head = connection.execute(
+    last, previous = 0, GENESIS
+    for row in _walk(connection):
+        flaw = _flaw(row, last, previous)
+        if flaw:
+            return ChainReport(last, False, previous, last + 1, flaw)
+        last, previous = row.sequence, row.hash
+    head_sequence, head_hash = _head(connection) or (0, GENESIS)
+    if head_sequence > last:
+        return ChainReport(last, False, previous, last + 1, f"The chain's end is cut off after entry {last}.")
+    if head_sequence < last:
+        extra = head_sequence + 1
+        return ChainReport(last, False, previous, extra, f"Entry {extra} was inserted after the chain's end.")
+    if head_hash != previous:
+        return ChainReport(last, False, previous, last, f"Entry {last} is not the one that the chain ended with.")
+    return ChainReport(last, True, previous)
+
+
+def _walk(connection: Connection) -> Iterator[Row[Any]]:
+    """Every entry by sequence, a page at a time; also those with a number that no entry can have."""
+    page: Sequence[Row[Any]] = ()
+    query = select(ledger).order_by(ledger.c.sequence).limit(_PAGE)
+    while page := connection.execute(query.where(ledger.c.sequence > page[-1].sequence) if page else query).all():
+        yield from page
+
+
+def _flaw(row: Row[Any], last: int, previous: str) -> str:
+    """What is wrong with the entry that comes after `last`; empty if nothing is."""
+    expected = last + 1
+    if row.sequence < expected:
+        return f"Entry {row.sequence} was inserted before the chain's beginning."
+    if row.sequence > expected:
+        return f"Entry {expected} is missing."
+    if row.previous != previous:
+        return f"Entry {expected} does not follow entry {last}: one of them was inserted, replaced or moved."
+    fields = [row.sequence, micros(row.at), row.project, row.principal, row.kind, row.subject, row.event, row.previous]
+    if entry_hash(fields) != row.hash:
+        return f"Entry {expected} ({row.kind} of {row.subject}) was changed after it was written."
+    return ""
+
+
+def _head(connection: Connection) -> tuple[int, str] | None:
+    found = connection.execute(
         select(chain_head.c.sequence, chain_head.c.hash).where(chain_head.c.id == 1)
     ).one_or_none()
-    if (tuple(head) if head else (0, GENESIS)) != (expected, previous):
-        return ChainReport(
-            expected, False, previous, expected + 1, f"The chain's end is cut off after entry {expected}."
-        )
-    return ChainReport(expected, True, previous)
+    return (found.sequence, found.hash) if found else None
 
 
 def read(row: object) -> LedgerEntry:

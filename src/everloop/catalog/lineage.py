@@ -11,6 +11,8 @@ from everloop.catalog.entities import LineageEdge, LineageGraph
 from everloop.catalog.session import Session
 from everloop.catalog.tables import lineage
 
+_AT_ONCE = 5_000
+"""How many names a query may hold; SQLite takes 32,766."""
 Direction = Literal["upstream", "downstream", "both"]
 
 
@@ -24,7 +26,7 @@ def link(session: Session, downstream: str, upstream: str, relation: str) -> Non
 
 
 def graph(session: Session, root: str, direction: Direction, depth: int) -> LineageGraph:
-    """Everything within `depth` edges of a URN, going only up, only down, or up and down (never down from an ancestor)."""
+    """Everything within `depth` edges of a URN, going up, down, or each way from it (never down from an ancestor)."""
     edges: set[LineageEdge] = set()
     for way in ("upstream", "downstream") if direction == "both" else (direction,):
         frontier, seen = {root}, {root}
@@ -41,4 +43,7 @@ def graph(session: Session, root: str, direction: Direction, depth: int) -> Line
 
 def _edges(session: Session, frontier: Iterable[str], way: str) -> set[LineageEdge]:
     column = lineage.c.downstream if way == "upstream" else lineage.c.upstream
-    return set(session.all(LineageEdge, select(lineage).where(column.in_(list(frontier)))))
+    names, found = sorted(frontier), set()
+    for start in range(0, len(names), _AT_ONCE):
+        found |= set(session.all(LineageEdge, select(lineage).where(column.in_(names[start : start + _AT_ONCE]))))
+    return found

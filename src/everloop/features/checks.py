@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import select
 
@@ -12,13 +12,10 @@ from everloop.catalog.session import Session
 from everloop.datasets.content import snapshot_of
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.tables import datasets
+from everloop.features.columntypes import is_key, is_number, is_time
 from everloop.features.entities import NO_TIME, Feature, FeatureService, FeatureView, columns_of
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import NAME_PATTERN
-
-_NUMBER = re.compile(r"u?int\d+|float\d*|double|halffloat|bool|decimal\d+\(.*|null")
-_TIME = re.compile(r"timestamp\[.*|date\d+\[.*")
-_KEY = re.compile(r".*string.*|u?int\d+|bool|null")
 
 
 def check_services(services: Iterable[FeatureService]) -> None:
@@ -55,12 +52,12 @@ def check_source(session: Session, view: FeatureView) -> Snapshot:
         ) from None
     types = {column.name: column.type for column in snapshot.columns}
     for key in view.entity.keys:
-        _check_column(view, types, key, _KEY, "a key, so it must be a text or a whole number")
+        _check_column(view, types, key, is_key, "a key, so it must be a text or a whole number")
     if view.timestamp:
-        _check_column(view, types, view.timestamp, _TIME, "the timestamp, so it must be a time")
+        _check_column(view, types, view.timestamp, is_time, "the timestamp, so it must be a time")
     for feature in view.features:
         if feature.column:
-            _check_column(view, types, feature.column, _NUMBER, "a feature, so it must be a number")
+            _check_column(view, types, feature.column, is_number, "a feature, so it must be a number")
     return snapshot
 
 
@@ -117,13 +114,15 @@ def _check_feature(view: FeatureView, feature: Feature) -> None:
         )
 
 
-def _check_column(view: FeatureView, types: Mapping[str, str], name: str, fits: re.Pattern[str], role: str) -> None:
+def _check_column(
+    view: FeatureView, types: Mapping[str, str], name: str, fits: Callable[[str], bool], role: str
+) -> None:
     if name not in types:
         raise InvalidInput(
             f"View {view.name!r} reads column {name!r}, which {view.source!r} has not.",
             hint=f"It has {', '.join(types)}.",
         )
-    if not fits.fullmatch(types[name]):
+    if not fits(types[name]):
         raise InvalidInput(
             f"Column {name!r} of {view.source!r} has type {types[name]}; in view {view.name!r} it is {role}.",
             hint="Derive a dataset with such a column, or choose another one.",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from everloop.features.columntypes import Kind, key_kind
 from everloop.kernel.errors import InvalidInput
 
-Kind = Literal["string", "int64"]
 Codes = npt.NDArray[np.int64]
+_TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 UNKNOWN = -1
 """The code of an entity that the source has no row of."""
 NULL = -2
@@ -28,7 +28,7 @@ class Keys:
 
     def __init__(self, table: pa.Table, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
-        self.kinds = tuple(kind_of(str(table.schema.field(name).type), name) for name in columns)
+        self.kinds = tuple(key_kind(str(table.schema.field(name).type), name) for name in columns)
         self._dictionaries: list[pa.Array] = []
         self._pairs: list[Codes] = []
         self._encoded: dict[int, bytes] = {}
@@ -86,21 +86,6 @@ class Keys:
         return codes
 
 
-def kind_of(arrow_type: str, column: str) -> Kind:
-    """What kind of key a column of an Arrow type holds.
-
-    Raises:
-        InvalidInput: keys are texts or whole numbers, and this is neither.
-    """
-    if "string" in arrow_type or arrow_type == "null":
-        return "string"
-    if "int" in arrow_type or arrow_type == "bool":
-        return "int64"
-    raise InvalidInput(
-        f"Key column {column!r} has type {arrow_type}.", hint="Keys are texts or whole numbers: derive such a column."
-    )
-
-
 def encode_key(values: Sequence[str | int]) -> bytes:
     """A key as bytes; different keys have different bytes, whatever characters they hold."""
     if len(values) == 1:
@@ -121,7 +106,7 @@ def _as_kind(column: pa.ChunkedArray, name: str, kind: Kind) -> pa.Array:
         array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if ("string" in str(array.type)) != (kind == "string") and not pa.types.is_null(array.type):
+    if not pa.types.is_null(array.type) and (array.type in _TEXTS) != (kind == "string"):
         raise InvalidInput(
             f"Key column {name!r} has type {array.type}, its source has {kind}.", hint="Cast one of them."
         )

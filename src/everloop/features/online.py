@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.catalog.session import Session
+from everloop.features.columntypes import Kind, key_kind
 from everloop.features.entities import FeatureView, PinnedFeatures, column_of
-from everloop.features.keys import Codes, Kind, encode_key, kind_of
+from everloop.features.keys import Codes, encode_key
 from everloop.features.onlinestore import OnlineStore
 from everloop.features.timeline import BEFORE_ALL, Timeline, span_micros, timeline
 from everloop.features.windows import Floats
@@ -80,7 +81,7 @@ class OnlineFeatures:
         groups: dict[tuple[tuple[str, ...], tuple[Kind, ...]], list[_ViewReader]] = {}
         for view in pinned.service.views:
             types = {column.name: column.type for column in pinned.sources[view.name].columns}
-            kinds = tuple(kind_of(types[key], key) for key in view.entity.keys)
+            kinds = tuple(key_kind(types[key], key) for key in view.entity.keys)
             groups.setdefault((view.entity.keys, kinds), []).append(_ViewReader(view))
         self._groups = [(_KeyReader(keys, kinds), views) for (keys, kinds), views in groups.items()]
 

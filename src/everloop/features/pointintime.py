@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
 from everloop.catalog.session import Session
 from everloop.features.entities import PinnedFeatures, column_of
 from everloop.features.keys import NULL
-from everloop.features.timeline import timeline, times
+from everloop.features.timeline import Timeline, timeline, times
 from everloop.kernel.errors import InvalidInput
 
 
@@ -22,19 +24,23 @@ def join(session: Session, rows: pa.Table, at: str, pinned: PinnedFeatures) -> p
     Raises:
         InvalidInput: a key column or `at` is missing or of a wrong type, or a column is there already.
     """
+    return joined(rows, at, [timeline(session, view, pinned.sources[view.name]) for view in pinned.service.views])
+
+
+def joined(rows: pa.Table, at: str, timelines: Iterable[Timeline]) -> pa.Table:
+    """The rows with the features of some timelines; see `join`."""
     if at not in rows.column_names:
         raise InvalidInput(
             f"The rows have no column {at!r} to say when each one is.",
             hint=f"They have {', '.join(rows.column_names)}.",
         )
     moments, stamped = times(rows[at], at)
-    for view in pinned.service.views:
-        known = timeline(session, view, pinned.sources[view.name])
+    for known in timelines:
         codes = known.keys.codes(rows)
-        if view.timestamp:
+        if known.view.timestamp:
             codes = np.where(stamped, codes, NULL)
-        for feature, values in zip(view.features, known.join(codes, moments), strict=True):
-            rows = _with_column(rows, column_of(view, feature), pa.array(values, from_pandas=True))
+        for feature, values in zip(known.view.features, known.join(codes, moments), strict=True):
+            rows = _with_column(rows, column_of(known.view, feature), pa.array(values, from_pandas=True))
     return rows
 
 

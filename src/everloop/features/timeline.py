@@ -41,13 +41,15 @@ class Timeline:
         codes, times = self.keys.of_rows[usable], stamps[usable]
         order = np.lexsort((times, codes)) if view.timestamp else np.argsort(codes, kind="stable")
         self._codes, self._times = codes[order], times[order]
-        self._instants = np.unique(self._times)
+        by_time = np.argsort(self._times, kind="stable")
+        self._codes_by_time, self._times_by_time = self._codes[by_time], self._times[by_time]
+        first = np.ones(len(by_time), dtype=np.bool_)
+        first[1:] = self._times_by_time[1:] != self._times_by_time[:-1]
+        self._instants = self._times_by_time[first]
         self._places = self._codes * (len(self._instants) + 1) + np.searchsorted(self._instants, self._times) + 1
         self._starts = np.searchsorted(self._codes, np.arange(self.keys.count + 1))
         self._values = {name: floats(table[name])[usable[order]] for name in {f.column for f in view.features} - {""}}
         self._blocks: dict[tuple[str, str], Blocks] = {}
-        by_time = np.argsort(self._times, kind="stable")
-        self._codes_by_time, self._times_by_time = self._codes[by_time], self._times[by_time]
 
     def join(self, codes: Codes, at: Integers) -> list[Floats]:
         """Each feature's values as known at those moments, for those entities, plain ones no older than the TTL."""

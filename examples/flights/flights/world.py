@@ -14,6 +14,19 @@ from flights.training import LABEL_DELAY
 FIRST_DAY = datetime(2013, 3, 1, 5, tzinfo=UTC)
 """Midnight in New York: what was known before it trains the first model, what comes after it is asked about."""
 LAST_DAY = datetime(2014, 1, 1, 5, tzinfo=UTC)
+PLANTED = (
+    (
+        datetime(2013, 5, 20, 5, tzinfo=UTC),
+        "fit_backwards",
+        "Planted by the demo: late and punctual exchanged in the training data.",
+    ),
+    (
+        datetime(2013, 9, 2, 5, tzinfo=UTC),
+        "fit_in_seconds",
+        "Planted by the demo: trained on delays in seconds, served in minutes.",
+    ),
+)
+"""Bad candidates: when each is proposed, the pipeline that makes it, and the reason that is given."""
 _NUMBERS = ("distance", "hour", "minute", "weekday")
 _TEXTS = ("flight_id", "carrier", "origin", "tailnum")
 
@@ -68,6 +81,10 @@ class World:
                 continue
             yield Hour(_time(moment), self._request(start, end - start), self._known(told, moment))
             told = moment
+
+    def asked_before(self, moment: datetime) -> int:
+        """How many flights were asked about before a moment."""
+        return int(np.searchsorted(self._asked, _micro(moment)))
 
     def labels_after(self, since: datetime) -> Labels:
         """The delays that become known after the last flight was asked about."""

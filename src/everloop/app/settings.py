@@ -91,10 +91,13 @@ def load(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Loaded:
-    """The settings: arguments over the environment over `everloop.toml` (here or in a folder above) over defaults.
+    """The settings: arguments over the environment over `everloop.toml` over defaults.
+
+    The file is looked for here and in the folders above; one in the home folder itself goes before it, for what
+    belongs to that home (the project of a demo, a simulated clock).
 
     Raises:
-        Misconfigured: the file cannot be read, or a key is unknown or of the wrong type.
+        Misconfigured: a file cannot be read, or a key is unknown or of the wrong type.
     """
     environment = os.environ if environment is None else environment
     start = (folder or Path.cwd()).resolve()
@@ -106,9 +109,12 @@ def load(
         if variable_of(key) in environment
     }
     from_arguments = {key: value for key, value in (arguments or {}).items() if value is not None}
-    merged = from_file | from_environment | from_arguments
+    given = from_environment | from_arguments
+    home = _home(given, from_file, file.parent if file else start)
+    if (home / FILE).is_file() and home / FILE != file:
+        from_file |= _read(home / FILE)
     try:
-        values = msgspec.convert(merged, Settings, strict=False)
+        values = msgspec.convert(from_file | given | {"home": str(home)}, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise Misconfigured(
             f"The settings are wrong: {error}.",
@@ -117,10 +123,13 @@ def load(
     origins: dict[str, Origin] = dict.fromkeys(from_file, "everloop.toml")
     origins |= dict.fromkeys(from_environment, "environment")
     origins |= dict.fromkeys(from_arguments, "argument")
-    home = Path(values.home).expanduser()
-    base = file.parent if file and origins.get("home", "default") in ("default", "everloop.toml") else Path.cwd()
-    resolved = msgspec.structs.replace(values, home=str(home if home.is_absolute() else base / home))
-    return Loaded(resolved, origins, file.parent if file else start)
+    return Loaded(values, origins, file.parent if file else start)
+
+
+def _home(given: Mapping[str, object], from_file: Mapping[str, object], folder: Path) -> Path:
+    """The home as an absolute path: one that a file names is meant from that file's folder, any other from here."""
+    base = Path.cwd() if "home" in given else folder
+    return base / Path(str(given.get("home") or from_file.get("home") or Settings().home)).expanduser()
 
 
 def _read(file: Path) -> dict[str, object]:

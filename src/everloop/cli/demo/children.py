@@ -19,7 +19,7 @@ class Child:
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "everloop.cli", *command, "--port", str(port)]
+        self._command = [sys.executable, "-m", "everloop", *command, "--port", str(port)]
         self._log = log
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,0 +1,185 @@
+"""The journey of the demo: a home, data, checks, a first model, an endpoint, the year, and the account of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from everloop.app import project
+from everloop.app import settings as settings_file
+from everloop.app.platform import Platform, open_platform
+from everloop.app.settings import Loaded
+from everloop.cli.demo import bookkeeping
+from everloop.cli.demo.account import Account
+from everloop.cli.demo.children import Child, free_port, peak_kb
+from everloop.cli.demo.narrator import Narrator
+from everloop.cli.demo.replay import Asker, Plant, Replay
+from everloop.datasets.entities import CheckReport
+from everloop.kernel.clock import SharedClock
+from everloop.kernel.errors import Misconfigured
+from everloop.loop.entities import TickReport
+from everloop.pipelines.project import load_module
+
+LOOP = "delay"
+_SETTLING_DAYS = 4
+_FOLDER = "examples/flights"
+
+
+def travel(settings: Loaded) -> Account:
+    """Run the demo in the home that the settings name; what an earlier, interrupted one did is kept.
+
+    Raises:
+        Misconfigured: the example project or its data is not installed.
+    """
+    started = time.monotonic()
+    narrator = Narrator()
+    home = Path(settings.values.home)
+    prepare(home)
+    loaded = settings_file.load({"home": str(home)}, environment={}, folder=home)
+    platform = open_platform(loaded)
+    try:
+        return _Journey(platform, narrator).run(started)
+    finally:
+        platform.close()
+
+
+def prepare(home: Path) -> None:
+    """Make the home, and write down in it that it lives on a simulated clock and for which project.
+
+    Raises:
+        Misconfigured: the home holds a platform of another kind.
+    """
+    file = home / settings_file.FILE
+    if (home / "catalog.db").exists() and not file.exists():
+        raise Misconfigured(
+            f"{home} is the home of another platform, which the demo would disturb.",
+            hint="Choose another with --home, such as everloop demo --home demo-home.",
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "logs").mkdir(exist_ok=True)
+    if not file.exists():
+        text = 'project = "flights"\nclock = "shared"\nseed = 2013\n'
+        file.write_text(f"# This home was made by everloop demo. Its clock stands where the replay has come to.\n{text}")
+
+
+def example_folder() -> Path:
+    """Where the project of the demo lies: beside the source, or in the installed package.
+
+    Raises:
+        Misconfigured: it is in neither place.
+    """
+    spec = find_spec("everloop")
+    package = Path(spec.origin).parent if spec and spec.origin else Path()
+    for folder in (package.parents[1] / _FOLDER, package / _FOLDER):
+        if (folder / "flights").is_dir():
+            return folder
+    raise Misconfigured("The example project is not installed.", hint="Run the demo from a checkout of the repository.")
+
+
+class _Journey:
+    def __init__(self, platform: Platform, narrator: Narrator) -> None:
+        self.platform = platform
+        self.narrator = narrator
+        self.home = platform.resources.home
+        clock = platform.resources.clock
+        assert isinstance(clock, SharedClock), "prepare() has set it"
+        self.clock = clock
+        self.folder = example_folder()
+        self.world = load_module(self.folder, "flights.world")
+
+    def run(self, started: float) -> Account:
+        self.clock.advance(self.world.FIRST_DAY)
+        with self.children() as (endpoint, server):
+            self.narrator.say(f"The web UI shows all of it while it happens: {server.url}")
+            self.data()
+            self.first_model()
+            endpoint.ready()
+            world = self.replay(endpoint)
+            self.narrator.chapter("The account")
+            books = bookkeeping.Books(self.platform, world, LOOP, self.folder)
+            account = books.account(self.world.FIRST_DAY, self.world.LAST_DAY)
+            memory = peak_kb() / 1024 + endpoint.peak_mb() + server.peak_mb()
+        return msgspec.structs.replace(
+            account, seconds=round(time.monotonic() - started, 1), peak_memory_mb=round(memory, 1), home=str(self.home)
+        )
+
+    @contextmanager
+    def children(self) -> Iterator[tuple[Child, Child]]:
+        """The endpoint and the server; both are stopped at the end, whatever happens."""
+        environment = os.environ | {"EVERLOOP_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        logs = self.home / "logs"
+        endpoint = Child("endpoint", ["serve", LOOP], free_port(), logs / "endpoint.log", environment)
+        server = Child("server", ["server"], free_port(), logs / "server.log", environment)
+        server.start()
+        try:
+            yield endpoint, server
+        finally:
+            endpoint.stop()
+            server.stop()
+
+    def data(self) -> None:
+        """Raw files become snapshots, checked; features, pipelines and the loop are applied."""
+        self.narrator.chapter("Data: the flights out of New York in 2013, the weather, the planes")
+        from everloop.sdk.platform import Everloop
+
+        ingest: Any = load_module(self.folder, "flights.data").ingest
+        for snapshot in ingest(Everloop(self.platform)):
+            self.narrator.say(f"  {snapshot.dataset}@{snapshot.version}: {snapshot.rows:,} rows, {snapshot.digest[:12]}")
+        for name in ("flights", "weather", "planes"):
+            report: CheckReport = self.platform.call("datasets.check", {"name": name})
+            for result in report.results:
+                if result.failures:
+                    verdict = "found" if result.passed else result.expectation.severity
+                    self.narrator.say(f"  [dim]{verdict:8}[/dim] {name}: {_told(result.expectation)}: {result.failures:,} of {result.rows:,} rows")
+        applied = project.apply(self.platform, project.collect(self.folder, "flights.project"))
+        views = sum(len(service.declaration.views) for service in applied.services)
+        self.narrator.say(f"  applied: {views} feature views, {len(applied.pipelines)} pipelines, loop {applied.loops[0].name}")
+
+    def first_model(self) -> None:
+        """The loop has no champion yet: its first tick trains one, and gates it; then it is served."""
+        self.narrator.chapter("Training: the first model, from January and February")
+        while not self.platform.call("endpoints.list", {}):
+            report: TickReport = self.platform.call("loops.tick", {"name": LOOP})
+            for action in report.actions:
+                self.narrator.say(f"  {action}")
+
+    def replay(self, endpoint: Child) -> Any:
+        """Every flight from March to December is asked about; then the last delays come in."""
+        session = self.platform.session()
+        from everloop.datasets import content
+        from everloop.features import service as features
+
+        schedule = content.read_table(session, content.snapshot_of(session, "schedule"))
+        world = self.world.World(schedule)
+        since = self.clock.now()
+        self.narrator.chapter(f"The year goes by: {world.flights:,} flights, hour by hour, through {endpoint.url}")
+        with session.begin(write=False) as unit:
+            pinned = features.pin(unit, LOOP)
+        asker = Asker(endpoint, LOOP)
+        replay = Replay(self.platform, self.clock, asker, self.narrator)
+        if since < self.world.LAST_DAY:
+            with self.narrator.bar("March", world.flights, world.asked_before(since)):
+                replay.run(world.hours(since), pinned, _plants(self.world), LOOP)
+            self.clock.advance(self.world.LAST_DAY)
+        if self.clock.now() < self.world.LAST_DAY + timedelta(days=_SETTLING_DAYS):
+            replay.settle(world.labels_after(self.world.LAST_DAY - timedelta(days=3)), LOOP, _SETTLING_DAYS)
+        return world
+
+
+def _plants(world: Any) -> list[Plant]:
+    return [Plant(at, pipeline, reason) for at, pipeline, reason in world.PLANTED]
+
+
+def _told(expectation: object) -> str:
+    facts = msgspec.structs.asdict(expectation)  # type: ignore[arg-type] # every expectation is a Struct
+    facts.pop("severity")
+    kind = type(expectation).__struct_config__.tag  # type: ignore[attr-defined] # as above
+    return f"{kind} {', '.join(f'{name} {value}' for name, value in facts.items() if value is not None)}"

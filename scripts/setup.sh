@@ -37,7 +37,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # Anything that the environment is made from changes this stamp; without a change there is nothing to do.
-stamp=.venv/.setup-$(cat uv.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)
+stamp=.venv/.setup-$what-$(cat uv.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)
 if [ -e "$stamp" ]; then exit 0; fi
 
 find_python() {
@@ -50,11 +50,12 @@ find_python() {
   echo "setup: Everloop needs Python 3.11, 3.12 or 3.13" >&2
   return 1
 }
+if [ "$what" = test ]; then parts=(--extra all); else parts=(--extra flights --no-dev); fi
 python=$(find_python)
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 echo "setup: installing the environment into .venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
-  .venv/bin/uv sync --quiet --frozen --inexact --extra all --python .venv/bin/python
-rm -f .venv/.setup-*
+  .venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}"
+rm -f .venv/.setup-"$what"-*
 touch "$stamp"

@@ -20,42 +20,56 @@ _LONGEST_KEY = 511 - _PREFIX
 
 
 class _Environment:
-    """A file that is open in this process: LMDB allows that only once, so everybody here shares it.
+    """A folder that this process uses: LMDB allows it to be open once in a process, so everybody here shares it.
 
-    The lock keeps the map from being resized while another thread is inside a transaction.
+    The lock keeps the map from being resized, and the file from being closed, while a thread is in a transaction.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Not synced: after kill -9 the kernel still has every commit, after a power failure it is filled again.
-        self.handle = lmdb.open(
-            str(folder), map_size=_FIRST_SIZE, sync=False, metasync=False, max_readers=512, readahead=False
-        )
-        self.handle.reader_check()  # Readers that were killed would keep old pages for ever.
+        self._folder = folder
+        self._handle: lmdb.Environment | None = None
         self.lock = Lock()
         self.users = 0
 
+    def handle(self) -> lmdb.Environment:
+        """The open environment; the lock must be held."""
+        if self._handle is None:
+            self._handle = _opened(self._folder)
+        return self._handle
+
+    def close(self) -> None:
+        """Close the file; the lock must be held. The next use opens it again."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
 
 class _Shelf:
-    """The environments that are open in this process, by folder."""
+    """The environments of this process, by folder."""
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.open: dict[Path, _Environment] = {}
-        self.inherited: list[_Environment] = []
+        self.environments: dict[Path, _Environment] = {}
 
-    def forget(self) -> None:
-        """In a child: leave the parent's files alone (closing them would break it) and open anew when asked.
+    def before_fork(self) -> None:
+        """Close everything, and keep every other thread out until the fork is over.
 
-        The lock too is new: one that another thread held at the fork would never be released here.
+        A child can neither use nor close what its parent opened without breaking it, so neither side inherits anything.
         """
-        self.lock = Lock()
-        self.inherited.extend(self.open.values())
-        self.open.clear()
+        self.lock.acquire()
+        for environment in self.environments.values():
+            environment.lock.acquire()
+            environment.close()
+
+    def after_fork(self) -> None:
+        """Let everybody in again, in the parent and in the child; each opens what it uses."""
+        for environment in self.environments.values():
+            environment.lock.release()
+        self.lock.release()
 
 
 _shelf = _Shelf()
-os.register_at_fork(after_in_child=_shelf.forget)
+os.register_at_fork(before=_shelf.before_fork, after_in_parent=_shelf.after_fork, after_in_child=_shelf.after_fork)
 
 
 class LmdbOnlineStore:
@@ -105,36 +119,33 @@ class LmdbOnlineStore:
         """Close the file, when nobody else in this process uses it."""
         with _shelf.lock:
             mine, self._mine = self._mine, None
-            if mine is None or _shelf.open.get(self._folder) is not mine:
+            if mine is None:
                 return
             mine.users -= 1
-            if mine.users == 0:
-                del _shelf.open[self._folder]
-                mine.handle.close()
+            if not mine.users:
+                del _shelf.environments[self._folder]
+                with mine.lock:
+                    mine.close()
 
     def _run(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
-        environment = self._environment()
+        environment = self._mine or self._join()
         with environment.lock:
+            handle = environment.handle()
             while True:
                 try:
-                    with environment.handle.begin(write=write) as transaction:
+                    with handle.begin(write=write) as transaction:
                         return work(transaction)
                 except lmdb.MapFullError:
-                    _grow(environment.handle)
+                    _grow(handle)
                 except lmdb.MapResizedError:
-                    environment.handle.set_mapsize(0)  # Another process made it larger: take its size.
+                    handle.set_mapsize(0)  # Another process made it larger: take its size.
 
-    def _environment(self) -> _Environment:
-        mine = self._mine
-        if mine is not None and _shelf.open.get(self._folder) is mine:
-            return mine
+    def _join(self) -> _Environment:
         with _shelf.lock:
-            mine = _shelf.open.get(self._folder)
-            if mine is None:
-                mine = _shelf.open[self._folder] = _opened(self._folder)
-            mine.users += 1
-            self._mine = mine
-            return mine
+            if self._mine is None:
+                self._mine = _shelf.environments.setdefault(self._folder, _Environment(self._folder))
+                self._mine.users += 1
+            return self._mine
 
 
 def open_online_store(url: str) -> LmdbOnlineStore:
@@ -142,14 +153,20 @@ def open_online_store(url: str) -> LmdbOnlineStore:
     return LmdbOnlineStore(Path(url.removeprefix("lmdb://")))
 
 
-def _opened(folder: Path) -> _Environment:
+def _opened(folder: Path) -> lmdb.Environment:
     try:
-        return _Environment(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Not synced: after kill -9 the kernel still has every commit, after a power failure it is filled again.
+        handle = lmdb.open(
+            str(folder), map_size=_FIRST_SIZE, sync=False, metasync=False, max_readers=512, readahead=False
+        )
     except (OSError, lmdb.Error) as error:
         raise Misconfigured(
             f"The online store in {folder} cannot be opened ({error}).",
             hint="Check the folder's permissions, or choose another with EVERLOOP_ONLINE_STORE_URL.",
         ) from None
+    handle.reader_check()  # Readers that were killed would keep old pages for ever.
+    return handle
 
 
 def _grow(handle: lmdb.Environment) -> None:

@@ -1,0 +1,298 @@
+"""Example calls, at least one for every use case: a day's work in order, made alike through each door."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from everloop.app import backends
+from everloop.registry.columns import InputMatrix, signature_of
+from everloop.store.entities import TreeEntry
+from everloop.store.service import digest_of
+
+Seen = Mapping[str, Any]
+"""The answers so far, as JSON, by the example's label."""
+Arguments = Mapping[str, Any] | Callable[[Seen], Mapping[str, Any]]
+
+FLIGHTS = b"id,at,origin,delay\n" + b"".join(
+    b"f%d,2025-12-%02dT12:00:00Z,%s,%s\n" % (n, 1 + n % 28, (b"EWR", b"JFK", b"LGA")[n % 3], b"" if n % 10 == 0 else b"%d" % n)
+    for n in range(60)
+)
+WEATHER = b"origin,time_hour,wind\n" + b"".join(
+    b"%s,2025-12-%02dT11:00:00Z,%d\n" % (origin, day, day) for origin in (b"EWR", b"JFK", b"LGA") for day in range(1, 29)
+)
+NOTES = b"what was tried"
+PROJECT = str(Path(__file__).with_name("words"))
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A call of a use case, and the code of the error that it must end with, if any."""
+
+    usecase: str
+    arguments: Arguments = {}
+    label: str = ""
+    fails: str = ""
+
+    def given(self, seen: Seen) -> Mapping[str, Any]:
+        """The arguments, made of the answers so far where they depend on them."""
+        return self.arguments(seen) if callable(self.arguments) else self.arguments
+
+
+@functools.cache
+def model() -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """A trained LightGBM model as JSON, and the objects that make it up."""
+    import lightgbm
+
+    generator = np.random.default_rng(5)
+    columns = {"wind": generator.random(200), "hour": generator.random(200)}
+    signature = signature_of(columns)
+    data = lightgbm.Dataset(InputMatrix(signature.inputs)(columns), (columns["wind"] > 0.5).astype(float))
+    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, num_boost_round=3)
+    with tempfile.TemporaryDirectory() as name:
+        backends.load("flavors", "lightgbm")().save(booster, Path(name), signature)
+        files = {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
+    tree = msgspec.json.encode([TreeEntry(path, digest_of(data), len(data)) for path, data in files.items()])
+    trained = {"flavor": "lightgbm", "digest": digest_of(tree), "signature": msgspec.to_builtins(signature)}
+    return trained | {"metrics": {"roc_auc": 0.75}}, (*files.values(), tree)
+
+
+def objects() -> tuple[bytes, ...]:
+    """The bytes that the scenario needs in the store."""
+    return (FLIGHTS, WEATHER, NOTES, *model()[1])
+
+
+AIRPORT = {"name": "airport", "keys": ["origin"]}
+WIND = {
+    "name": "airport_weather",
+    "entity": AIRPORT,
+    "source": "weather",
+    "timestamp": "time_hour",
+    "features": [
+        {"name": "wind", "column": "wind"},
+        {"name": "wind_2d", "column": "wind", "aggregation": "mean", "over": "P2D"},
+    ],
+    "ttl": "P1D",
+    "available_after": "PT1H",
+}
+SERVICE = {"name": "delay", "views": [WIND], "request": [{"name": "hour", "type": "float64"}]}
+LOOP = {
+    "name": "late",
+    "model": "late",
+    "endpoint": "late",
+    "pipeline": "fit",
+    "label": {"expression": "delay > 15", "key": "id"},
+    "triggers": [{"type": "every", "period": "P30D"}],
+    "gates": [{"type": "package_scan"}, {"type": "better_than"}],
+}
+CANARY = {"type": "canary", "steps": [10, 50], "hold": "PT1H", "guards": [{"type": "error_rate", "limit": 0.02}]}
+
+
+def run_of(seen: Seen) -> str:
+    """The id of the scenario's run."""
+    return str(seen["run"]["id"])
+
+
+DATASETS = [
+    Example("datasets.commit", {"name": "flights", "digest": digest_of(FLIGHTS), "format": "csv", "note": "a first look"}),
+    Example("datasets.commit", {"name": "flights", "digest": digest_of(FLIGHTS), "format": "csv"}),
+    Example("datasets.commit", {"name": "weather", "digest": digest_of(WEATHER), "format": "csv"}),
+    Example("datasets.commit", {"name": "no name", "digest": digest_of(WEATHER), "format": "csv"}, fails="invalid_input"),
+    Example("datasets.commit", {"name": "x", "digest": "0" * 64, "format": "csv"}, fails="not_found"),
+    Example(
+        "datasets.derive",
+        {"name": "late", "sql": "SELECT id, delay FROM flights WHERE delay > 15 ORDER BY id", "inputs": ["flights@1"]},
+    ),
+    Example("datasets.derive", {"name": "late", "sql": "SELECT", "inputs": ["flights"]}, fails="invalid_input"),
+    Example("datasets.list"),
+    Example("datasets.get", {"name": "flights"}),
+    Example("datasets.get", {"name": "flights", "version": 9}, fails="not_found"),
+    Example("datasets.log", {"name": "flights"}),
+    Example("datasets.profile", {"name": "flights", "version": 1}),
+    Example("datasets.preview", {"name": "flights", "limit": 2}),
+    Example(
+        "datasets.expect",
+        {
+            "name": "flights",
+            "expectations": [
+                {"type": "not_null", "column": "delay", "mostly": 0.95},
+                {"type": "in_range", "column": "delay", "minimum": 0, "maximum": 100, "severity": "warning"},
+                {"type": "unique", "columns": ["id"]},
+            ],
+        },
+    ),
+    Example("datasets.expectations", {"name": "flights"}),
+    Example("datasets.check", {"name": "flights"}),
+    Example("datasets.checks", {"name": "flights"}),
+    Example("datasets.diff", {"name": "flights", "before": 1, "after": 1}),
+]
+FEATURES = [
+    Example("features.apply", {"services": [SERVICE]}),
+    Example("features.services"),
+    Example("features.views"),
+    Example("features.service", {"name": "delay"}),
+    Example("features.pin", {"service": "delay", "version": 1}),
+    Example("features.materialize", {"service": "delay", "until": "2025-12-20T00:00:00Z"}),
+    Example("features.materializations", {"service": "delay"}),
+    Example("features.lookup", {"service": "delay", "keys": {"origin": ["EWR", "XXX"]}, "at": "2025-12-20T00:00:00Z"}),
+    Example("features.lookup", {"service": "none", "keys": {}}, fails="not_found"),
+    Example("features.training_set", {"service": "delay", "dataset": "flights", "at": "at", "name": "examples"}),
+]
+TRACKING = [
+    Example("experiments.create", {"name": "delay", "description": "Is it late?"}),
+    Example("experiments.create", {"name": "delay"}, fails="conflict"),
+    Example("experiments.list"),
+    Example("experiments.get", {"name": "delay"}),
+    Example("runs.start", {"experiment": "delay", "parameters": {"leaves": "31"}, "tags": {"by": "hand"}}, label="run"),
+    Example(
+        "runs.log",
+        lambda seen: {
+            "id": run_of(seen),
+            "metrics": [{"key": "auc", "value": 0.7}, {"key": "auc", "value": 0.8, "step": 1}],
+            "parameters": {"rate": "0.1"},
+            "inputs": ["dataset:default/flights@1"],
+        },
+    ),
+    Example("runs.log", lambda seen: {"id": run_of(seen), "parameters": {"rate": "0.2"}}, fails="conflict"),
+    Example("runs.log_artifact", lambda seen: {"id": run_of(seen), "path": "notes.txt", "digest": digest_of(NOTES)}),
+    Example("runs.artifacts", lambda seen: {"id": run_of(seen)}),
+    Example("runs.history", lambda seen: {"id": run_of(seen), "key": "auc"}),
+    Example("runs.get", lambda seen: {"id": run_of(seen)}),
+    Example("runs.search", {"where": "metrics.auc > 0.7 and parameters.rate = '0.1'", "limit": 5}),
+    Example("runs.search", {"where": "metrics.auc >"}, fails="invalid_input"),
+    Example("runs.finish", lambda seen: {"id": run_of(seen)}),
+    Example("runs.finish", lambda seen: {"id": run_of(seen), "status": "failed"}, fails="conflict"),
+]
+PIPELINES = [
+    Example(
+        "pipelines.apply",
+        {
+            "definitions": [
+                {"name": name, "target": f"counting:{name}", "folder": PROJECT, "parameters": {"text": "str"}}
+                for name in ("counted", "broken", "fit")
+            ]
+        },
+    ),
+    Example("pipelines.list"),
+    Example("pipelines.get", {"name": "counted"}),
+    Example("pipelines.run", {"name": "counted", "arguments": {"text": "the loop is closed"}}, label="execution"),
+    Example("pipelines.run", {"name": "counted", "arguments": {"text": "the loop is closed"}}),
+    Example("pipelines.run", {"name": "broken", "arguments": {"text": "it"}}, fails="step_failed"),
+    Example("pipelines.run", {"name": "nothing"}, fails="not_found"),
+    Example("pipelines.executions", {"pipeline": "counted"}),
+    Example("pipelines.execution", lambda seen: {"id": seen["execution"]["id"]}),
+    Example("pipelines.replay", lambda seen: {"id": seen["execution"]["id"]}),
+]
+MODELS = [
+    Example("models.create", {"name": "late", "description": "Is a flight late?"}),
+    Example("models.register", {"name": "late", "trained": model()[0], "note": "a first one"}),
+    Example("models.register", {"name": "late", "trained": model()[0], "card": "# Late\n\nIt is simple."}),
+    Example("models.register", {"name": "late", "trained": {"flavor": "none"}}, fails="invalid_input"),
+    Example("models.list"),
+    Example("models.get", {"name": "late"}),
+    Example("models.versions", {"name": "late"}),
+    Example("models.version", {"name": "late", "version": 1}),
+    Example("models.card", {"name": "late", "version": 2}),
+    Example("models.set_alias", {"name": "late", "alias": "candidate", "version": 2}),
+    Example("models.set_alias", {"name": "late", "alias": "candidate", "version": 7}, fails="not_found"),
+    Example("models.aliases", {"name": "late"}),
+    Example(
+        "models.approve",
+        {"name": "late", "version": 1, "decision": "approved", "reason": "It is good.", "evidence": {"auc": [0.7, None]}},
+    ),
+    Example("models.approvals", {"name": "late", "version": 1}),
+    Example("models.promote", {"name": "late", "version": 1, "reason": "It is the best."}),
+    Example("models.delete_alias", {"name": "late", "alias": "candidate"}),
+]
+SERVING = [
+    Example("endpoints.create", {"name": "late", "model": "late", "label_key": "id", "version": 1}),
+    Example("endpoints.list"),
+    Example("endpoints.get", {"name": "late"}),
+    Example("endpoints.deploy", {"name": "late", "version": 2}),
+    Example("endpoints.deployments", {"name": "late"}),
+    Example(
+        "endpoints.set_traffic",
+        {
+            "name": "late",
+            "shares": [{"deployment": 1, "percent": 90}, {"deployment": 2, "percent": 10, "role": "canary"}],
+        },
+    ),
+    Example(
+        "endpoints.set_traffic",
+        {"name": "late", "shares": [{"deployment": 1, "percent": 100}], "expected_revision": 1},
+        fails="conflict",
+    ),
+    Example("endpoints.rollback", {"name": "late"}),
+    Example("endpoints.traffic_history", {"name": "late"}),
+    Example(
+        "endpoints.feedback",
+        {"name": "late", "labels": [{"key": "f1", "value": 1.0}, {"key": "f2", "value": 0, "at": "2025-12-31T00:00:00Z"}]},
+    ),
+    Example("endpoints.predictions", {"name": "late", "limit": 3}),
+    Example("endpoints.prediction", {"name": "late", "id": "none"}, fails="not_found"),
+]
+ROLLOUTS = [
+    Example("rollouts.start", {"endpoint": "late", "version": 2, "strategy": CANARY}, label="rollout"),
+    Example("rollouts.start", {"endpoint": "late", "version": 2, "strategy": CANARY}, fails="conflict"),
+    Example("rollouts.list", {"endpoint": "late"}),
+    Example("rollouts.active", {"endpoint": "late"}),
+    Example("rollouts.get", lambda seen: {"id": seen["rollout"]["id"]}),
+    Example(
+        "rollouts.advance",
+        lambda seen: {"id": seen["rollout"]["id"], "evidence": {"challenger": {"units": 10, "losses": {"log_loss": 0.5}}}},
+    ),
+    Example("rollouts.history", lambda seen: {"id": seen["rollout"]["id"]}),
+    Example("rollouts.abort", lambda seen: {"id": seen["rollout"]["id"], "reason": "It was only tried."}),
+    Example("rollouts.active", {"endpoint": "late"}),
+]
+LOOPS = [
+    Example("loops.apply", {"loop": LOOP}),
+    Example("loops.apply", {"loop": LOOP | {"triggers": [{"type": "every", "period": "PT0S"}]}}, fails="invalid_input"),
+    Example("loops.list"),
+    Example("loops.get", {"name": "late"}),
+    Example("loops.status", {"name": "late"}),
+    Example("loops.propose", {"name": "late", "skip_gates": True, "reason": "To see."}),
+    Example("loops.candidates", {"name": "late", "limit": 5}),
+    Example("loops.rollback", {"name": "late", "reason": "To see."}),
+    Example("loops.trace", {"what": "model:default/late@1"}),
+    Example("loops.replay", {"execution": "none"}, fails="not_found"),
+    Example("loops.reproduce", {"model": "none"}, fails="not_found"),
+    Example("loops.simulate", {"name": "none", "start": "2025-12-01T00:00:00Z", "end": "2025-12-20T00:00:00Z"}, fails="not_found"),
+    Example("loops.tick", {"name": "none"}, fails="not_found"),
+]
+GOVERNANCE = [
+    Example("governance.grant", {"principal": "ada", "roles": ["deployer"]}),
+    Example("governance.principals"),
+    Example("tokens.create", {"principal": "ada", "expires_in": "1d"}, label="token"),
+    Example("tokens.list", {"principal": "ada"}),
+    Example("tokens.revoke", lambda seen: {"id": seen["token"]["token"]["id"]}),
+    Example("governance.revoke", {"principal": "ada"}),
+    Example("governance.gc", {"dry_run": True, "grace": "0s"}),
+    Example("models.create", {"name": "short"}),
+    Example("models.delete", {"name": "short"}),
+    Example("models.delete_version", {"name": "late", "version": 1, "reason": "It is bad."}, fails="refused"),
+]
+LEDGER = [
+    Example("audit.entries", {"kind": "models.", "limit": 4}),
+    Example("audit.entries", {"limit": "many"}, fails="invalid_input"),
+    Example("audit.verify"),
+    Example("lineage.graph", {"urn": "dataset:default/flights@1", "direction": "downstream", "depth": 2}),
+    Example("lineage.graph", {}, fails="invalid_input"),
+]
+SCENARIO = [
+    *DATASETS,
+    *FEATURES,
+    *TRACKING,
+    *PIPELINES,
+    *MODELS,
+    *SERVING,
+    *ROLLOUTS,
+    *LOOPS,
+    *GOVERNANCE,
+    *LEDGER,
+]

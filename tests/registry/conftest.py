@@ -1,4 +1,4 @@
-"""A small trained model, and a platform that knows the flavors."""
+"""A small trained model."""
 
 from __future__ import annotations
 
@@ -7,25 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from everloop.app import backends
 from everloop.app.platform import Platform
 from everloop.catalog.session import Session
 from everloop.registry.columns import InputMatrix, signature_of
 from everloop.registry.entities import Model, Provenance
-from everloop.registry.flavor import Flavor
 from everloop.registry.save import save_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Columns = dict[str, np.ndarray]
-
-
-@pytest.fixture(autouse=True)
-def flavors(platform: Platform) -> None:
-    """Offer the flavors as the app does."""
-    platform.resources.ports.provide(Flavor, lambda: backends.load("flavors", "lightgbm")(), "lightgbm")
-    platform.resources.ports.provide(Flavor, lambda: backends.load("flavors", "sklearn")(), "sklearn")
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,12 @@ def signature_of(columns: Mapping[str, np.ndarray], outputs: Sequence[str] = ("p
     )
 
 
+def arrays_of(signature: Signature, columns: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
+    """Columns out of JSON as arrays: null becomes NaN in numbers and None in strings. `check_inputs` judges them."""
+    kinds = {field.name: field.type for field in signature.inputs}
+    return {name: _array(kinds.get(name, "string"), values) for name, values in columns.items()}
+
+
 def check_inputs(signature: Signature, columns: Mapping[str, np.ndarray]) -> int:
     """The number of rows, when the columns are what the signature asks for. Costs some 20 µs for 50 rows × 20 columns.
 
@@ -96,6 +102,18 @@ class InputMatrix:
                     f"Column {field.name} is not {field.type}, or has not {rows} rows.", hint="Check the request."
                 ) from None
         return matrix
+
+
+def _array(kind: Type, values: Sequence[object]) -> np.ndarray:
+    shaped = np.empty(len(values), dtype=object)
+    shaped[:] = values
+    kinds = set(map(type, values))
+    if kind == "bool" and kinds == {bool}:
+        return shaped.astype(np.bool_)
+    if kind in ("float64", "int64") and kinds <= {int, float, type(None)}:
+        exact = kind == "int64" and kinds <= {int}
+        return shaped.astype(np.int64 if exact else np.float64)
+    return shaped
 
 
 def _codes(field: Field) -> dict[str, float]:

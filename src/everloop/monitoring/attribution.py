@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from everloop.monitoring import significance
+from everloop.monitoring.detector import Limits, judge
 from everloop.monitoring.entities import AttributionReference, AttributionShift, Null, Statistic
 from everloop.monitoring.psi import effective_size
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-TESTS = 2
-"""How many tests a feature's attribution takes out of the error budget."""
 
 
 class Contributions(Protocol):
@@ -45,21 +43,23 @@ def learn(names: Sequence[str], contributions: Floats, chunk: NDArray[np.int64])
 
 
 def shift(
-    reference: AttributionReference, contributions: Floats, share: float, windows: int, threshold: float
+    reference: AttributionReference, contributions: Floats, share: float, before: float, limit: Limits
 ) -> AttributionShift:
-    """How a feature's contributions in a sample of some windows, with its share there, differ from the reference."""
-    p_value = min(
-        significance.p_value(reference.nulls[statistic], value, size / max(windows, 1))
+    """How a feature's contributions in the sample of a window, with its share there, differ from the reference."""
+    p_values = [
+        (significance.p_value(reference.nulls[statistic], value, size), reference.nulls[statistic].independent)
         for statistic, value, size in _statistics(reference, contributions)
-    )
+    ]
+    verdict = judge(p_values, before, limit)
     return AttributionShift(
         feature=reference.name,
         share=share,
         reference_share=reference.share,
         mean=float(contributions.mean()),
         reference_mean=reference.mean,
-        p_value=p_value,
-        drifted=p_value < threshold,
+        p_value=min(p for p, _ in p_values),
+        evidence=verdict.evidence,
+        drifted=verdict.drifted,
     )
 
 

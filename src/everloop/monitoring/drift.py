@@ -8,17 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from everloop.monitoring import significance
+from everloop.monitoring.detector import Limits, judge
 from everloop.monitoring.entities import DriftScore, FeatureReference, Null, Statistic
 from everloop.monitoring.profile import FeatureProfile
 from everloop.monitoring.psi import effective_size, freeman_tukey, psi, transported
 
 TESTS: tuple[Statistic, ...] = ("distribution", "mean", "missing")
 """The tests of a number; a category has no mean."""
-
-
-def tests_of(feature: FeatureReference) -> int:
-    """How many tests a feature takes out of the error budget."""
-    return len(feature.nulls)
 
 
 def learn_nulls(feature: FeatureReference, chunks: Sequence[FeatureProfile]) -> dict[Statistic, Null]:
@@ -46,18 +42,25 @@ def learn_noise(feature: FeatureReference, chunks: Sequence[FeatureProfile]) -> 
     return math.sqrt(sum(move**2 for move in moves) / len(moves))
 
 
-def score(feature: FeatureReference, current: FeatureProfile, threshold: float) -> DriftScore:
-    """How far a profile is from the reference. It has drifted if any of its tests falls below the threshold."""
+def score(feature: FeatureReference, current: FeatureProfile, before: float, limit: Limits) -> DriftScore:
+    """How far the profile of a window is from the reference; `before` is the evidence of the windows before it."""
     whole = reference_profile(feature)
-    found = [
-        (significance.p_value(feature.nulls[statistic], value, size), statistic)
+    p_values = {
+        statistic: significance.p_value(feature.nulls[statistic], value, size)
         for statistic, value, size in statistics(feature, whole, current)
         if statistic in feature.nulls
-    ]
-    p_value, statistic = min(found, default=(1.0, "distribution"), key=lambda one: one[0])
-    drifted = p_value < threshold
-    moved = impact(feature, current) if drifted else 0.0
-    return DriftScore(feature.name, statistic, psi(whole.counts, current.counts), p_value, drifted, moved)
+    }
+    verdict = judge([(p, feature.nulls[one].independent) for one, p in p_values.items()], before, limit)
+    p_value, statistic = min(((p, one) for one, p in p_values.items()), default=(1.0, TESTS[0]))
+    return DriftScore(
+        feature=feature.name,
+        statistic=statistic,
+        effect=psi(whole.counts, current.counts),
+        p_value=p_value,
+        evidence=verdict.evidence,
+        drifted=verdict.drifted,
+        impact=impact(feature, current) if verdict.drifted else 0.0,
+    )
 
 
 def impact(feature: FeatureReference, current: FeatureProfile) -> float:

@@ -39,13 +39,15 @@ class Null(msgspec.Struct, frozen=True):
 
     Over chunks of effective size h its mean is `base + excess * h`: `base` is what independent rows would give,
     `excess` what the chunks differ by among themselves (hours, weekdays, weather that lasts). Its spread is that of a
-    chi-square with `freedom` degrees; `chunks` says on how many (independent) chunks this rests.
+    chi-square with `freedom` degrees. It rests on `chunks` chunks; since neighbours are alike, only the share
+    `independent` of them counts.
     """
 
     base: float
     excess: float
     freedom: float
-    chunks: float
+    chunks: int
+    independent: float = 1.0
 
 
 class FeatureReference(msgspec.Struct, frozen=True):
@@ -135,16 +137,15 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 class MonitorDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """How an endpoint is watched.
 
-    `labels_within` is when a window's labels are counted on. `sample` rows of each window are attributed, and judged
-    together with those of the last `pool` windows. Drift with at least `impact` on the output is a warning, ten times
-    as much is critical; an alert is resolved after `quiet` windows without its cause.
+    `labels_within` is when a window's labels are counted on; `sample` rows of each window are attributed. Drift with at
+    least `impact` on the output is a warning, ten times as much is critical; an alert is resolved after `quiet` windows
+    without its cause.
     """
 
     window: timedelta = timedelta(days=1)
     labels_within: timedelta = timedelta(days=1)
     minimum_rows: Annotated[int, msgspec.Meta(ge=2)] = 30
     sample: Annotated[int, msgspec.Meta(ge=0, le=200)] = 12
-    pool: Annotated[int, msgspec.Meta(ge=1)] = 14
     budget: Budget = Budget()
     impact: Annotated[float, msgspec.Meta(ge=0)] = 0.005
     quiet: Annotated[int, msgspec.Meta(ge=1)] = 3
@@ -153,15 +154,17 @@ class MonitorDefinition(msgspec.Struct, frozen=True, kw_only=True):
 class DriftScore(msgspec.Struct, frozen=True):
     """How far something is from its reference.
 
-    `effect` is the PSI for features and outputs, and the worsening for metrics. `statistic` is the test with the lowest
-    `p_value`; `drifted` says whether that is within the error budget. `impact` is the estimated mean change of the
-    model's output, in units of the output; it is 0 unless drifted.
+    `effect` is the PSI for features and outputs, and the worsening for metrics. `statistic` is the test that is most
+    surprised by this window, with the chance `p_value` of being so when nothing has changed; `evidence` is what windows
+    have added up to (the logarithm of an e-CUSUM). Either may break the error budget: then it has `drifted`. `impact`
+    is the estimated mean change of the model's output, in units of the output; it is 0 unless drifted.
     """
 
     feature: str
     statistic: Statistic
     effect: float
     p_value: float
+    evidence: float
     drifted: bool
     impact: float = 0.0
 
@@ -175,6 +178,7 @@ class AttributionShift(msgspec.Struct, frozen=True):
     mean: float
     reference_mean: float
     p_value: float
+    evidence: float
     drifted: bool
 
 
@@ -182,7 +186,8 @@ class WindowReport(msgspec.Struct, frozen=True):
     """What was seen in a window of time.
 
     It is reported twice: when the window ends, and again with `performance` once its labels can be counted on; then it
-    is `final`. `drift` is ranked by impact, then by p-value; `impact` is the sum over what has drifted.
+    is `final`. `drift` is ranked by impact, then by evidence; `impact` is the sum over what has drifted. `reference` is
+    the `since` of the reference that it was compared with.
     """
 
     endpoint: str
@@ -190,6 +195,7 @@ class WindowReport(msgspec.Struct, frozen=True):
     end: datetime
     rows: int
     model_version: int
+    reference: datetime = EPOCH
     drift: tuple[DriftScore, ...] = ()
     prediction: DriftScore | None = None
     attribution: tuple[AttributionShift, ...] = ()

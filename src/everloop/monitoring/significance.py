@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from everloop.monitoring.entities import Budget, Null
+from everloop.monitoring.entities import Null
 
 _TINY = 1e-300
 
@@ -24,12 +24,12 @@ def learn(seen: Sequence[tuple[float, float]], base: float) -> Null:
     `base` is its mean under independence: the degrees of freedom. The null is never taken to be narrower than that.
     """
     if len(seen) < 2:
-        return Null(base, 0.0, base, float(len(seen)))
+        return Null(base, 0.0, base, len(seen))
     values, sizes = np.array(seen, dtype=float).T
     mean, variance = float(values.mean()), float(values.var(ddof=1))
     excess = max(mean - base, 0.0) / float(sizes.mean())
     freedom = 2 * mean**2 / variance if variance > 0 else base
-    return Null(base, excess, float(np.clip(freedom, 0.5, base)), len(values) * _independent_share(values))
+    return Null(base, excess, float(np.clip(freedom, 0.5, base)), len(values), independent_share(values))
 
 
 def p_value(null: Null, value: float, size: float) -> float:
@@ -38,12 +38,22 @@ def p_value(null: Null, value: float, size: float) -> float:
     if null.chunks < 2:
         # Nothing is known of how chunks differ; as if the scale rested on two of them, only gross changes count.
         return f_survival(ratio, null.freedom, 2 * null.freedom)
-    return f_survival(ratio, null.freedom, null.freedom * null.chunks)
+    return f_survival(ratio, null.freedom, null.freedom * null.chunks * null.independent)
 
 
-def threshold(budget: Budget, tests: int) -> float:
-    """The p-value below which one test alarms, so that all tests of all windows keep to the budget (Bonferroni)."""
-    return budget.alpha / (budget.windows * max(tests, 1))
+def independent_share(values: np.ndarray) -> float:
+    """Which share of so many chunks counts, since chunks next to each other are alike.
+
+    The values are squares, whose correlation is the square of that of their roots. What chance alone brings (one
+    standard error) is taken off first.
+    """
+    centred = values - values.mean()
+    power = float(np.dot(centred, centred))
+    if power <= 0:
+        return 1.0
+    seen = float(np.dot(centred[:-1], centred[1:])) / power - 1 / math.sqrt(len(values))
+    correlation = math.sqrt(min(max(seen, 0.0), 0.8))
+    return (1 - correlation) / (1 + correlation)
 
 
 def f_survival(value: float, above: float, below: float) -> float:
@@ -80,13 +90,3 @@ def _fraction(x: float, a: float, b: float) -> float:
 
 def _away(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
-
-
-def _independent_share(values: np.ndarray) -> float:
-    """Chunks next to each other are alike; of so many, this share counts (first-order autocorrelation)."""
-    centred = values - values.mean()
-    power = float(np.dot(centred, centred))
-    if power <= 0:
-        return 1.0
-    correlation = min(max(float(np.dot(centred[:-1], centred[1:])) / power, 0.0), 0.9)
-    return (1 - correlation) / (1 + correlation)

@@ -1,0 +1,1 @@
+"""Ways that notices of alerts reach people."""

@@ -7,22 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.loop.paired import area, compare, delong
+from everloop.loop.paired import compare, delong
+from everloop.monitoring.performance import roc_auc
 from tests.loop.conftest import duel, scored
 
 
-def test_the_area_is_the_share_of_pairs_in_the_right_order_with_ties_counting_half() -> None:
-    truth, score = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.9, 0.4, 0.4, 0.1])
-    assert area(truth, score) == pytest.approx(3.5 / 4)
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=40))
-def test_the_area_equals_counting_all_pairs(rows: list[tuple[bool, int]]) -> None:
-    up = [score for positive, score in rows if positive]
-    down = [score for positive, score in rows if not positive]
-    pairs = [(a > b) + (a == b) / 2 for a in up for b in down]
-    found = area(np.array([float(p) for p, _ in rows]), np.array([float(s) for _, s in rows]))
-    assert found == pytest.approx(sum(pairs) / len(pairs)) if pairs else np.isnan(found)
+def test_both_areas_are_those_of_the_models_alone() -> None:
+    one = duel(1.2, 0.8)
+    areas, _ = delong(one.truth, one.challenger, one.champion)
+    assert areas == (roc_auc(one.truth, one.challenger)[0], roc_auc(one.truth, one.champion)[0])
 
 
 def test_delongs_variance_is_that_of_the_difference_over_fresh_samples() -> None:

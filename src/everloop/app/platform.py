@@ -16,6 +16,7 @@ from blake3 import blake3
 from sqlalchemy import select
 
 from everloop.app import areas, backends
+from everloop.app.fresh import FreshProcesses
 from everloop.app.settings import Loaded, Settings
 from everloop.app.settings import load as load_settings
 from everloop.catalog import migrations
@@ -31,6 +32,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFou
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
 from everloop.kernel.usecase import UseCase, published
+from everloop.loop.freshprocess import FreshProcess
 from everloop.pipelines.executor import Executor
 from everloop.registry.flavor import Flavor
 from everloop.store.service import Store
@@ -162,6 +164,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
     ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
+    ports.provide(FreshProcess, lambda: FreshProcesses(values))
     for name in backends.names("flavors"):
         ports.provide(Flavor, lambda name=name: backends.load("flavors", name)(), name)
 

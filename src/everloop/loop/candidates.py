@@ -6,7 +6,8 @@ now. So a controller that died is continued by the next tick, and two controller
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict
 from everloop.loop.entities import (
+    BY_HAND,
+    FIRST,
     OPEN,
     Candidate,
     CandidateGated,
@@ -28,6 +31,17 @@ from everloop.loop.entities import (
     Status,
 )
 from everloop.loop.tables import candidates
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """A candidate without what its gates said."""
+
+    created: datetime
+    trigger: str
+    status: Status
+    version: int
+    ended: datetime | None = None
+
 
 MOVES: dict[Status, tuple[Status, ...]] = {
     "proposed": ("training", "refused"),
@@ -78,6 +92,23 @@ def history(session: Session, loop: str, limit: int = 100) -> list[Candidate]:
     """The candidates of a loop, newest first."""
     newest = _of(session, loop).order_by(candidates.c.number.desc())
     return session.all(Candidate, newest.limit(limit))
+
+
+def of_version(session: Session, loop: str, version: int) -> Candidate | None:
+    """The candidate that became a version, if the loop made it."""
+    return session.first(Candidate, _of(session, loop).where(candidates.c.version == version))
+
+
+def outlines(session: Session, loop: str) -> list[Outline]:
+    """Every candidate of a loop in outline, newest first: all that triggers and limits ask for."""
+    columns = (candidates.c[name] for name in Outline.__struct_fields__)
+    mine = (candidates.c.project == session.project) & (candidates.c.loop == loop)
+    return session.all(Outline, select(*columns).where(mine).order_by(candidates.c.number.desc()))
+
+
+def attempts_of(made: Iterable[Outline]) -> list[datetime]:
+    """When triggers made candidates: those that limits count."""
+    return [one.created for one in made if one.trigger not in (FIRST, BY_HAND)]
 
 
 def get(session: Session, candidate: str) -> Candidate:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from everloop.loop.entities import Metric
-from everloop.loop.paired import area, losses
+from everloop.loop.paired import losses
+from everloop.monitoring.performance import roc_auc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +41,8 @@ def measure(metric: Metric, outcomes: Outcomes) -> float:
     if len(outcomes) == 0:
         return float("nan")
     if metric == "roc_auc":
-        return area(outcomes.truth, outcomes.score)
+        area = roc_auc(outcomes.truth, outcomes.score)[0]
+        return float("nan") if area is None else area
     return float(losses(metric, outcomes.truth, outcomes.score).mean())
 
 

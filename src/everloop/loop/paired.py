@@ -14,12 +14,10 @@ import msgspec
 import numpy as np
 
 from everloop.loop.entities import Metric
+from everloop.monitoring.performance import log_losses, midranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-CLIP = 1e-6
-"""Probabilities are kept this far from 0 and 1, so that one sure mistake does not decide everything."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -53,20 +51,9 @@ def compare(
     return _judged(metric, float(ours.mean()), float(theirs.mean()), float(difference.mean()), error, len(truth))
 
 
-def area(truth: NDArray[np.float64], score: NDArray[np.float64]) -> float:
-    """The area under the ROC curve, ties counting half; NaN when there is one class only."""
-    positive = truth > 0.5
-    if positive.all() or not positive.any():
-        return float("nan")
-    return float(_placements(positive, score)[0].mean())
-
-
 def losses(metric: Metric, truth: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
     """The loss of each row."""
-    if metric == "brier":
-        return np.square(score - truth)
-    kept = np.clip(score, CLIP, 1 - CLIP)
-    return -np.where(truth > 0.5, np.log(kept), np.log1p(-kept))
+    return np.square(score - truth) if metric == "brier" else log_losses(truth, score)
 
 
 def delong(
@@ -85,15 +72,8 @@ def delong(
 def _placements(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """For each positive the share of negatives below it, for each negative the share of positives above it."""
     up, down = score[positive], score[~positive]
-    everything, ups, downs = _midranks(np.concatenate([up, down])), _midranks(up), _midranks(down)
+    everything, ups, downs = midranks(np.concatenate([up, down])), midranks(up), midranks(down)
     return (everything[: len(up)] - ups) / len(down), 1 - (everything[len(up) :] - downs) / len(up)
-
-
-def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return ranks
 
 
 def _variance(values: NDArray[np.float64]) -> float:

@@ -1,0 +1,114 @@
+"""Facts: what is worth telling about a thing with a URN, in a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from everloop.catalog.session import Session
+from everloop.datasets.content import snapshot_of
+from everloop.features import service as features
+from everloop.kernel.errors import NotFound
+from everloop.kernel.ids import Urn, parse_urn
+from everloop.pipelines import service as pipelines
+from everloop.registry import service as models
+from everloop.rollouts import service as rollouts
+from everloop.serving import service as endpoints
+from everloop.tracking import service as tracking
+
+Facts = dict[str, str]
+
+
+def facts_of(session: Session, urn: str) -> Facts:
+    """What is known of a thing; nothing when it is unknown, or of a kind that has no facts."""
+    parsed = parse_urn(urn)
+    tell = _KINDS.get(parsed.kind)
+    if tell is None:
+        return {}
+    try:
+        return {name: text for name, text in tell(session, parsed).items() if text}
+    except NotFound:
+        return {}
+
+
+def _dataset(session: Session, urn: Urn) -> Facts:
+    found = snapshot_of(session, urn.name, int(urn.version or 0))
+    return {
+        "rows": f"{found.rows:,} in {len(found.columns)} columns",
+        "bytes": f"{found.bytes:,} at {found.digest}",
+        "held": "the store has them" if session.store.has(found.digest) else "the store has lost them",
+        "note": " ".join(found.note.split())[:160],
+    }
+
+
+def _model(session: Session, urn: Urn) -> Facts:
+    found = models.version(session, urn.name, int(urn.version or 0))
+    decisions = [
+        f"{one.decision} by {one.approver}: {one.reason}" for one in models.approvals(session, urn.name, found.version)
+    ]
+    return {
+        "registered": f"{found.created:%Y-%m-%d %H:%M} UTC",
+        "files": f"{found.trained.digest} ({found.trained.flavor})",
+        "metrics": ", ".join(f"{name}={value:.4f}" for name, value in sorted(found.trained.metrics.items())),
+        "decision": decisions[0] if decisions else "",
+    }
+
+
+def _run(session: Session, urn: Urn) -> Facts:
+    found = tracking.get(session, urn.name)
+    code = found.code.revision + (" with uncommitted changes" if found.code.dirty else "")
+    return {
+        "status": f"{found.status}, started {found.started:%Y-%m-%d %H:%M} UTC",
+        "code": f"{code} on {found.code.branch}" if found.code.revision else "",
+        "environment": found.environment,
+        "parameters": ", ".join(f"{name}={value}" for name, value in sorted(found.parameters.items())),
+    }
+
+
+def _execution(session: Session, urn: Urn) -> Facts:
+    found = pipelines.execution(session, urn.name)
+    steps = [
+        f"{step.name} {'remembered' if step.hit else f'{step.seconds:.2f} s'} → {step.output_digest[:12]}"
+        for step in found.steps
+    ]
+    return {
+        "pipeline": found.pipeline,
+        "arguments": ", ".join(f"{name}={value}" for name, value in found.arguments.items()),
+        "steps": "; ".join(steps),
+    }
+
+
+def _feature_service(session: Session, urn: Urn) -> Facts:
+    found = features.service(session, urn.name, int(urn.version or 0))
+    names = [f"{view.name} ({', '.join(feature.name for feature in view.features)})" for view in found.views]
+    return {"views": "; ".join(names), "request": ", ".join(field.name for field in found.request)}
+
+
+def _deployment(session: Session, urn: Urn) -> Facts:
+    wanted = int(urn.version or 0)
+    found = next((one for one in endpoints.deployments(session, urn.name) if one.revision == wanted), None)
+    if found is None:
+        return {}
+    return {
+        "serves": f"{found.model}@{found.version}",
+        "files": found.model_digest,
+        "since": f"{found.created:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _rollout(session: Session, urn: Urn) -> Facts:
+    found = rollouts.get(session, urn.name)
+    return {
+        "status": f"{found.status}: {found.reason}" if found.reason else found.status,
+        "versions": f"deployment {found.challenger} against {found.stable}; {found.units} units met it",
+    }
+
+
+_KINDS: dict[str, Callable[[Session, Urn], Facts]] = {
+    "dataset": _dataset,
+    "model": _model,
+    "run": _run,
+    "execution": _execution,
+    "feature_service": _feature_service,
+    "deployment": _deployment,
+    "rollout": _rollout,
+}

@@ -1,0 +1,183 @@
+"""How a candidate goes on: trained, registered, examined, rolled out, promoted or stopped.
+
+Long work (training, examining) happens between transactions; each transaction moves the candidate together with all
+that the move stands for. Training again after a crash costs little, since the pipeline's memo has the finished steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from everloop.catalog.session import Session
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused, StepFailed
+from everloop.kernel.usecase import Json
+from everloop.loop import candidates as states
+from everloop.loop import service
+from everloop.loop.entities import Candidate, GateResult, Loop
+from everloop.loop.examination import Examination
+from everloop.loop.reproduction import model_of
+from everloop.loop.watch import Watch
+from everloop.monitoring import service as monitors
+from everloop.monitoring.entities import MonitorDefinition
+from everloop.pipelines import service as pipelines
+from everloop.pipelines.entities import Execution
+from everloop.registry import service as models
+from everloop.registry.entities import Model
+from everloop.rollouts import service as rollouts
+from everloop.rollouts.decision import percents
+from everloop.rollouts.entities import Evidence, Rollout
+from everloop.serving import service as endpoints
+from everloop.serving.entities import Share
+
+
+@dataclass
+class Errand:
+    """A candidate on its way during one tick, and what was done for it, as sentences."""
+
+    session: Session
+    loop: Loop
+    watch: Watch | None
+    candidate: Candidate
+    actions: list[str] = field(default_factory=list)
+
+    def run(self) -> Candidate:
+        """Take the candidate as far as it can go now."""
+        steps = {"proposed": self._begin, "training": self._train, "gated": self._launch, "rolling_out": self._judge}
+        while (step := steps.get(self.candidate.status)) is not None:
+            before = self.candidate
+            self.candidate = step()
+            if self.candidate == before:
+                break
+        return self.candidate
+
+    def _begin(self) -> Candidate:
+        with self.session.begin() as unit:
+            return states.begin_training(unit, self.candidate)
+
+    def _train(self) -> Candidate:
+        """Train and register, then examine; a version that is registered already is examined only."""
+        candidate = self.candidate
+        if candidate.version:
+            return self._examine()
+        try:
+            execution = self._execution()
+            return self._register(execution, model_of(execution))
+        except (StepFailed, InvalidInput, NotFound, Refused) as error:
+            return self._refuse(f"Training failed: {error.message}")
+
+    def _register(self, execution: Execution, model: Model) -> Candidate:
+        candidate = self.candidate
+        with self.session.begin() as unit:
+            note = f"Candidate {candidate.number} of loop {self.loop.name}: {candidate.reason}"
+            version = models.register(unit, self.loop.model, model, run=execution.run, note=note)
+            self._say(f"Trained version {version.version} ({_figures(model)}).")
+            return states.trained(unit, candidate, execution.id, version.version)
+
+    def _execution(self) -> Execution:
+        """The execution whose output is the candidate's model: the one that was named, or a new one."""
+        candidate = self.candidate
+        if candidate.execution:
+            with self.session.begin(write=False) as unit:
+                return pipelines.execution(unit, candidate.execution)
+        return pipelines.run(self.session, candidate.pipeline, candidate.arguments)
+
+    def _examine(self) -> Candidate:
+        candidate = self.candidate
+        with self.session.begin(write=False) as unit:
+            version = models.version(unit, candidate.model, candidate.version)
+            folder = Path(pipelines.get(unit, candidate.pipeline).folder)
+        examination = Examination(self.session, version.trained, self._champion, folder)
+        gates = () if candidate.skip_gates else examination.results(self.loop.gates)
+        refused = [gate for gate in gates if not gate.passed]
+        if refused:
+            return self._refuse(" ".join(gate.message for gate in refused), gates)
+        with self.session.begin() as unit:
+            self._say(f"Version {version.version} passed {len(gates)} gates." if gates else "Its gates were skipped.")
+            return states.gated(unit, candidate, gates, examination.measured)
+
+    def _champion(self, alias: str) -> Model | None:
+        with self.session.begin(write=False) as unit:
+            found = service.champion_of(unit, self.loop.model, alias)
+        return found.trained if found else None
+
+    def _launch(self) -> Candidate:
+        """Begin the rollout; the first version of all, which nothing can be compared with, gets all traffic at once."""
+        with self.session.begin() as unit:
+            if service.champion_of(unit, self.loop.model) is None:
+                return self._promote_first(unit)
+            try:
+                rollout = rollouts.start(unit, self.loop.endpoint, self.candidate.version, self.loop.rollout)
+            except (Conflict, Refused) as error:
+                return self._stop(unit, f"Its rollout could not begin: {error.message}")
+            share = percents(rollout.strategy)[0]
+            self._say(f"Version {self.candidate.version} meets its first {share:g} % of the traffic.")
+            return states.rolling_out(unit, self.candidate, rollout.id)
+
+    def _promote_first(self, unit: Session) -> Candidate:
+        loop, candidate = self.loop, self.candidate
+        reason = "It is the first version."
+        if any(endpoint.name == loop.endpoint for endpoint in endpoints.list_endpoints(unit)):
+            deployment = endpoints.deploy(unit, loop.endpoint, candidate.version)
+            endpoints.set_traffic(unit, loop.endpoint, (Share(deployment.revision, 100.0),))
+        else:
+            endpoints.create(unit, loop.endpoint, loop.model, label_key=loop.label.key, version=candidate.version)
+            monitors.define(unit, loop.endpoint, MonitorDefinition(labels_within=loop.label.within))
+        self._promote(unit, reason)
+        return states.promoted(unit, candidate, reason)
+
+    def _judge(self) -> Candidate:
+        """Let the guards judge the evidence; promotion moves alias and traffic in one transaction."""
+        with self.session.begin(write=False) as unit:
+            before = rollouts.get(unit, self.candidate.rollout)
+        if before.status != "running":
+            with self.session.begin() as unit:
+                return self._ended(unit, before)
+        evidence = self.watch.evidence(before) if self.watch else Evidence()
+        with self.session.begin() as unit:
+            after = rollouts.advance(unit, before.id, evidence)
+            if after.status != "running":
+                return self._ended(unit, after)
+        if after.step != before.step:
+            share = percents(after.strategy)[after.step]
+            self._say(f"Version {after.version} goes on to {share:g} % of the traffic: {after.reason}")
+        return self.candidate
+
+    def _ended(self, unit: Session, rollout: Rollout) -> Candidate:
+        if rollout.status == "promoted":
+            self._promote(unit, rollout.reason)
+            return states.promoted(unit, self.candidate, rollout.reason, rollout.units)
+        self._say(f"Version {rollout.version} was rolled back after {rollout.units} predictions: {rollout.reason}")
+        self._reject(unit, rollout.reason)
+        return states.rolled_back(unit, self.candidate, rollout.reason, rollout.units)
+
+    def _promote(self, unit: Session, reason: str) -> None:
+        gates = [msgspec.to_builtins(gate) for gate in self.candidate.gates]
+        evidence: dict[str, Json] = {"candidate": self.candidate.id, "rollout": self.candidate.rollout, "gates": gates}
+        models.promote(unit, self.loop.model, self.candidate.version, reason, evidence)
+        self._say(f"Version {self.candidate.version} is the champion: {reason}")
+
+    def _refuse(self, reason: str, gates: Sequence[GateResult] = ()) -> Candidate:
+        with self.session.begin() as unit:
+            return self._stop(unit, reason, gates)
+
+    def _stop(self, unit: Session, reason: str, gates: Sequence[GateResult] = ()) -> Candidate:
+        name = f"version {self.candidate.version}" if self.candidate.version else "the candidate"
+        self._say(f"Refused {name}: {reason}")
+        self._reject(unit, reason)
+        return states.refused(unit, self.candidate, reason, gates or self.candidate.gates)
+
+    def _reject(self, unit: Session, reason: str) -> None:
+        if self.candidate.version:
+            evidence = {"candidate": self.candidate.id}
+            models.approve(unit, self.loop.model, self.candidate.version, "rejected", reason, evidence)
+
+    def _say(self, sentence: str) -> None:
+        self.actions.append(sentence)
+
+
+def _figures(model: Model) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in sorted(model.metrics.items())) or model.flavor

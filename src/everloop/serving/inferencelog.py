@@ -35,7 +35,7 @@ _ID = re.compile(r"(?P<milliseconds>[0-9a-f]{12})[0-9a-f]{20}-\d+")
 def folder_of(home: Path, project: str, endpoint: str) -> Path:
     """Where the log of an endpoint lies."""
     for name in (project, endpoint):
-        if not re.match(NAME_PATTERN, name):
+        if not re.fullmatch(NAME_PATTERN, name):
             raise InvalidInput(f"{name!r} is not a name.", hint="Use letters, digits, dots, dashes and underscores.")
     return home / "inference" / project / endpoint
 

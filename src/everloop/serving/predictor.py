@@ -22,7 +22,7 @@ from everloop.registry.entities import Signature
 from everloop.serving.entities import FeedbackReceipt, Label
 from everloop.serving.inferencelog import LogReader, LogWriter
 from everloop.serving.labellog import LabelWriter
-from everloop.serving.requestindex import RequestIndex, answered_rows, digest_of
+from everloop.serving.requestindex import NOBODY, RequestIndex, answered_rows, digest_of
 from everloop.serving.scoring import Rows, batch_of, prediction_ids, score
 from everloop.serving.variants import Routing, load_routing
 
@@ -186,9 +186,9 @@ class _Turn:
             "request_digest": identity[1],
         }
         batch = batch_of(self._routing, rows, scored, head | {"latency_us": int((perf_counter() - started) * 1e6)})
-        self.batches.append(batch)
-        self.identities.append(identity)
         answered = answered_rows(batch)
+        self.batches.append(batch)
+        self.identities.append(identity if len(answered) else NOBODY)
         if not len(answered):
             failed = f"Version {self._routing.stable.version} of model {self._routing.endpoint.model!r}"
             raise EverloopError(

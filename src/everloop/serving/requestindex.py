@@ -19,6 +19,8 @@ REMEMBERED = 100_000
 """So many of the newest requests are recognised."""
 Request = tuple[str, int]
 """A request's id and the digest of its columns: clients that give every request the same id are not held to it."""
+NOBODY: Request = ("", 0)
+"""A request that has no id, or got no answer: it is never recognised."""
 
 
 class RequestIndex:
@@ -36,7 +38,7 @@ class RequestIndex:
         return None if place is None else self._log.read(place)
 
     def add(self, requests: Sequence[Request], places: Sequence[Place]) -> None:
-        """Remember requests that this process has answered; the empty id is never remembered."""
+        """Remember requests that this process has answered."""
         for request, place in zip(requests, places, strict=True):
             if request[0]:
                 self._places[request] = place

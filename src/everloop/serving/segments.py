@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,13 +72,15 @@ class SegmentWriter:
         Raises:
             Unavailable: the disk did not take them; none of them counts, and the next call starts a fresh segment.
         """
+        start = 0
         try:
             if self._file < 0 or self._is_over(batches[0].schema, at):
                 self._open(batches[0].schema, at)
+            start = self._offset
             places = [self._write(_framed(batch.serialize())) for batch in batches]
             os.fdatasync(self._file)
         except OSError as error:
-            self._abandon()
+            self._abandon(start)
             raise Unavailable(
                 f"The log in {self._folder} cannot be written ({error.strerror}).", hint="Free space, then try again."
             ) from error
@@ -123,9 +126,11 @@ class SegmentWriter:
         while self._filled < target:
             self._filled += os.pwrite(self._file, bytes(target - self._filled), self._filled)
 
-    def _abandon(self) -> None:
-        """Leave the segment as readers last saw it: after a failed sync nobody knows what is on the disk."""
+    def _abandon(self, start: int) -> None:
+        """Unwrite what was written from `start` on, and leave the segment: nobody knows what of it is on the disk."""
         if self._file >= 0:
+            with suppress(OSError):
+                os.pwrite(self._file, bytes(_PREFIX.size), start)
             os.close(self._file)
             self._file = -1
 

@@ -83,11 +83,11 @@ class Split:
 
 
 def _millionths(shares: Sequence[Share]) -> dict[int, int]:
-    """The width of each share; what rounding leaves over goes to the stable one."""
+    """The width of each share; what rounding leaves over or short goes to the largest."""
     answering = [share for share in shares if share.role != "shadow"]
     wanted = {share.deployment: round(share.percent * WHOLE / 100) for share in answering}
-    stable = next(share.deployment for share in answering if share.role == "stable")
-    wanted[stable] += WHOLE - sum(wanted.values())
+    largest = max(wanted, key=lambda deployment: wanted[deployment])
+    wanted[largest] += WHOLE - sum(wanted.values())
     return {deployment: width for deployment, width in wanted.items() if width > 0}
 
 

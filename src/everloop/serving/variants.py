@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from everloop.catalog.session import Session
 from everloop.features import service as features
+from everloop.features.columntypes import key_kind
 from everloop.features.entities import PinnedFeatures
 from everloop.features.onlinestore import OnlineStore
 from everloop.registry import service as models
@@ -138,12 +139,10 @@ def _keys(pinned: PinnedFeatures | None) -> list[Field]:
     """The key columns of the views, with the types that their sources have."""
     if pinned is None:
         return []
-    from everloop.features.keys import kind_of
-
     types = {
         view.name: {column.name: column.type for column in pinned.sources[view.name].columns}
         for view in pinned.service.views
     }
     return [
-        Field(key, kind_of(types[view.name][key], key)) for view in pinned.service.views for key in view.entity.keys
+        Field(key, key_kind(types[view.name][key], key)) for view in pinned.service.views for key in view.entity.keys
     ]

@@ -21,11 +21,14 @@ Seen = Mapping[str, Any]
 Arguments = Mapping[str, Any] | Callable[[Seen], Mapping[str, Any]]
 
 FLIGHTS = b"id,at,origin,delay\n" + b"".join(
-    b"f%d,2025-12-%02dT12:00:00Z,%s,%s\n" % (n, 1 + n % 28, (b"EWR", b"JFK", b"LGA")[n % 3], b"" if n % 10 == 0 else b"%d" % n)
+    b"f%d,2025-12-%02dT12:00:00Z,%s,%s\n"
+    % (n, 1 + n % 28, (b"EWR", b"JFK", b"LGA")[n % 3], b"" if n % 10 == 0 else b"%d" % n)
     for n in range(60)
 )
 WEATHER = b"origin,time_hour,wind\n" + b"".join(
-    b"%s,2025-12-%02dT11:00:00Z,%d\n" % (origin, day, day) for origin in (b"EWR", b"JFK", b"LGA") for day in range(1, 29)
+    b"%s,2025-12-%02dT11:00:00Z,%d\n" % (origin, day, day)
+    for origin in (b"EWR", b"JFK", b"LGA")
+    for day in range(1, 29)
 )
 NOTES = b"what was tried"
 PROJECT = str(Path(__file__).with_name("words"))
@@ -99,10 +102,14 @@ def run_of(seen: Seen) -> str:
 
 
 DATASETS = [
-    Example("datasets.commit", {"name": "flights", "digest": digest_of(FLIGHTS), "format": "csv", "note": "a first look"}),
+    Example(
+        "datasets.commit", {"name": "flights", "digest": digest_of(FLIGHTS), "format": "csv", "note": "a first look"}
+    ),
     Example("datasets.commit", {"name": "flights", "digest": digest_of(FLIGHTS), "format": "csv"}),
     Example("datasets.commit", {"name": "weather", "digest": digest_of(WEATHER), "format": "csv"}),
-    Example("datasets.commit", {"name": "no name", "digest": digest_of(WEATHER), "format": "csv"}, fails="invalid_input"),
+    Example(
+        "datasets.commit", {"name": "no name", "digest": digest_of(WEATHER), "format": "csv"}, fails="invalid_input"
+    ),
     Example("datasets.commit", {"name": "x", "digest": "0" * 64, "format": "csv"}, fails="not_found"),
     Example(
         "datasets.derive",
@@ -203,7 +210,13 @@ MODELS = [
     Example("models.aliases", {"name": "late"}),
     Example(
         "models.approve",
-        {"name": "late", "version": 1, "decision": "approved", "reason": "It is good.", "evidence": {"auc": [0.7, None]}},
+        {
+            "name": "late",
+            "version": 1,
+            "decision": "approved",
+            "reason": "It is good.",
+            "evidence": {"auc": [0.7, None]},
+        },
     ),
     Example("models.approvals", {"name": "late", "version": 1}),
     Example("models.promote", {"name": "late", "version": 1, "reason": "It is the best."}),
@@ -231,7 +244,10 @@ SERVING = [
     Example("endpoints.traffic_history", {"name": "late"}),
     Example(
         "endpoints.feedback",
-        {"name": "late", "labels": [{"key": "f1", "value": 1.0}, {"key": "f2", "value": 0, "at": "2025-12-31T00:00:00Z"}]},
+        {
+            "name": "late",
+            "labels": [{"key": "f1", "value": 1.0}, {"key": "f2", "value": 0, "at": "2025-12-31T00:00:00Z"}],
+        },
     ),
     Example("endpoints.predictions", {"name": "late", "limit": 3}),
     Example("endpoints.prediction", {"name": "late", "id": "none"}, fails="not_found"),
@@ -244,7 +260,10 @@ ROLLOUTS = [
     Example("rollouts.get", lambda seen: {"id": seen["rollout"]["id"]}),
     Example(
         "rollouts.advance",
-        lambda seen: {"id": seen["rollout"]["id"], "evidence": {"challenger": {"units": 10, "losses": {"log_loss": 0.5}}}},
+        lambda seen: {
+            "id": seen["rollout"]["id"],
+            "evidence": {"challenger": {"units": 10, "losses": {"log_loss": 0.5}}},
+        },
     ),
     Example("rollouts.history", lambda seen: {"id": seen["rollout"]["id"]}),
     Example("rollouts.abort", lambda seen: {"id": seen["rollout"]["id"], "reason": "It was only tried."}),
@@ -262,7 +281,11 @@ LOOPS = [
     Example("loops.trace", {"what": "model:default/late@1"}),
     Example("loops.replay", {"execution": "none"}, fails="not_found"),
     Example("loops.reproduce", {"model": "none"}, fails="not_found"),
-    Example("loops.simulate", {"name": "none", "start": "2025-12-01T00:00:00Z", "end": "2025-12-20T00:00:00Z"}, fails="not_found"),
+    Example(
+        "loops.simulate",
+        {"name": "none", "start": "2025-12-01T00:00:00Z", "end": "2025-12-20T00:00:00Z"},
+        fails="not_found",
+    ),
     Example("loops.tick", {"name": "none"}, fails="not_found"),
 ]
 GOVERNANCE = [

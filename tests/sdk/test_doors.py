@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -52,7 +51,7 @@ def steady(answer: Any) -> Any:
     return re.sub(r"/[^ '\"]*/(http|rest|python|command line)\b", "HOME", answer) if isinstance(answer, str) else answer
 
 
-@pytest.mark.parametrize("name", [name for name in published()])
+@pytest.mark.parametrize("name", list(published()))
 def test_every_use_case_has_an_example(name: str) -> None:
     assert any(example.usecase == name for example in SCENARIO), f"add {name} to tests/sdk/scenario.py"
 

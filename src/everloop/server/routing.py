@@ -16,8 +16,12 @@ class Routes:
 
     def __init__(self, usecases: Iterable[UseCase]) -> None:
         self._by_length: dict[int, list[tuple[list[str], UseCase]]] = {}
+        taken: dict[str, str] = {}
         for usecase in usecases:
             pattern = _segments(usecase.path)
+            route = " ".join([usecase.method, *("{}" if part.startswith("{") else part for part in pattern)])
+            if taken.setdefault(route, usecase.name) != usecase.name:
+                raise ValueError(f"{usecase.name} and {taken[route]} have the same route")
             self._by_length.setdefault(len(pattern), []).append((pattern, usecase))
         for routes in self._by_length.values():
             routes.sort(key=lambda route: [part.startswith("{") for part in route[0]])

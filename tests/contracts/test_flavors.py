@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def late(data: Columns) -> np.ndarray:
     return ((data["hour"] > 15) | (data["carrier"] == "B6")).astype(float)
 
 
-def train_lightgbm(data: Columns, classes: int = 2) -> object:
+def train_lightgbm(data: Columns, classes: int = 2, rounds: int = 10) -> object:
     import lightgbm
 
     matrix = InputMatrix(signature_of(data).inputs)
@@ -40,7 +41,7 @@ def train_lightgbm(data: Columns, classes: int = 2) -> object:
     sets = lightgbm.Dataset(matrix(data), label, feature_name=list(data), categorical_feature=matrix.categorical)
     task = {"objective": "binary"} if classes == 2 else {"objective": "multiclass", "num_class": classes}
     fixed = {"num_leaves": 7, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1, "seed": 3}
-    return lightgbm.train(task | fixed, sets, 10)
+    return lightgbm.train(task | fixed, sets, rounds)
 
 
 def train_sklearn(data: Columns, classes: int = 2) -> object:
@@ -219,6 +220,13 @@ class TestLightgbm:
         flavor = backends.load("flavors", "lightgbm")()
         flavor.save(train_lightgbm(data), tmp_path, signature_of(data))
         assert flavor.load(tmp_path).predict({key: values[:0] for key, values in data.items()}).shape == (0,)
+
+    def test_fifty_rows_cost_less_than_600_microseconds(self, tmp_path: Path) -> None:
+        data = columns()
+        flavor = backends.load("flavors", "lightgbm")()
+        flavor.save(train_lightgbm(data, rounds=100), tmp_path, signature_of(data))
+        predictor, few = flavor.load(tmp_path), {name: values[:50] for name, values in data.items()}
+        assert min(timeit.repeat(lambda: predictor.predict(few), number=1, repeat=50)) < 600e-6
 
     def test_contributions_and_the_expected_score_sum_to_the_raw_score(self, tmp_path: Path) -> None:
         data = columns()

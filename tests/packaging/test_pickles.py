@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from everloop.app.platform import Platform
 from everloop.packaging import scan
 from everloop.packaging.entities import Package
 from everloop.packaging.pickles import ALLOWED, is_pickle, problems
@@ -128,12 +129,6 @@ def test_a_fitted_estimator_passes() -> None:
     rows, label = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
     for native in (make_pipeline(StandardScaler(), LogisticRegression()), DecisionTreeClassifier()):
         assert problems(pickle.dumps(native.fit(rows, label))) == []
-
-
-def test_a_frame_passes() -> None:
-    import pandas as pd
-
-    assert problems(pickle.dumps(pd.DataFrame({"a": [1, 2], "b": [0.5, None]}))) == []
 
 
 def test_what_would_be_imported_is_named() -> None:
@@ -253,7 +248,8 @@ def test_scanning_runs_nothing(tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def test_a_packages_own_files_scan_clean(tmp_path: Path, package: Package, registered: object) -> None:
-    data = registered.resources.store.get(package.digest)  # type: ignore[attr-defined]  # a Platform
-    (tmp_path / "delay.bin").write_bytes(data[data.index(b"PK\x03\x04") :])
-    assert scan_folder(tmp_path) == []
+def test_a_packages_own_files_scan_clean(tmp_path: Path, package: Package, registered: Platform) -> None:
+    data = registered.resources.store.get(package.digest)
+    (tmp_path / "apart").mkdir()
+    (tmp_path / "apart" / "delay.bin").write_bytes(data[data.index(b"PK\x03\x04") :])
+    assert scan_folder(tmp_path / "apart") == []

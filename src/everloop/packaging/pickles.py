@@ -27,12 +27,6 @@ _HARMLESS: dict[str, str] = {
     "numpy.core.numeric": "_frombuffer",
     "numpy._core.numeric": "_frombuffer",
     "numpy.ma.core": "MaskedArray _mareconstruct",
-    "pandas._libs.internals": "_unpickle_block",
-    "pandas.core.frame": "DataFrame",
-    "pandas.core.series": "Series",
-    "pandas.core.indexes.base": "Index _new_Index",
-    "pandas.core.indexes.range": "RangeIndex",
-    "pandas.core.internals.managers": "BlockManager SingleBlockManager",
     "scipy.sparse._csr": "csr_matrix csr_array",
     "scipy.sparse._csc": "csc_matrix csc_array",
     "sklearn.compose._column_transformer": "ColumnTransformer _RemainderColsList",
@@ -90,7 +84,7 @@ def is_pickle(data: bytes) -> bool:
 
 
 class _Reader:
-    """Follows the strings of one pickle, by way of the memo, from where they are written to where they name a global."""
+    """Follows the strings of one pickle, by way of the memo, to where they name a global."""
 
     def __init__(self) -> None:
         self._memo: dict[int, str | None] = {}

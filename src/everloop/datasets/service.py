@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+import msgspec
+from sqlalchemy import delete, func, select
 
 from everloop.catalog.session import Session
 from everloop.datasets.checks import check_table, columns_of, require_columns
@@ -156,7 +157,7 @@ def check(session: Session, name: Name, version: int = 0) -> CheckReport:
     failed = [result for result in results if not result.passed and result.expectation.severity == "error"]
     report = CheckReport(name, snapshot.version, not failed, results, session.clock.now())
     with session.begin() as unit:
-        unit.insert(checks, {"id": unit.new_id()} | {key: getattr(report, key) for key in report.__struct_fields__})
+        unit.insert(checks, msgspec.structs.asdict(report) | {"number": _next_report(unit, name)})
         unit.emit(SnapshotChecked(subject=urn_of(unit, snapshot), passed=report.passed, failed=len(failed)))
     return report
 
@@ -165,8 +166,13 @@ def check(session: Session, name: Name, version: int = 0) -> CheckReport:
 def check_reports(session: Session, name: Name) -> list[CheckReport]:
     """The reports of a dataset's checks, newest first."""
     here = (checks.c.project == session.project) & (checks.c.dataset == snapshot_of(session, name).dataset)
-    query = select(checks).where(here).order_by(checks.c.at.desc(), checks.c.id.desc()).limit(_MOST_ROWS)
+    query = select(checks).where(here).order_by(checks.c.number.desc()).limit(_MOST_ROWS)
     return session.all(CheckReport, query)
+
+
+def _next_report(unit: Session, name: str) -> int:
+    here = (checks.c.project == unit.project) & (checks.c.dataset == name)
+    return int(unit.scalars(select(func.coalesce(func.max(checks.c.number), 0)).where(here))[0]) + 1
 
 
 def _keys(session: Session, expectation: References) -> pa.Table:

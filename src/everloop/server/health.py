@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -54,7 +55,7 @@ def routes(platform: Platform) -> list[Route]:
 def _tried(name: str, attempt: Callable[[], None]) -> Check:
     try:
         attempt()
-    except (EverloopError, OSError) as error:
+    except (EverloopError, SQLAlchemyError, OSError) as error:
         return Check(name, False, str(error))
     return Check(name, True)
 

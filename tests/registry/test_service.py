@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -231,13 +232,77 @@ def test_deleting_needs_a_version_number(session: Session, trained: Model) -> No
         models.delete_version(session, "delay", 0, "which?")
 
 
-def test_a_model_with_versions_is_not_deleted(session: Session, trained: Model) -> None:
+def test_a_name_that_had_a_version_is_not_deleted(session: Session, trained: Model) -> None:
     models.register(session, "delay", trained)
-    with pytest.raises(Refused, match="1 version"):
+    models.delete_version(session, "delay", 1, "a mistake")
+    with pytest.raises(Refused, match="never given again"):
         models.delete_model(session, "delay")
-    models.delete_version(session, "delay", 1, "all of it")
-    models.delete_model(session, "delay")
+
+
+def test_a_name_without_versions_is_deleted(session: Session) -> None:
+    made = models.create(session, "delay", "lateness")
+    assert models.delete_model(session, "delay") == made
     assert models.list_models(session) == []
+
+
+@pytest.mark.parametrize("name", ["versions", "aliases", "get", "delete_model", "card"])
+def test_what_is_asked_of_an_unknown_model_is_not_found(session: Session, name: str) -> None:
+    with pytest.raises(NotFound, match="ghost"):
+        getattr(models, name)(session, "ghost")
+
+
+def test_deleting_an_unknown_alias_names_those_there_are(session: Session, trained: Model) -> None:
+    models.register(session, "delay", trained)
+    with pytest.raises(NotFound, match="It has: none"):
+        models.delete_alias(session, "delay", "champion")
+
+
+def test_a_version_that_does_not_exist_is_neither_decided_nor_promoted(session: Session, trained: Model) -> None:
+    models.register(session, "delay", trained)
+    with pytest.raises(NotFound):
+        models.approve(session, "delay", 2, "approved", "good")
+    with pytest.raises(NotFound):
+        models.promote(session, "delay", 2, "good")
+    assert models.aliases(session, "delay") == []
+
+
+def test_an_unknown_decision_is_refused_at_the_door(platform: Platform, trained_apart: Model) -> None:
+    platform.call("models.register", {"name": "delay", "trained": trained_apart})
+    arguments = {"name": "delay", "version": 1, "decision": "maybe", "reason": "who knows"}
+    with pytest.raises(InvalidInput, match="maybe"):
+        platform.call("models.approve", arguments)
+
+
+def test_an_approval_names_who_decided_and_when(platform: Platform, trained_apart: Model) -> None:
+    ann = Principal("ann", ("deployer",))
+    platform.call("models.register", {"name": "delay", "trained": trained_apart})
+    arguments = {"name": "delay", "version": 1, "decision": "approved", "reason": "good", "evidence": {"auc": [0.7]}}
+    made = platform.call("models.approve", arguments, principal=ann)
+    assert (made.approver, made.at, made.evidence) == ("ann", platform.resources.clock.now(), {"auc": [0.7]})
+    assert platform.call("models.approvals", {"name": "delay", "version": 1}) == [made]
+
+
+def test_a_registration_that_is_retried_with_its_key_happens_once(platform: Platform, trained_apart: Model) -> None:
+    arguments = {"name": "delay", "trained": trained_apart}
+    first = platform.call("models.register", arguments, key="k1")
+    assert platform.call("models.register", arguments, key="k1") == first
+    assert platform.call("models.get", {"name": "delay"}).latest == 1
+
+
+@pytest.mark.slow
+def test_moving_an_alias_at_the_same_time_leaves_a_version_and_a_whole_chain(
+    platform: Platform, trained_apart: Model
+) -> None:
+    for _ in range(2):
+        platform.call("models.register", {"name": "delay", "trained": trained_apart})
+    with ThreadPoolExecutor(8) as pool:
+        moves = [{"name": "delay", "version": 1 + number % 2, "reason": str(number)} for number in range(16)]
+        list(pool.map(lambda arguments: platform.call("models.promote", arguments), moves))
+    (alias,) = platform.call("models.aliases", {"name": "delay"})
+    moved = platform.call("audit.entries", {"kind": "models.alias_moved"})
+    assert alias.version == moved[0].event["version"]
+    assert all(newer.event["previous"] == older.event["version"] for newer, older in pairwise(moved))
+    assert platform.call("audit.verify", {}).intact
 
 
 def test_a_version_is_linked_to_its_run(session: Session, trained: Model) -> None:

@@ -117,11 +117,13 @@ def version(session: Session, name: Name, version: int = 0, alias: str = "") -> 
 
 @usecase("models.delete", permission="models:delete", route="DELETE /models/{name}")
 def delete_model(session: Session, name: Name) -> RegisteredModel:
-    """Delete a name that never had a version, or has none left, and give what it was."""
+    """Delete a name that never had a version, and give what it was."""
     known = get(session, name)
-    left = session.all(ModelVersion, _versions(session, name))
-    if left:
-        raise Refused(f"Model {name!r} has {len(left)} versions.", hint="Delete them first, one by one.")
+    if known.latest:
+        raise Refused(
+            f"Model {name!r} has had {known.latest} versions, and their numbers are never given again.",
+            hint="Delete its versions one by one; the name stays.",
+        )
     session.execute(delete(models).where(_named(session, name)))
     session.emit(ModelDeleted(subject=session.urn("model", name)))
     return known

@@ -22,4 +22,7 @@ def duration(text: str) -> timedelta:
         raise InvalidInput(
             f"{text!r} is not a duration.", hint="Write a number and ms, s, m, h, d or w, such as 2h or 30d."
         )
-    return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    try:
+        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        raise InvalidInput(f"{text!r} is too long a duration.", hint="Less than 2.7 million years will do.") from None

@@ -12,7 +12,7 @@ import msgspec
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$(?!\n)"
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 """A name that a person gives: a letter or digit, then up to 127 letters, digits, dots, dashes and underscores."""
 

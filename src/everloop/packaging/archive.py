@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-import everloop
 from everloop.catalog.session import Session
 from everloop.packaging.entities import Manifest
 from everloop.packaging.runner import MANIFEST, MODEL, REQUIREMENTS
@@ -47,7 +46,7 @@ def manifest_of(session: Session, version: ModelVersion) -> Manifest:
         f"{kind.__module__}:{kind.__qualname__}",
         tuple(sorted(requirements)),
         session.store.tree(version.trained.digest),
-        f"everloop {everloop.__version__}",
+        f"everloop {importlib.metadata.version('everloop')}",
     )
 
 

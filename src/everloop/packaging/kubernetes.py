@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version as installed
 
-import everloop
 from everloop.registry.entities import ModelVersion
 
 PORT = 8080
@@ -96,7 +96,7 @@ def rendered(version: ModelVersion, image: str) -> str:
         model=version.model,
         version=version.version,
         digest=version.trained.digest,
-        image=image or f"everloop:{everloop.__version__}",
+        image=image or f"everloop:{installed('everloop')}",
         port=PORT,
     )
 

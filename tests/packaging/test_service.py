@@ -20,7 +20,7 @@ from everloop.kernel.errors import InvalidInput, NotFound, Refused
 from everloop.packaging.archive import zipped
 from everloop.packaging.entities import Manifest, Package
 from everloop.packaging.verification import examples, run_packed
-from everloop.registry.entities import Model
+from everloop.registry.entities import Field, Model, Signature
 from everloop.registry.save import load_model
 from everloop.store.entities import Digest
 from tests.registry.conftest import Columns
@@ -224,3 +224,24 @@ def test_a_pickle_slipped_into_a_model_is_found(registered: Platform, trained_ap
     findings = registered.call("packages.scan", {"model": "delay"})
     assert {finding.path for finding in findings} == {"weights.pkl"}
     assert any("posix.system" in finding.problem for finding in findings)
+
+
+@pytest.mark.slow
+def test_a_package_of_scikit_learn_answers_what_the_model_does(platform: Platform, columns: Columns) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from everloop.registry.columns import InputMatrix, signature_of
+    from everloop.registry.save import save_model
+
+    signature = signature_of({"hour": columns["hour"]})
+    rows = InputMatrix(signature.inputs)(columns)
+    native = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, columns["hour"] > 15)
+    strict = Signature((Field("hour", "int64", nullable=False),), signature.outputs)
+    with platform.session().activate():
+        trained = save_model(native, flavor="sklearn", signature=strict)
+    platform.call("models.register", {"name": "linear", "trained": trained})
+    platform.call("packages.build", {"model": "linear"})
+    assert platform.call("packages.verify", {"model": "linear"}).passed
+    assert platform.call("packages.scan", {"model": "linear"}) == []

@@ -7,6 +7,7 @@ import getpass
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +34,8 @@ from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
 from everloop.kernel.usecase import UseCase, published
 from everloop.loop.freshprocess import FreshProcess
-from everloop.pipelines.executor import Executor
+from everloop.monitoring.channel import Channel
+from everloop.pipelines.executor import Executor, SessionOpener
 from everloop.registry.flavor import Flavor
 from everloop.store.service import Store
 
@@ -155,7 +157,18 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     resources = Resources(home, database, store, _clock(values), Random(values.seed), Ports())
     platform = Platform(loaded, resources)
     provide_ports(resources.ports, values)
+    resources.ports.provide(SessionOpener, partial(Reopening, loaded))
     return platform
+
+
+class Reopening(msgspec.Struct, frozen=True):
+    """Opens the same platform again in another process, where a step is executed."""
+
+    settings: Loaded
+
+    def __call__(self, principal: str, project: str) -> Session:
+        """A session that has not begun."""
+        return open_platform(self.settings).session(Principal(principal, ()), project)
 
 
 def provide_ports(ports: Ports, values: Settings) -> None:
@@ -165,6 +178,8 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
+    for url in values.channels:
+        ports.provide(Channel, lambda url=url: backends.load("channels", _scheme(url))(url), url)
     for name in backends.names("flavors"):
         ports.provide(Flavor, lambda name=name: backends.load("flavors", name)(), name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Mapping
+from pathlib import PurePath
 
 import msgspec
 
@@ -67,8 +68,16 @@ def _converted(pipeline: str, name: str, value: object, hint: typing.Any) -> obj
     if isinstance(hint, type) and isinstance(value, hint) and not isinstance(value, bool):
         return value
     try:
-        return msgspec.convert(value, hint, strict=not isinstance(value, str))
+        return msgspec.convert(value, hint, strict=not isinstance(value, str), dec_hook=_path)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"Pipeline {pipeline}: {name}: {error}.", hint=f"It is declared as {hint}.") from None
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return value  # A type that JSON has no form for, such as a table: handed in as it is.
+
+
+def _path(kind: type, value: object) -> object:
+    if isinstance(value, kind):
+        return value
+    if issubclass(kind, PurePath) and isinstance(value, str):
+        return kind(value)
+    raise NotImplementedError

@@ -51,6 +51,7 @@ class Step(Generic[P, R]):
         return inspect.signature(self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The step's value: remembered or executed in a running pipeline, elsewhere just executed."""
         caller = _caller.get()
         if caller is None:
             return self.function(*args, **kwargs)
@@ -83,6 +84,7 @@ class Pipeline(Generic[P, R]):
         return {p.name: "" if p.annotation is p.empty else inspect.formatannotation(p.annotation) for p in found}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The pipeline's value."""
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:

@@ -17,8 +17,10 @@ ABANDONED = "abandoned: the process that ran it ended without a word"
 
 
 class PipelineDefinition(msgspec.Struct, frozen=True):
-    """A pipeline that a project declared: the function `module:name`, the folder that the module is imported from, and
-    its parameters (name to type, as written)."""
+    """A pipeline that a project declared: the function `module:name`, and its parameters (name to type, as written).
+
+    `folder` is where the module is imported from.
+    """
 
     name: Name
     target: str
@@ -27,7 +29,7 @@ class PipelineDefinition(msgspec.Struct, frozen=True):
 
 
 class StepExecution(msgspec.Struct, frozen=True):
-    """One call of a step: remembered (`hit`) or executed. `output_digest` names what it gave, equal for equal values."""
+    """One call of a step, remembered (`hit`) or executed. `output_digest` is equal for equal values."""
 
     name: str
     index: int

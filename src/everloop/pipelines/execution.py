@@ -74,7 +74,8 @@ def replay(session: Session, execution_id: str, fresh: bool = True) -> Execution
     """
     row = executions.row_of(session, execution_id)
     pipeline = executions.load_pipeline(row.folder, row.target)
-    return execute(session, pipeline, row.arguments, fresh=fresh, name=row.pipeline)[0]
+    arguments = {key: values.unshown(value, session.store) for key, value in row.arguments.items()}
+    return execute(session, pipeline, arguments, fresh=fresh, name=row.pipeline)[0]
 
 
 def _begin(

@@ -15,6 +15,7 @@ from everloop.datasets.entities import Snapshot
 from everloop.datasets.reads import watching
 from everloop.kernel.errors import Refused
 from everloop.pipelines.declare import inside_step
+from everloop.pipelines.libraries import is_installed
 from everloop.tracking.active import Recording, collecting
 
 
@@ -54,8 +55,8 @@ class StepOutcome:
 class SessionOpener(Protocol):
     """Opens this platform again in another process; `app` provides one that can be pickled."""
 
-    def __call__(self) -> Session:
-        """A session that has not begun, on the same home, project and clock."""
+    def __call__(self, principal: str, project: str) -> Session:
+        """A session that has not begun, on the same home and clock."""
         ...
 
 
@@ -129,8 +130,6 @@ def _failure(error: Exception, seconds: float, recording: Recording) -> StepOutc
 
 def place_of(error: BaseException) -> str:
     """Where in the user's code an error came from, as `file:line`: the innermost frame that is not a library's."""
-    from everloop.pipelines.fingerprint import is_installed
-
     frames = traceback.extract_tb(error.__traceback__)
     mine = [frame for frame in frames if not is_installed(frame.filename)] or list(frames)
     return f"{mine[-1].filename}:{mine[-1].lineno}" if mine else ""

@@ -8,16 +8,16 @@ their version. Globals and constants count by the value that they have, so it do
 from __future__ import annotations
 
 import builtins
+import copyreg
 import dataclasses
 import enum
 import functools
 import importlib
 import importlib.util
-import os
+import inspect
 import pickle
 import re
 import sys
-import sysconfig
 import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +25,6 @@ from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
-from importlib import metadata
-from importlib.machinery import ModuleSpec
 from pathlib import Path, PurePath
 from types import (
     BuiltinFunctionType,
@@ -46,6 +44,7 @@ from blake3 import blake3
 from everloop.kernel.errors import InvalidInput
 from everloop.pipelines.bytecode import MUTATORS, Use, assigned, said
 from everloop.pipelines.declare import Pipeline, Step
+from everloop.pipelines.libraries import EVERLOOP, file_of, is_installed, origin_of, spec_of, version_of
 from everloop.pipelines.values import table_bytes
 from everloop.store.service import digest_of
 
@@ -60,15 +59,19 @@ _WHOLE_MODULE = frozenset({"eval", "exec", "globals", "vars"})
 _UNSAID = frozenset(
     {"__doc__", "__module__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__slots__", "__hash__"}
     | {"__match_args__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"}
-    | {"__parameters__", "__orig_bases__", "__dataclass_fields__", "__dataclass_params__", "__annotate_func__"}
+    | {
+        "__slotnames__",
+        "__non_callable_proto_members__",
+        "__parameters__",
+        "__orig_bases__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__annotate_func__",
+    }
     | {"__struct_fields__", "__struct_defaults__", "__struct_encode_fields__", "__struct_config__"}
 )
-_NAMES = re.compile(r"[A-Za-z_]\w*")
+_NAMES = re.compile(r"[A-Za-z_][\w.]*")
 _MOST_FILES = 20_000
-_SITES = tuple(
-    {str(Path(sysconfig.get_path(name)).resolve()) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
-_EVERLOOP = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
 def fingerprint(*values: object, strict: bool = False) -> str:
@@ -127,34 +130,20 @@ class _Walk:
             self._other(value, kind)
 
     def _other(self, value: object, kind: type) -> None:
-        if isinstance(value, PurePath):
+        parts = _parts_of(value)
+        if parts is not None:
+            self.put(kind.__qualname__)
+            self._each(value, parts)
+        elif isinstance(value, PurePath):
             self._path(value)
         elif isinstance(value, ModuleType):
             self._module(value)
         elif isinstance(value, type):
             self._class(value)
-        elif isinstance(value, FunctionType | Step | Pipeline):
-            self.function(value if isinstance(value, FunctionType) else value.function)
-        elif isinstance(value, MethodType):
-            self.put("method")
-            self._each(value, (value.__func__, value.__self__))
-        elif isinstance(value, functools.partial):
-            self.put("partial")
-            self._each(value, (value.func, value.args, value.keywords))
+        elif isinstance(value, FunctionType):
+            self.function(value)
         elif isinstance(value, BuiltinFunctionType):
             self.put("builtin", str(value.__module__), value.__qualname__)
-        elif isinstance(value, property):
-            self.put("property")
-            self._each(value, (value.fget, value.fset, value.fdel))
-        elif isinstance(value, staticmethod | classmethod):
-            self.put(kind.__name__)
-            self._each(value, (value.__func__,))
-        elif isinstance(value, functools.cached_property):
-            self.put("cached_property")
-            self._each(value, (value.func,))
-        elif isinstance(getattr(value, "__wrapped__", None), FunctionType):  # functools.cache and its like
-            self.put("wrapped", kind.__qualname__)
-            self._each(value, (value.__wrapped__,))  # type: ignore[attr-defined]
         else:
             self._instance(value, kind)
 
@@ -210,7 +199,7 @@ class _Walk:
         home = str(function.__globals__.get("__name__", ""))
         file = function.__code__.co_filename
         if self._library(
-            home, file if not file.startswith("<") else _file(sys.modules.get(home)), function.__qualname__
+            home, file if not file.startswith("<") else file_of(sys.modules.get(home)), function.__qualname__
         ):
             for cell in function.__closure__ or ():  # A library's decorator: what it wraps is here.
                 self._input(_content_of(cell), False, "")
@@ -245,7 +234,7 @@ class _Walk:
         if use.name not in scope:
             self.put("builtin" if hasattr(builtins, use.name) else "missing")
             if use.name in _WHOLE_MODULE:
-                self._namespace(scope, id(scope))
+                self._namespace(scope)
             return
         found, rest = self._followed(scope[use.name], use.attributes)
         changed = use.changed or (bool(rest) and rest[0] in MUTATORS and found is not scope[use.name])
@@ -261,9 +250,9 @@ class _Walk:
         if use.level:
             name = importlib.util.resolve_name("." * use.level + name, str(scope.get("__package__") or ""))
         self.put("import", name, *use.attributes)
-        spec = _spec(name.partition(".")[0])
-        if spec is None or is_installed(_origin(spec)):
-            self._version(name.partition(".")[0], _origin(spec) if spec else "")
+        spec = spec_of(name.partition(".")[0])
+        if spec is None or is_installed(origin_of(spec)):
+            self._version(name.partition(".")[0], origin_of(spec) if spec else "")
             return
         try:
             found: object = importlib.import_module(name)
@@ -279,35 +268,34 @@ class _Walk:
     def _followed(self, found: object, attributes: tuple[str, ...]) -> tuple[object, tuple[str, ...]]:
         """What a chain of attributes leads to, as far as it goes through modules of the project."""
         rest = attributes
-        while rest and isinstance(found, ModuleType) and not is_installed(_file(found)) and hasattr(found, rest[0]):
+        while rest and isinstance(found, ModuleType) and not is_installed(file_of(found)) and hasattr(found, rest[0]):
             found, rest = getattr(found, rest[0]), rest[1:]
         return found, rest
 
     def _module(self, module: ModuleType) -> None:
         self.put("module", module.__name__)
-        if self._library(module.__name__, _file(module), "") or self._known(module):
+        if self._library(module.__name__, file_of(module), "") or self._known(module):
             return
-        self._namespace(vars(module), id(module))
+        self._namespace(vars(module))
 
-    def _namespace(self, scope: Mapping[str, Any], identity: int) -> None:
+    def _namespace(self, scope: Mapping[str, Any]) -> None:
         """Everything that stands in a module: for code that may reach any of it."""
-        if identity in self._met:
+        if self._known(scope):
             return
-        self._met[identity] = len(self._met)
         for name in sorted(scope):
             if not name.startswith("__"):
                 self.put(name)
                 self.value(scope[name])
 
     def _class(self, kind: type) -> None:
-        file = _file(sys.modules.get(kind.__module__))
+        file = file_of(sys.modules.get(kind.__module__))
         if self._library(kind.__module__, file, kind.__qualname__) or self._known(kind):
             return
         self.put("class", kind.__qualname__)
         for base in (*kind.__bases__, type(kind)):
             self._class(base)
         scope = vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else {}
-        self._annotations(kind.__dict__.get("__annotations__", {}), scope)
+        self._annotations(inspect.get_annotations(kind), scope)
         self._shape(kind)
         for name in sorted(set(vars(kind)) - _UNSAID):
             member = vars(kind)[name]
@@ -340,8 +328,7 @@ class _Walk:
         for name, annotation in annotations.items():
             text = annotation if isinstance(annotation, str) else repr(annotation)
             self.put("annotation", name, text)
-            named = [annotation] if isinstance(annotation, type) else [scope.get(part) for part in _NAMES.findall(text)]
-            for kind in named:
+            for kind in [annotation, *(_looked_up(scope, dotted) for dotted in _NAMES.findall(text))]:
                 if isinstance(kind, type):
                     self._class(kind)
 
@@ -350,7 +337,7 @@ class _Walk:
             self.put("member", value.name)
             self._class(kind)
         elif isinstance(value, msgspec.Struct):
-            self._fields(value, kind, kind.__struct_fields__)
+            self._fields(value, kind, value.__struct_fields__)
         elif dataclasses.is_dataclass(value):
             self._fields(value, kind, [field.name for field in dataclasses.fields(value)])
         elif isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -380,16 +367,16 @@ class _Walk:
     def _state_of(self, value: object, kind: type) -> None:
         """An object of some other class: by its class and what pickling it would keep."""
         self._class(kind)
-        if _file(sys.modules.get(kind.__module__)).startswith(_EVERLOOP):
+        if file_of(sys.modules.get(kind.__module__)).startswith(EVERLOOP):
             state: object = None
         else:
             state = _reduced(value)
         if state is None:
             if self._strict:
                 raise InvalidInput(
-                    f"A {kind.__module__}.{kind.__qualname__} cannot be handed to a step: the memo cannot tell one from "
-                    "another.",
-                    hint="Hand in JSON values, Structs, snapshots, tables or arrays; open what is live inside the step.",
+                    f"A {kind.__module__}.{kind.__qualname__} cannot be handed to a step: the memo cannot tell one "
+                    "from another.",
+                    hint="Hand in JSON values, Structs, snapshots, tables, arrays; open what is live inside the step.",
                 )
             self.put("opaque")
             return
@@ -422,26 +409,31 @@ class _Missing:
     """What a name stands for that has no value yet."""
 
 
-def version_of(package: str) -> str:
-    """The version of the distribution that a top-level package comes from, or what the package says of itself."""
-    module = sys.modules.get(package)
-    marker = (package, id(module))
-    if marker not in _versions:
-        _versions[marker] = _find_version(package, module)
-    return _versions[marker]
+def _parts_of(value: object) -> tuple[object, ...] | None:
+    """What something that wraps functions is made of."""
+    match value:
+        case Step() | Pipeline():
+            return (value.function,)
+        case MethodType():
+            return value.__func__, value.__self__
+        case functools.partial():
+            return value.func, value.args, value.keywords
+        case property():
+            return value.fget, value.fset, value.fdel
+        case staticmethod() | classmethod():
+            return (value.__func__,)
+        case functools.cached_property():
+            return (value.func,)
+    wrapped = None if isinstance(value, FunctionType) else getattr(value, "__wrapped__", None)
+    return (wrapped,) if isinstance(wrapped, FunctionType) else None  # functools.cache and its like
 
 
-_versions: dict[tuple[str, int], str] = {}
-
-
-def _find_version(package: str, module: ModuleType | None) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        names = metadata.packages_distributions().get(package, [])
-    if names:
-        return " ".join(metadata.version(name) for name in names)
-    return str(getattr(module, "__version__", ""))
+def _looked_up(scope: Mapping[str, Any], dotted: str) -> object:
+    name, *attributes = dotted.split(".")
+    found = scope.get(name)
+    for attribute in attributes:
+        found = getattr(found, attribute, None)
+    return found
 
 
 def _rank(item: object) -> tuple[str, str]:
@@ -466,7 +458,8 @@ def _content_of(cell: CellType) -> object:
 def _reduced(value: object) -> list[object] | None:
     """What pickling an object would keep of it, or nothing when it cannot be pickled."""
     try:
-        reduced = value.__reduce_ex__(2)
+        by_copyreg = copyreg.dispatch_table.get(type(value))
+        reduced = by_copyreg(value) if by_copyreg else value.__reduce_ex__(2)
     except (TypeError, AttributeError, ValueError, RecursionError, NotImplementedError, pickle.PicklingError):
         return None
     parts = [reduced] if isinstance(reduced, str) else list(reduced)
@@ -502,28 +495,3 @@ def _frame_digest(frame: Any) -> str:
     import pyarrow as pa
 
     return digest_of(table_bytes(pa.Table.from_pandas(frame)))
-
-
-def _file(module: ModuleType | None) -> str:
-    return str(getattr(module, "__file__", None) or "")
-
-
-def is_installed(file: str) -> bool:
-    """Whether a file belongs to Python, an installed library or Everloop, and not to a project."""
-    if file.startswith(("<frozen", _EVERLOOP, *_SITES)):
-        return True
-    return "site-packages" in file or "dist-packages" in file
-
-
-@functools.lru_cache(maxsize=1_000)
-def _spec(package: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return None
-
-
-def _origin(spec: ModuleSpec) -> str:
-    places = list(spec.submodule_search_locations or ())
-    found = spec.origin if spec.origin and spec.origin != "frozen" else (places[0] if places else "")
-    return "<frozen" if spec.origin in ("frozen", "built-in") else str(found)

@@ -6,7 +6,7 @@ import importlib
 import linecache
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -23,7 +23,7 @@ _read: dict[str, str] = {}
 
 
 class FreshLoader(SourceFileLoader):
-    """Compiles a module from its source each time: a cached bytecode file may be older than an edit within its second."""
+    """Compiles a module from its source each time: cached bytecode may be older than an edit within its second."""
 
     def path_stats(self, path: str) -> Any:
         """Refused, which is how import is told that there is no cache."""
@@ -65,9 +65,8 @@ def load_module(folder: Path, module: str) -> ModuleType:
     """
     with _lock:
         root = folder.resolve()
-        if not any(isinstance(finder, ProjectFinder) and finder.folder == root for finder in sys.meta_path):
-            sys.meta_path.insert(0, ProjectFinder(root))
-            importlib.invalidate_caches()
+        _look_first(root)
+        _forget_others(module, root)
         _forget_changed(root)
         return _imported(module, root)
 
@@ -121,24 +120,46 @@ def _imported(module: str, folder: Path) -> ModuleType:
         raise StepFailed(f"Importing {module} failed: {error}.", hint=f"Install {error.name}.") from error
     except EverloopError:
         raise
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+    except Exception as error:
         raise StepFailed(f"Importing {module} failed: {type(error).__name__}: {error}.") from error
 
 
-def _forget_changed(root: Path) -> None:
-    mine = {name: Path(file) for name, file in _files() if is_within(Path(file), root)}
-    changed = [name for name, file in mine.items() if name in _read and _read[name] != _digest(file)]
-    if changed:
-        for name in mine:
-            if name in _read:
-                del sys.modules[name], _read[name]
+def _look_first(root: Path) -> None:
+    """Have modules looked up in this project before any other."""
+    others = [each for each in sys.meta_path if not (isinstance(each, ProjectFinder) and each.folder == root)]
+    if len(others) == len(sys.meta_path) or not isinstance(sys.meta_path[0], ProjectFinder):
         importlib.invalidate_caches()
-        linecache.checkcache()
+    sys.meta_path[:] = [ProjectFinder(root), *others]
 
 
-def _files() -> list[tuple[str, str]]:
-    found = ((name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()))
-    return [(name, file) for name, file in found if isinstance(file, str)]
+def _forget_others(module: str, root: Path) -> None:
+    """Forget a module of this name that another project brought in, and whatever else that project did."""
+    top = sys.modules.get(module.partition(".")[0])
+    places = [getattr(top, "__file__", None), *getattr(top, "__path__", [])] if top else []
+    if top is None or any(is_within(Path(place), root) for place in places if place):
+        return
+    if (root / module.partition(".")[0]).is_dir() or (root / f"{module.partition('.')[0]}.py").is_file():
+        _forget([name for name, file in _files() if not is_within(file, root)])
+
+
+def _forget_changed(root: Path) -> None:
+    """Forget every module of the project when the file of one has changed since it was imported."""
+    mine = {name: file for name, file in _files() if is_within(file, root)}
+    if any(_read[name] != _digest(file) for name, file in mine.items()):
+        _forget(mine)
+
+
+def _forget(names: Iterable[str]) -> None:
+    for name in names:
+        del sys.modules[name], _read[name]
+    importlib.invalidate_caches()
+    linecache.checkcache()
+
+
+def _files() -> list[tuple[str, Path]]:
+    """The modules that projects brought in, with their files."""
+    found = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in list(_read))
+    return [(name, Path(file)) for name, file in found if isinstance(file, str)]
 
 
 def _digest(file: Path) -> str:

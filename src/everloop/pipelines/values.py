@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from everloop.store.service import Store, digest_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_UNKEPT = "$unkept"
 INLINE = 1024
 """Bytes up to this many stand in the JSON itself."""
 _TEXTS: dict[type, tuple[str, Callable[[Any], str], Callable[[str], object]]] = {
@@ -61,14 +63,43 @@ def digest(text: str) -> Digest:
 
 
 def shown(value: object, store: Store) -> Json:
-    """A value as plain JSON for people: Structs as objects, times as ISO texts; the rest as `encode` writes it."""
+    """A value as plain JSON for people: Structs as objects, times as ISO texts, paths as texts; the rest as `encode`
+    writes it, and what cannot be kept by the name of its class."""
     try:
-        plain: Json = msgspec.to_builtins(value, str_keys=True)
+        plain: Json = msgspec.to_builtins(value, str_keys=True, enc_hook=_path_text)
         json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError, OverflowError):
-        tagged: Json = json.loads(encode(value, store))
-        return tagged
+        return _tagged(value, store)
     return plain
+
+
+def unshown(shape: object, store: Store) -> object:
+    """A shown value as it can be handed in again: what plain JSON could not say is read back.
+
+    Raises:
+        InvalidInput: it was not kept.
+    """
+    if not isinstance(shape, dict) or len(shape) == 0 or not str(next(iter(shape))).startswith("$"):
+        return shape
+    if _UNKEPT in shape:
+        raise InvalidInput(
+            f"A {shape[_UNKEPT]} was handed in, which was not kept.", hint="Run the pipeline with a new one."
+        )
+    return decode(json.dumps(shape), store)
+
+
+def _path_text(value: object) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value)} has no plain form")
+
+
+def _tagged(value: object, store: Store) -> Json:
+    try:
+        tagged: Json = json.loads(encode(value, store))
+    except InvalidInput:
+        return {_UNKEPT: f"{type(value).__module__}.{type(value).__qualname__}"}
+    return tagged
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -127,7 +158,7 @@ class _Encoder:
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
             return {"$named": class_name(kind), "items": self._all(value)}
         if isinstance(value, msgspec.Struct):
-            return self._fields(value, kind, kind.__struct_fields__)
+            return self._fields(value, kind, value.__struct_fields__)
         if dataclasses.is_dataclass(value):
             return self._fields(value, kind, [field.name for field in dataclasses.fields(value)])
         library = kind.__module__.partition(".")[0]
@@ -218,7 +249,7 @@ class _Decoder:
         fields = {name: self.value(item) for name, item in shape["fields"].items()}
         if not dataclasses.is_dataclass(kind):
             return kind(**fields)
-        made = kind(**{f.name: fields[f.name] for f in dataclasses.fields(kind) if f.init})
+        made: Any = _class(inner)(**{f.name: fields[f.name] for f in dataclasses.fields(kind) if f.init})
         for name, item in fields.items():
             object.__setattr__(made, name, item)
         return made

@@ -1,0 +1,134 @@
+"""The search's little language: parsed, bound, never spliced."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everloop.catalog.session import Session
+from everloop.kernel.clock import SimulatedClock
+from everloop.kernel.errors import InvalidInput
+from everloop.tracking import service
+from everloop.tracking.entities import MetricPoint
+from everloop.tracking.search import Condition, Ordering, parse, parse_order
+
+
+@pytest.fixture
+def runs(session: Session) -> Session:
+    """Three runs: a, b and c."""
+    table = {"a": (0.9, "gbm", "1"), "b": (0.7, "linear", "2"), "c": (math.nan, "gbm's", "10")}
+    for name, (auc, kind, depth) in table.items():
+        experiment = "other" if name == "b" else "trial"
+        run = service.start(session, experiment, name, {"kind": kind, "depth": depth}, {"owner team": name})
+        service.log(session, run.id, (MetricPoint("auc", auc), MetricPoint("val/loss", 1 - auc)))
+    service.finish(session, run.id, "failed")
+    return session
+
+
+def names(session: Session, where: str = "", order: str = "name", **more: object) -> list[str]:
+    return [run.name for run in service.search(session, where=where, order=order, **more)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("", ["a", "b", "c"]),
+        ("metrics.auc > 0.7", ["a"]),
+        ("metrics.auc >= 0.7", ["a", "b"]),
+        ("metrics.auc < 1e0", ["a", "b"]),
+        ("metrics.auc != 0.9", ["b"]),
+        ("metrics.`val/loss` <= .31", ["a", "b"]),
+        ("metrics.val/loss <= .2", ["a"]),
+        ("parameters.kind = 'gbm'", ["a"]),
+        ('params.kind = "gbm\'s"', ["c"]),
+        ("parameters.kind = 'gbm''s'", ["c"]),
+        ("parameters.kind like 'gbm%'", ["a", "c"]),
+        ("parameters.kind LIKE 'gbm%' AND parameters.depth = '10'", ["c"]),
+        ("tags.`owner team` = 'b'", ["b"]),
+        ("status = 'failed'", ["c"]),
+        ("name != 'a' and experiment = 'trial'", ["c"]),
+        ("metrics.gone > 0", []),
+    ],
+)
+def test_a_filter_finds(runs: Session, where: str, found: list[str]) -> None:
+    assert names(runs, where) == found
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("name", ["a", "b", "c"]),
+        ("name desc", ["c", "b", "a"]),
+        ("metrics.auc", ["b", "a", "c"]),
+        ("metrics.auc desc", ["a", "b", "c"]),
+        ("parameters.depth asc", ["a", "c", "b"]),
+        ("metrics.gone", ["c", "b", "a"]),
+        ("started desc", ["c", "b", "a"]),
+    ],
+)
+def test_an_order_puts_what_has_no_value_last(runs: Session, order: str, found: list[str]) -> None:
+    if "gone" in order or "started" in order:
+        assert sorted(names(runs, order=order)) == sorted(found)
+    else:
+        assert names(runs, order=order) == found
+
+
+def test_newest_come_first(session: Session, clock: SimulatedClock) -> None:
+    from datetime import timedelta
+
+    for name in "abc":
+        service.start(session, "trial", name)
+        clock.advance(clock.now() + timedelta(seconds=1))
+    assert names(session, order="") == ["c", "b", "a"]
+    assert names(session, order="", limit=2) == ["c", "b"]
+    assert names(session, order="", limit=-1) == []
+
+
+def test_an_experiment_narrows_the_search(runs: Session) -> None:
+    assert names(runs, experiment="other") == ["b"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "metrics.auc", "metrics.auc >", "metrics.auc > 'a'", "metrics > 1", "parameters.kind > 1", "kind = 'a'",
+        "metrics.auc > 1 or metrics.auc < 0", "metrics.auc > 1 metrics.auc < 0", "metrics.auc > 1 and", "'a' = 'a'",
+        "name = 'a'; drop table runs", "name = 'a", "metrics.auc like 1", "metrics.auc = 1x", "1 = 1", "name = name",
+        "metrics.a b > 1", "metrics..auc > 1", "name = 'a')", "(name = 'a')", "project = 'x'", "name ~ 'a'",
+    ],
+)  # fmt: skip
+def test_what_is_not_in_the_language_is_refused(session: Session, where: str) -> None:
+    with pytest.raises(InvalidInput):
+        service.search(session, where=where)
+
+
+@pytest.mark.parametrize("order", ["name up", "auc", "metrics.auc desc, name", "name; drop table runs", "1", "project"])
+def test_an_order_that_is_not_in_the_language_is_refused(session: Session, order: str) -> None:
+    with pytest.raises(InvalidInput):
+        service.search(session, order=order)
+
+
+@given(st.text(min_size=1, max_size=20).filter(lambda text: "`" not in text), st.text(max_size=20))
+def test_any_key_and_text_can_be_written(key: str, text: str) -> None:
+    quoted = text.replace("'", "''")
+    assert parse(f"parameters.`{key}` = '{quoted}'") == [Condition("parameter", key, "=", text)]
+
+
+@given(st.floats(allow_nan=False))
+def test_any_number_can_be_written(number: float) -> None:
+    assert parse(f"metrics.a > {number!r}") == [Condition("metric", "a", ">", number)]
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_refused_or_parsed_and_nothing_else(text: str) -> None:
+    with suppress(InvalidInput):
+        assert all(isinstance(condition, Condition) for condition in parse(text))
+
+
+def test_an_order_is_parsed() -> None:
+    assert parse_order("metrics.auc desc") == Ordering("metric", "auc", True)
+    assert parse_order("started") == Ordering("column", "started", False)

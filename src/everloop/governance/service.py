@@ -62,7 +62,7 @@ def revoke(session: Session, principal: Name) -> Principal:
     return known
 
 
-@usecase("tokens.create", permission="tokens:manage", route="POST /tokens")
+@usecase("tokens.create", permission="tokens:manage", route="POST /tokens", secret=True)
 def create_token(session: Session, principal: Name, expires_in: str = "90d") -> NewToken:
     """Make a token for a principal. Its secret is in the answer and nowhere else; `expires_in` "" means never."""
     _principal(session, principal)

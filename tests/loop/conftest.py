@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from everloop.app.platform import Platform
 from everloop.loop.declare import Label, Limits, Loop, every
 from everloop.loop.entities import Loop as LoopEntity
 from everloop.loop.gates import Duel
+from tests.loop.world import World, toy_loop
 
 
 @pytest.fixture
@@ -38,3 +41,11 @@ def duel(challenger: float, champion: float | None, n: int = 4000, seed: int = 3
 
 
 DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def world(platform: Platform) -> Iterator[World]:
+    """The toy project on its first day, with nothing made yet."""
+    opened = World(platform, toy_loop())
+    yield opened
+    opened.close()

@@ -36,6 +36,7 @@ from everloop.loop.tables import candidates
 class Outline(msgspec.Struct, frozen=True):
     """A candidate without what its gates said."""
 
+    id: str
     created: datetime
     trigger: str
     status: Status

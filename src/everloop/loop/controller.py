@@ -19,7 +19,18 @@ from everloop.kernel.ports import Ports
 from everloop.loop import candidates as states
 from everloop.loop import service
 from everloop.loop.candidates import Outline
-from everloop.loop.entities import BY_HAND, FIRST, Candidate, Every, Loop, NewData, PerformanceDrop, TickReport
+from everloop.loop.entities import (
+    BY_HAND,
+    FIRST,
+    OPEN,
+    Candidate,
+    Every,
+    Loop,
+    NewData,
+    PerformanceDrop,
+    TickReport,
+    Trigger,
+)
 from everloop.loop.limits import held_back
 from everloop.loop.progress import Errand
 from everloop.loop.references import reference_of
@@ -66,12 +77,14 @@ class Tick:
         memory = self._memory()
         news = memory.watch.look(self.now) if memory else News()
         alerts = self._report(news.reports)
-        if memory:
-            self._compare(memory)
         with self.session.begin(write=False) as unit:
-            candidate = states.open_candidate(unit, self.loop.name)
+            made = states.outlines(unit, self.loop.name)
+            candidate = states.get(unit, made[0].id) if made and made[0].status in OPEN else None
+            champion = _champion(unit, self.loop)
+        if memory and champion:
+            self._compare(memory, champion)
         if candidate is None:
-            candidate = self._ask(memory, bool(news.reports))
+            candidate = self._first(made) if champion is None else self._ask(memory, champion, made, news)
         if candidate is not None:
             candidate = self._go_on(memory, candidate)
         return TickReport(
@@ -90,10 +103,11 @@ class Tick:
     def _go_on(self, memory: Memory | None, candidate: Candidate) -> Candidate:
         errand = Errand(self.session, self.loop, memory.watch if memory else None, candidate, self.actions)
         after = errand.run()
-        if after.status == "promoted":
-            memory = memory or self._memory()
-            if memory:
-                self._compare(memory)
+        if after.status == "promoted" and (memory := memory or self._memory()):
+            with self.session.begin(write=False) as unit:
+                champion = _champion(unit, self.loop)
+            if champion:
+                self._compare(memory, champion)
         return after
 
     def _memory(self) -> Memory | None:
@@ -130,10 +144,9 @@ class Tick:
         self.actions += [f"Alert: {alert.summary}" for alert in opened if alert.severity == "critical"]
         return len(opened)
 
-    def _compare(self, memory: Memory) -> None:
+    def _compare(self, memory: Memory, champion: Alias) -> None:
         """Compare windows with the champion's own holdout, from its promotion on."""
-        champion = self._champion()
-        if champion is None or champion.version == memory.compared:
+        if champion.version == memory.compared:
             return
         memory.compared = champion.version
         with self.session.begin(write=False) as unit:
@@ -153,31 +166,19 @@ class Tick:
             found = models.version(unit, self.loop.model, version)
         return load_model(self.session, found.trained).contributions
 
-    def _champion(self) -> Alias | None:
-        with self.session.begin(write=False) as unit:
-            try:
-                known = models.aliases(unit, self.loop.model)
-            except NotFound:
-                return None
-        return next((alias for alias in known if alias.alias == models.CHAMPION), None)
-
-    def _ask(self, memory: Memory | None, window_ended: bool) -> Candidate | None:
-        """A new candidate, when the loop has no champion yet, or a trigger fires within the limits."""
-        with self.session.begin(write=False) as unit:
-            made = states.outlines(unit, self.loop.name)
-        champion = self._champion()
-        if champion is None:
-            return self._first(made)
-        due = [one for one in self.loop.triggers if window_ended or isinstance(one, Every | NewData)]
+    def _ask(self, memory: Memory | None, champion: Alias, made: Sequence[Outline], news: News) -> Candidate | None:
+        """A new candidate, when a trigger fires within the limits. What windows say is asked for when one has ended."""
+        due = [one for one in self.loop.triggers if news.reports or isinstance(one, Every | NewData)]
         if not due or memory is None:
             return None
-        self.trigger, reason = first_fired(due, self._seen(memory.watch, champion, made))
+        self.trigger, reason = first_fired(due, self._seen(due, memory.watch, champion, made))
         if not reason:
             return None
         self.held_back = held_back(self.loop.limits, self.now, states.attempts_of(made))
         return None if self.held_back else self._propose(self.trigger, reason)
 
     def _first(self, made: Sequence[Outline]) -> Candidate | None:
+        """The first candidate of all; when it could not be made, another one a day later."""
         tried = next((one.created for one in made if one.trigger == FIRST), None)
         if tried is not None and self.now - tried < AGAIN:
             self.held_back = f"The first model could not be made; the next try is at {tried + AGAIN:%Y-%m-%d %H:%M}."
@@ -202,7 +203,7 @@ class Tick:
             )
             return states.propose(unit, candidate)
 
-    def _seen(self, watch: Watch, champion: Alias, made: Sequence[Outline]) -> Observation:
+    def _seen(self, due: Sequence[Trigger], watch: Watch, champion: Alias, made: Sequence[Outline]) -> Observation:
         by_itself = [one.created for one in made if one.trigger != BY_HAND]
         since = max([champion.moved, *by_itself])
         return Observation(
@@ -212,14 +213,12 @@ class Tick:
             windows=watch.windows,
             outcomes=watch.outcomes,
             mature=self.loop.label.within,
-            reference=self._reference(champion),
+            reference=self._reference(champion) if any(isinstance(one, PerformanceDrop) for one in due) else {},
             rows=self._grown(since),
         )
 
     def _reference(self, champion: Alias) -> dict[str, float]:
         """The champion's metrics when it was promoted: on its holdout, as its gates measured them."""
-        if not any(isinstance(trigger, PerformanceDrop) for trigger in self.loop.triggers):
-            return {}
         with self.session.begin(write=False) as unit:
             candidate = states.of_version(unit, self.loop.name, champion.version)
             if candidate is not None and candidate.measured:
@@ -229,6 +228,8 @@ class Tick:
     def _grown(self, since: datetime) -> dict[str, int]:
         """By how many rows the datasets that triggers name have grown since a time."""
         names = {trigger.dataset for trigger in self.loop.triggers if isinstance(trigger, NewData)}
+        if not names:
+            return {}
         with self.session.begin(write=False) as unit:
             logs = {name: datasets.log(unit, name) for name in names}
         return {
@@ -243,6 +244,18 @@ def tick(session: Session, name: str) -> TickReport:
     try:
         return Tick(session, loop, session.clock.now()).run()
     except BaseException:
-        # What was read may not have been reported: the next tick begins a new watch over the logs.
-        _memories.get(session.ports, {}).pop((session.project, name), None)
+        forget(session, name)  # What was read may not have been reported.
         raise
+
+
+def forget(session: Session, name: str) -> None:
+    """Begin a new watch over the logs with the next tick."""
+    _memories.get(session.ports, {}).pop((session.project, name), None)
+
+
+def _champion(unit: Session, loop: Loop) -> Alias | None:
+    try:
+        known = models.aliases(unit, loop.model)
+    except NotFound:
+        return None
+    return next((alias for alias in known if alias.alias == models.CHAMPION), None)

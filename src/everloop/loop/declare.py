@@ -80,9 +80,11 @@ def drift(impact: float = 0.01, windows: int = 3) -> Drift:
     return Drift(impact=impact, windows=windows)
 
 
-def performance(metric: Metric = "roc_auc", drop: float = 0.03, over: str = "14d") -> PerformanceDrop:
-    """Retrain when a metric over the last days is worse by `drop` than it was at promotion."""
-    return PerformanceDrop(metric=metric, drop=drop, over=duration(over))
+def performance(
+    metric: Metric = "roc_auc", drop: float = 0.03, over: str = "14d", minimum: int = 500
+) -> PerformanceDrop:
+    """Retrain when a metric over the last days is worse by `drop` than it was at promotion, with enough labels."""
+    return PerformanceDrop(metric=metric, drop=drop, over=duration(over), minimum=minimum)
 
 
 def every(period: str) -> Every:

@@ -1,0 +1,3 @@
+"""Behavioural tests that cannot be imported."""
+
+raise RuntimeError("no such library")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
@@ -223,8 +223,12 @@ class Conductor:
 
     def _write(self, unit: Session, *steps: StepExecution) -> None:
         """Write what is unwritten: steps, what they logged, and what they used."""
-        for step in (*self._unwritten, *steps):
-            unit.insert(step_executions, msgspec.structs.asdict(step) | {"execution": self._row.id})
+        rows = [
+            msgspec.structs.asdict(step) | {"project": unit.project, "execution": self._row.id}
+            for step in (*self._unwritten, *steps)
+        ]
+        if rows:
+            unit.connection.execute(insert(step_executions), rows)
         fresh = self._used - self._linked
         self._recording.write(unit)
         if fresh:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import EverloopError
@@ -23,6 +23,7 @@ VERSION = "1"
 """Part of every key: raise it when keys or stored values change their meaning."""
 LARGE = 64 << 10
 """Outputs whose text is longer than this many characters are kept in the store."""
+_RECALL = select(memo).where(memo.c.project == bindparam("project"), memo.c.key == bindparam("key"))
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')
 
 
@@ -69,7 +70,8 @@ def seed_of(key: str) -> int:
 def recall(session: Session, key: str) -> Remembered | None:
     """What the memo has under a key."""
     with session.begin(write=False) as unit:
-        return unit.first(Remembered, select(memo).where(memo.c.project == unit.project, memo.c.key == key))
+        row = unit.connection.execute(_RECALL, {"project": unit.project, "key": key}).first()
+    return None if row is None else Remembered(**{name: row._mapping[name] for name in Remembered.__struct_fields__})
 
 
 def output_of(session: Session, remembered: Remembered) -> object:

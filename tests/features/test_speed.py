@@ -13,8 +13,8 @@ import pytest
 from everloop.catalog.session import Session
 from everloop.datasets.content import write_table
 from everloop.features.declare import Entity, FeatureService, FeatureView, window
-from everloop.features.entities import PinnedFeatures
 from everloop.features.entities import FeatureView as View
+from everloop.features.entities import PinnedFeatures
 from everloop.features.online import Materializer, OnlineFeatures
 from everloop.features.onlinestore import OnlineStore
 from everloop.features.pointintime import join

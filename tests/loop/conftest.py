@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
-from everloop.app.platform import Platform
+from everloop.app.platform import open_platform
+from everloop.app.settings import load
+from everloop.kernel.clock import SimulatedClock
 from everloop.loop.declare import Label, Limits, Loop, every
 from everloop.loop.entities import Loop as LoopEntity
 from everloop.loop.gates import Duel
-from tests.loop.world import World, toy_loop
+from tests.loop.world import OPENING, START, World
 
 
 @pytest.fixture
@@ -43,9 +49,42 @@ def duel(challenger: float, champion: float | None, n: int = 4000, seed: int = 3
 DAY = timedelta(days=1)
 
 
+@pytest.fixture(scope="session")
+def opening(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the toy project's data and declarations; copied, it saves each test from making it again."""
+    return prepared(tmp_path_factory.mktemp("opening") / "home")
+
+
 @pytest.fixture
-def world(platform: Platform) -> Iterator[World]:
-    """The toy project on its first day, with nothing made yet."""
-    opened = World(platform, toy_loop())
+def world(opening: Path, home: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The toy project on its opening day, with no model made yet."""
+    shutil.copytree(opening, home)
+    opened = World(request.getfixturevalue("platform"))
+    opened.clock.advance(OPENING)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def twin(opening: Path, tmp_path: Path) -> Iterator[World]:
+    """Another home in the same state."""
+    opened = opened_at(shutil.copytree(opening, tmp_path / "twin"))
+    yield opened
+    opened.close()
+    opened.platform.close()
+
+
+def opened_at(home: Path) -> World:
+    """The toy project in a home, on its opening day."""
+    platform = open_platform(load({"home": str(home), "seed": 7}, environment={}, folder=home.parent))
+    platform.resources = replace(platform.resources, clock=SimulatedClock(OPENING), random=Random(7))
+    return World(platform)
+
+
+def prepared(home: Path) -> Path:
+    """A home that the toy project was applied in."""
+    platform = open_platform(load({"home": str(home), "seed": 1}, environment={}, folder=home.parent))
+    platform.resources = replace(platform.resources, clock=SimulatedClock(START))
+    World(platform).prepare()
+    platform.close()
+    return home

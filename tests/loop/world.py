@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
 
 from everloop.app import project
 from everloop.app.platform import Platform
+from everloop.catalog.database import Database
 from everloop.datasets.content import write_table
 from everloop.kernel.clock import SimulatedClock
 from everloop.loop import declare as el
+from everloop.loop.controller import forget
 from everloop.loop.entities import Candidate, Loop, TickReport
 from everloop.pipelines.entities import PipelineDefinition
 from everloop.registry.entities import Field, Finding, Signature
@@ -68,6 +74,28 @@ class Curves:
         return []
 
 
+class Died(BaseException):
+    """The process was killed here."""
+
+
+class Dying:
+    """A database under a process that is killed just before its n-th write."""
+
+    def __init__(self, database: Database, writes: int) -> None:
+        self.engine, self.url = database.engine, database.url
+        self._database = database
+        self._left = writes
+
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        self._left -= write
+        if write and self._left == 0:
+            raise Died
+        self._database.begin(connection, write=write)
+
+    def close(self) -> None:
+        self._database.close()
+
+
 def parcels(seed: int = 5) -> pa.Table:
     """Everything that is ever asked about."""
     random = np.random.default_rng(seed)
@@ -107,21 +135,27 @@ def toy_loop(**changes: object) -> Loop:
 class World:
     """The platform with the toy project applied, its clock, and its endpoint once there is one."""
 
-    def __init__(self, platform: Platform, loop: Loop) -> None:
+    def __init__(self, platform: Platform) -> None:
         self.platform = platform
         assert isinstance(platform.resources.clock, SimulatedClock)
         self.clock = platform.resources.clock
         platform.resources.ports.provide(Flavor, Curves, "curve")
         self.rows = parcels()
-        write_table(platform.session(), "parcels", self.rows)
-        pipelines = tuple(PipelineDefinition(name, f"loop_toy:{name}", str(TOY)) for name in PIPELINES)
-        project.apply(platform, project.Declarations((), pipelines, (loop,)))
-        self.clock.advance(OPENING)
         self._predictor: EndpointPredictor | None = None
 
-    def call(self, name: str, **arguments: object) -> object:
+    def prepare(self) -> None:
+        """Commit the data and apply the project, on a platform that has nothing yet."""
+        write_table(self.platform.session(), "parcels", self.rows)
+        pipelines = tuple(PipelineDefinition(name, f"loop_toy:{name}", str(TOY)) for name in PIPELINES)
+        project.apply(self.platform, project.Declarations((), pipelines, (toy_loop(),)))
+
+    def apply(self, **changes: object) -> None:
+        """Change the loop's declaration."""
+        self.call("loops.apply", loop=toy_loop(**changes))
+
+    def call(self, use_case: str, **arguments: object) -> Any:
         """Call a use case as a door does."""
-        return self.platform.call(name, arguments)
+        return self.platform.call(use_case, arguments)
 
     def tick(self) -> TickReport:
         """One moment of the controller."""
@@ -154,11 +188,18 @@ class World:
         version = {one.revision: one.version for one in self.platform.call("endpoints.deployments", {"name": "late"})}
         return {version[share.deployment]: share.percent for share in endpoint.traffic}
 
-    def restart(self) -> None:
-        """Forget everything that is in memory, as a process that died does."""
-        from everloop.loop.controller import forget
-
-        forget(self.platform.session(), "late")
+    def tick_until_killed(self, writes: int) -> bool:
+        """A tick in a process that is killed before its n-th write, and comes up again; whether it was killed."""
+        alive = self.platform.resources
+        self.platform.resources = replace(alive, database=Dying(alive.database, writes))
+        try:
+            self.tick()
+        except Died:
+            return True
+        finally:
+            self.platform.resources = alive
+            forget(self.platform.session(), "late")
+        return False
 
     def events(self) -> list[str]:
         """The kinds of events in the ledger, oldest first."""
@@ -169,7 +210,34 @@ class World:
         if self._predictor is not None:
             self._predictor.close()
 
+    def restart(self) -> None:
+        """Forget what is in memory, as a controller that dies does."""
+        forget(self.platform.session(), "late")
+
+    def grow(self, dataset: str) -> None:
+        """Commit a dataset with its last row twice."""
+        table = pa.concat_tables([self.rows, self.rows.slice(self.rows.num_rows - 1)])
+        write_table(self.platform.session(), dataset, table)
+
+    def story(self) -> list[tuple[object, ...]]:
+        """What became of each candidate, and when."""
+        return [(one.trigger, one.reason, one.status, one.outcome, one.units, one.ended) for one in self.candidates()]
+
+    def live_without_tick(self, moments: int) -> None:
+        """Let time pass while no controller runs."""
+        for _ in range(moments):
+            self._pass()
+
+    def look_and_die(self) -> None:
+        """A day passes; a controller reads all of it, and is killed before it writes anything."""
+        self.live_without_tick(4)
+        assert self.tick_until_killed(1)
+
     def _moment(self) -> TickReport:
+        self._pass()
+        return self.tick()
+
+    def _pass(self) -> None:
         before = self.clock.now()
         self.clock.advance(before + MOMENT)
         self._predictor = self._predictor or EndpointPredictor(self.platform.session(), "late")
@@ -182,10 +250,7 @@ class World:
         self._predictor.feedback(
             [Label(key, value) for key, value in zip(told["parcel"].to_pylist(), told["late"].to_pylist(), strict=True)]
         )
-        return self.tick()
 
     def _between(self, column: str, start: datetime) -> pa.Table:
-        import pyarrow.compute as pc
-
         moment = pa.scalar(start, pa.timestamp("us", "UTC"))
         return self.rows.filter(pc.equal(self.rows[column], moment))

@@ -95,8 +95,8 @@ class LogReader:
         """The batches that were appended after a position, and the position after them; cheap enough to poll."""
         return self._segments.since(position)
 
-    def read(self, place: Place) -> pa.RecordBatch:
-        """The batch that stands at a place."""
+    def read(self, place: Place) -> pa.RecordBatch | None:
+        """The batch that stands at a place; None when its segment is gone."""
         return self._segments.read(place)
 
     def places(self, position: Position, enough: int = 0) -> tuple[list[tuple[Place, pa.RecordBatch]], Position]:

@@ -103,13 +103,17 @@ def _writer(home: Path, project: str, endpoint: str, process: int) -> LabelWrite
 
 
 def _batch(labels: Sequence[Label], now: datetime) -> pa.RecordBatch:
+    import numpy as np
     import pyarrow as pa
 
+    from everloop.serving.arrow import numbers, texts
+
     received = micros(now)
+    known = [received if label.at is None else micros(label.at) for label in labels]
     columns = {
-        "key": pa.array([label.key for label in labels], pa.string()),
-        "value": pa.array([label.value for label in labels], pa.float64()),
-        "at": pa.array([received if label.at is None else micros(label.at) for label in labels], pa.int64()),
-        "received_at": pa.array([received] * len(labels), pa.int64()),
+        "key": texts([label.key for label in labels]),
+        "value": numbers(np.array([label.value for label in labels]), pa.float64()),
+        "at": numbers(np.array(known), pa.int64()),
+        "received_at": numbers(np.full(len(labels), received), pa.int64()),
     }
-    return pa.record_batch(columns)
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

@@ -13,12 +13,15 @@ from threading import Event, Lock, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import EverloopError, InvalidInput, Unavailable
 from everloop.kernel.ids import new_id
 from everloop.registry.columns import check_inputs
 from everloop.registry.entities import Signature
+from everloop.serving.arrow import array_of
 from everloop.serving.entities import FeedbackReceipt, Label
 from everloop.serving.inferencelog import LogReader, LogWriter
 from everloop.serving.labellog import LabelWriter
@@ -27,7 +30,6 @@ from everloop.serving.scoring import Rows, batch_of, prediction_ids, score
 from everloop.serving.variants import Routing, load_routing
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 REFRESH_SECONDS = 0.5
@@ -186,13 +188,14 @@ class _Turn:
             "request_digest": identity[1],
         }
         batch = batch_of(self._routing, rows, scored, head | {"latency_us": int((perf_counter() - started) * 1e6)})
-        answered = answered_rows(batch)
+        answered = np.arange(len(rows.keys))
+        failed = bool(np.isnan(array_of(batch.column("output"))[answered]).all())
         self.batches.append(batch)
-        self.identities.append(identity if len(answered) else NOBODY)
-        if not len(answered):
-            failed = f"Version {self._routing.stable.version} of model {self._routing.endpoint.model!r}"
+        self.identities.append(NOBODY if failed else identity)
+        if failed:
+            version = f"Version {self._routing.stable.version} of model {self._routing.endpoint.model!r}"
             raise EverloopError(
-                f"{failed} failed on every row of this request.",
+                f"{version} failed on every row of this request.",
                 hint="The process says why on stderr; everloop endpoints rollback goes back to the version before.",
             )
         self._new[identity] = _answer(batch, answered)
@@ -208,13 +211,13 @@ class _Turn:
 
 
 def _answer(batch: pa.RecordBatch, rows: np.ndarray, *, replayed: bool = False) -> Answer:
-    """The answer that rows of a logged batch hold; they come first in it unless a canary failed."""
+    """The answer that rows of a logged batch hold."""
     ids = batch.column("prediction_id").to_pylist()
     return Answer(
         batch.column("request_id")[0].as_py(),
         [ids[row] for row in rows.tolist()],
-        batch.column("output").to_numpy()[rows],
-        batch.column("deployment").to_numpy()[rows],
-        batch.column("model_version").to_numpy()[rows],
+        array_of(batch.column("output"))[rows],
+        array_of(batch.column("deployment"))[rows],
+        array_of(batch.column("model_version"))[rows],
         replayed,
     )

@@ -7,12 +7,13 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
+from everloop.serving.arrow import array_of
 from everloop.serving.inferencelog import LogReader
 from everloop.serving.segments import Place, Position
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 REMEMBERED = 100_000
@@ -55,8 +56,8 @@ class RequestIndex:
         self._forget()
 
     def _forget(self) -> None:
-        for request in list(self._places)[: max(0, len(self._places) - REMEMBERED)]:
-            del self._places[request]
+        while len(self._places) > REMEMBERED:
+            del self._places[next(iter(self._places))]
 
 
 def digest_of(columns: Mapping[str, np.ndarray]) -> int:
@@ -71,9 +72,7 @@ def digest_of(columns: Mapping[str, np.ndarray]) -> int:
 
 def answered_rows(batch: pa.RecordBatch) -> np.ndarray:
     """The rows of a logged request that were its answer, in its order: no shadows, and nothing that failed."""
-    import numpy as np
-
     roles = np.asarray(batch.column("role").to_pylist(), dtype=object)
-    failed = np.isnan(batch.column("output").to_numpy())
+    failed = np.isnan(array_of(batch.column("output")))
     rows: np.ndarray = np.flatnonzero((roles == "stable") | ((roles == "canary") & ~failed))
     return rows[:0] if failed[rows].all() else rows

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
+from everloop.registry.entities import Type
 from everloop.registry.flavor import Predictor
+from everloop.serving.arrow import numbers, repeated, texts
 from everloop.serving.inferencelog import ENTITY, FEATURE
 from everloop.serving.variants import Routing, Variant
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Columns = Mapping[str, np.ndarray]
 log = logging.getLogger("everloop.serving")
@@ -58,6 +57,21 @@ class Scored:
         """One attribute (`rows`, `scores`) of every part: the answers in the request's order, then the rest."""
         return self.ordered([getattr(part, value) for part in (*self.answering, *self.beside)])
 
+    def variants(self, value: str) -> np.ndarray:
+        """One attribute of the variants (`deployment`, `role`), for each row as logged."""
+        parts = (*self.answering, *self.beside)
+        return self.ordered([np.full(len(part.rows), getattr(part.variant, value)) for part in parts])
+
+    def inputs(self, name: str, type_: Type) -> np.ndarray:
+        """What the variants were given for an input, for each row as logged; missing where one does not take it."""
+        missing = None if type_ == "string" else np.nan
+        return self.ordered(
+            [
+                part.inputs[name][part.rows] if name in part.inputs else np.full(len(part.rows), missing)
+                for part in (*self.answering, *self.beside)
+            ]
+        )
+
     def ordered(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """An array for each part, put together as they are logged."""
         if len(values) == 1:
@@ -93,24 +107,16 @@ def score(routing: Routing, rows: Rows) -> Scored:
 
 def batch_of(routing: Routing, rows: Rows, scored: Scored, head: Mapping[str, str | int]) -> pa.RecordBatch:
     """The scored rows as the log keeps them. `head` has what is the same in every row, and the ids' `prefix`."""
-    import pyarrow as pa
-
     asked = scored.logged("rows")
     count = len(asked)
-    parts = [*scored.answering, *scored.beside]
-
-    def variants(values: Sequence[object]) -> np.ndarray:
-        return scored.ordered([np.full(len(part.rows), value) for part, value in zip(parts, values, strict=True)])
-
-    columns: dict[str, object] = {
+    columns: dict[str, np.ndarray | Sequence[str | None]] = {
         "prediction_id": prediction_ids(str(head["prefix"]), count),
-        "request_id": [head["request_id"]] * count,
         "request_digest": np.full(count, head["request_digest"]),
         "at": np.full(count, rows.at),
-        "deployment": variants([part.variant.deployment for part in parts]),
-        "model_version": variants([part.variant.version for part in parts]),
-        "role": variants([part.variant.role for part in parts]).tolist(),
-        "probability": variants([part.variant.probability for part in parts]),
+        "deployment": scored.variants("deployment"),
+        "model_version": scored.variants("version"),
+        "role": scored.variants("role").tolist(),
+        "probability": scored.variants("probability"),
         "key": [rows.keys[row] for row in asked.tolist()],
         "output": scored.logged("scores"),
         "latency_us": np.full(count, head["latency_us"]),
@@ -118,10 +124,13 @@ def batch_of(routing: Routing, rows: Rows, scored: Scored, head: Mapping[str, st
     for name in routing.entities:
         columns[ENTITY + name] = [None if v is None else str(v) for v in rows.columns[name][asked].tolist()]
     for input_ in routing.logged:
-        columns[FEATURE + input_.name] = scored.ordered(
-            [_logged_input(part, input_.name, input_.type) for part in parts]
-        )
-    arrays = [pa.array(columns[field.name], field.type) for field in routing.schema]
+        columns[FEATURE + input_.name] = scored.inputs(input_.name, input_.type)
+    arrays = [
+        repeated(str(head["request_id"]), count)
+        if field.name == "request_id"
+        else _array(columns[field.name], field.type)
+        for field in routing.schema
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=routing.schema)
 
 
@@ -163,8 +172,7 @@ def _scores(predictor: Predictor, columns: Columns, count: int, variant: Variant
     return np.where(np.isfinite(scores), scores, np.nan)
 
 
-def _logged_input(part: Part, name: str, kind: str) -> np.ndarray:
-    if name not in part.inputs:
-        return np.full(len(part.rows), None if kind == "string" else np.nan)
-    values = part.inputs[name][part.rows]
-    return values if kind == "string" else np.asarray(values, dtype=np.float64)
+def _array(values: np.ndarray | Sequence[str | None], type_: pa.DataType) -> pa.Array:
+    if type_ == pa.string():
+        return texts(values.tolist() if isinstance(values, np.ndarray) else values)
+    return numbers(np.asarray(values), type_)

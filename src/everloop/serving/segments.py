@@ -168,33 +168,41 @@ class SegmentReader:
             found[:0] = new
         return found, Position(offsets)
 
-    def batches(self, segment: str, offset: int = 0) -> Iterator[tuple[Place, pa.RecordBatch]]:
-        """The batches of a segment from an offset on, with the places that they stand at.
+    def batches(self, segment: str, offset: int = 0, size: int = 0) -> Iterator[tuple[Place, pa.RecordBatch]]:
+        """The batches of a segment from an offset on (or of so many bytes), with the places that they stand at.
 
         Raises:
             Corrupted: a record that others follow is not what was written.
         """
         import pyarrow as pa
 
-        with (self._folder / segment).open("rb", buffering=0) as opened:
+        schema, offset, data = self._data(segment, offset, size)
+        at = 0
+        while (message := _message(data, at, segment, offset)) is not None:
+            length = message.metadata.size + _PREFIX.size + message.body.size
+            yield Place(segment, offset + at, length), pa.ipc.read_record_batch(message, schema)
+            at += length
+
+    def read(self, place: Place) -> pa.RecordBatch | None:
+        """The batch that stands at a place; None when its segment is gone."""
+        return next((batch for _, batch in self.batches(place.segment, place.offset, place.size)), None)
+
+    def _data(self, segment: str, offset: int, size: int) -> tuple[pa.Schema | None, int, bytes]:
+        """The schema of a segment, and its bytes from an offset on, but not before the first record."""
+        try:
+            opened = (self._folder / segment).open("rb", buffering=0)
+        except FileNotFoundError:
+            return None, offset, b""
+        with opened:
             file = opened.fileno()
             head = self._head(segment, file)
             if head is None:
-                return
+                return None, offset, b""
             schema, first = head
             offset = max(offset, first)
             if not os.pread(file, _PREFIX.size, offset).strip(b"\0"):
-                return
-            data = os.pread(file, os.fstat(file).st_size - offset, offset)
-        at = 0
-        while (message := _message(data, at, segment, offset)) is not None:
-            size = message.metadata.size + _PREFIX.size + message.body.size
-            yield Place(segment, offset + at, size), pa.ipc.read_record_batch(message, schema)
-            at += size
-
-    def read(self, place: Place) -> pa.RecordBatch:
-        """The batch that stands at a place."""
-        return next(batch for _, batch in self.batches(place.segment, place.offset))
+                return schema, offset, b""
+            return schema, offset, os.pread(file, size or os.fstat(file).st_size - offset, offset)
 
     def _head(self, segment: str, file: int) -> tuple[pa.Schema, int] | None:
         """The schema of a segment and the offset of its first batch; None while it is not written."""

@@ -83,10 +83,10 @@ class TestServer:
             assert msgspec.json.decode(errors)["error"]["code"] == "misconfigured"
 
     def test_on_a_port_that_is_taken_it_does_not_start(self, home: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            with process(home, "server", "--port", str(taken.getsockname()[1])) as server:
-                server.communicate(timeout=30)
-                assert server.returncode == 9
+        taken = listen("127.0.0.1", 0)
+        with taken, process(home, "server", "--port", str(taken.getsockname()[1])) as server:
+            server.communicate(timeout=30)
+            assert server.returncode == 9
 
     def test_it_works_beside_a_platform_in_another_process(self, platform: Platform, home: Path) -> None:
         with process(home, "server", "--port", "0") as server:

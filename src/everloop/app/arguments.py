@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -49,7 +49,7 @@ def read(usecase: UseCase, texts: Mapping[str, Sequence[str]]) -> dict[str, obje
         parameter = usecase.signature.parameters.get(name)
         try:
             found[name] = value_of(parameter.annotation, values) if parameter else values[-1]
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, InvalidInput) as error:
             raise InvalidInput(
                 f"{usecase.name}: {name}={values[-1]!r} does not make sense ({error}).",
                 hint=f"It takes {usecase.signature_text}.",
@@ -94,11 +94,19 @@ def _scalar(annotation: Any, text: str) -> object:
             return _boolean(text)
         if arm in (int, float):
             return msgspec.convert(text, float if float in arms else int, strict=False)
+        if arm is datetime:
+            return _time(text)
         if arm is timedelta and not text.upper().lstrip("+-").startswith("P"):
             return duration(text)
         if typing.get_origin(arm) is Literal:
             return _choice(arm, text)
     return text
+
+
+def _time(text: str) -> datetime:
+    """A time as ISO 8601 has it, or a date; in UTC unless it says otherwise."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _choice(annotation: Any, text: str) -> object:

@@ -31,6 +31,8 @@ from everloop.kernel.errors import EverloopError
 
 State = Literal["ok", "warning", "broken"]
 KINDS = ("databases", "blobs", "online_stores", "engines", "executors", "flavors", "channels")
+NEWEST = (3, 14)
+"""The first Python that this version was not tested with."""
 LEAST_FREE_MB = 500
 EARLIEST = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
 """A clock that shows an earlier time than this version of Everloop is wrong."""
@@ -64,8 +66,8 @@ def is_broken(findings: list[Finding]) -> bool:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding("python", "broken", f"This is Python {version}.", "Install Python 3.11 or newer.")
+    if sys.version_info >= NEWEST:
+        return Finding("python", "warning", f"Python {version} is newer than Everloop knows.", "Install Python 3.13.")
     return Finding("python", "ok", f"Python {version}.")
 
 

@@ -19,7 +19,7 @@ ENTRIES = {
     "server": "everloop.server.main:run_server",
     "endpoint": "everloop.server.inference:serve_endpoint",
     "models": "everloop.server.inference:serve_models",
-    "controller": "everloop.loop.controller:run_controller",
+    "controller": "everloop.server.controller:run_controller",
 }
 """What runs each process. The doors load it by name here, because they do not import each other."""
 

@@ -73,7 +73,10 @@ class RemotePlatform:
             params=parameters,
             content=content,
         )
-        return msgspec.msgpack.decode(response.content, type=usecase.result)
+        try:
+            return msgspec.msgpack.decode(response.content, type=usecase.result)
+        except msgspec.DecodeError:
+            raise _stranger(response) from None
 
     def put(self, content: bytes) -> Digest:
         """Keep bytes in the server's store."""
@@ -125,9 +128,14 @@ def _error_in(response: httpx.Response) -> EverloopError:
     try:
         return error_of(msgspec.json.decode(response.content, type=_Refusal).error)
     except msgspec.DecodeError:
-        return error_of(
-            Problem("unavailable", f"{response.url} answered {response.status_code} and is no Everloop server.")
-        )
+        return _stranger(response)
+
+
+def _stranger(response: httpx.Response) -> Unavailable:
+    return Unavailable(
+        f"{response.url} answered {response.status_code} and is no Everloop server of this version.",
+        hint="Check the URL, and that both sides have the same version of everloop.",
+    )
 
 
 def _usecase(name: str) -> UseCase:

@@ -1,8 +1,9 @@
-"""Settings: one typed place. Each key stands in `everloop.toml`, or in a variable `EVERLOOP_<KEY>`, or has its default."""
+"""Settings: one typed place. Each key stands in `everloop.toml`, in a variable `EVERLOOP_<KEY>`, or has its default."""
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 from everloop.kernel.errors import Misconfigured
 
 FILE = "everloop.toml"
+_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]*@")
 Origin = Literal["default", "everloop.toml", "environment", "argument"]
 
 
@@ -147,4 +149,5 @@ def _parsed(key: str, text: str) -> object:
 def _shown(key: str, value: object) -> str:
     if key == "token":
         return "(set)" if value else ""
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return _PASSWORD.sub(r"\1***@", text)

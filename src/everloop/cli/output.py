@@ -22,7 +22,7 @@ def show(value: object, *, as_json: bool) -> None:
         text = msgspec.json.encode(value).decode()
         click.echo(msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text)
     elif isinstance(value, bytes):
-        click.get_binary_stream("stdout").write(value)
+        sys.stdout.buffer.write(value)
     elif isinstance(value, (list, tuple)):
         _show_list(value)
     elif value is not None:
@@ -55,7 +55,7 @@ def _show_list(values: Sequence[object]) -> None:
 def _show_one(value: object) -> None:
     record = _record(value)
     if record is None:
-        click.echo(_cell(value, whole=True))
+        click.echo(_cell(value, whole=True).rstrip("\n"))
         return
     width = max((len(name) for name in record), default=0)
     for name, item in record.items():

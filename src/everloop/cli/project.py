@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -42,10 +43,8 @@ def hello(text: str = "the loop is closed") -> int:
 def init(folder: Path) -> None:
     """Start a project: settings, a module with a first pipeline, and what git should leave alone."""
     door = this_door()
-    name = folder.resolve().name
-    module = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
-    if not module or module[0].isdigit():
-        module = f"project_{module}"
+    name = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-") or "project"
+    module = re.sub(r"^(?=\d)", "project_", name.lower().replace("-", "_"))
     texts = {
         "everloop.toml": _SETTINGS.format(name=name, module=module),
         f"{module}/__init__.py": '"""A project of Everloop."""\n',

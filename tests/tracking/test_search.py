@@ -77,6 +77,10 @@ def test_an_order_puts_what_has_no_value_last(runs: Session, order: str, found: 
         assert names(runs, order=order) == found
 
 
+def test_a_filter_and_an_order_by_metrics_go_together(runs: Session) -> None:
+    assert names(runs, "metrics.auc > 0 and parameters.kind like '%'", "metrics.auc") == ["b", "a"]
+
+
 def test_newest_come_first(session: Session, clock: SimulatedClock) -> None:
     from datetime import timedelta
 

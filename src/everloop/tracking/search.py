@@ -1,4 +1,7 @@
-"""The search's little language, parsed into bound SQL conditions: `metrics.auc > 0.7 and parameters.kind = 'gbm'`."""
+"""The search's little language, parsed into bound SQL conditions: `metrics.auc > 0.7 and parameters.kind = 'gbm'`.
+
+`like` takes `%` for any text and `_` for any character, and ignores case.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, exists, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, select
 
 from everloop.kernel.errors import InvalidInput
 from everloop.tracking.tables import run_values, runs
@@ -86,10 +89,10 @@ def matches(condition: Condition) -> ColumnElement[bool]:
     """The condition as SQL on `runs`; its values are bound, never spliced."""
     if condition.kind == "column":
         return _compare(runs.c[condition.key], condition)
-    column = run_values.c.number if condition.kind == "metric" else run_values.c.text
-    return exists().where(
-        _value_of(condition.kind, condition.key), run_values.c.run == runs.c.id, _compare(column, condition)
-    )
+    values = run_values.alias()
+    column = values.c.number if condition.kind == "metric" else values.c.text
+    mine = _value_of(values, condition.kind, condition.key)
+    return exists().where(mine, _compare(column, condition)).correlate(runs)
 
 
 def ordered(query: Select[tuple[object, ...]], order: Ordering | None) -> Select[tuple[object, ...]]:
@@ -100,8 +103,9 @@ def ordered(query: Select[tuple[object, ...]], order: Ordering | None) -> Select
     if order.kind == "column":
         column: ColumnElement[object] = runs.c[order.key]
     else:
-        column = run_values.c.number if order.kind == "metric" else run_values.c.text
-        query = query.outerjoin(run_values, and_(_value_of(order.kind, order.key), run_values.c.run == runs.c.id))
+        values = run_values.alias()
+        column = values.c.number if order.kind == "metric" else values.c.text
+        query = query.outerjoin(values, _value_of(values, order.kind, order.key))
     return query.order_by(column.is_(None), column.desc() if order.descending else column.asc(), *newest)
 
 
@@ -113,8 +117,9 @@ def found(experiment: str, project: str, conditions: list[Condition]) -> Select[
     return query.where(*[matches(condition) for condition in conditions])
 
 
-def _value_of(kind: Kind, key: str) -> ColumnElement[bool]:
-    return and_(run_values.c.project == runs.c.project, run_values.c.kind == kind, run_values.c.key == key)
+def _value_of(values: FromClause, kind: Kind, key: str) -> ColumnElement[bool]:
+    same_run = and_(values.c.project == runs.c.project, values.c.run == runs.c.id)
+    return and_(same_run, values.c.kind == kind, values.c.key == key)
 
 
 def _compare(column: ColumnElement[object], condition: Condition) -> ColumnElement[bool]:
@@ -124,7 +129,7 @@ def _compare(column: ColumnElement[object], condition: Condition) -> ColumnEleme
         case "!=":
             return column != condition.value
         case "like":
-            return column.like(str(condition.value))
+            return func.lower(column).like(str(condition.value).lower())  # Alike on every database.
         case _:
             return column.op(condition.operator, is_comparison=True)(condition.value)
 

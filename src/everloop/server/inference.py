@@ -29,7 +29,7 @@ from everloop.server.answers import JSON, log
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import authenticator, check_exposure, guard, has_token
 from everloop.server.served import Answered, Served, ServedEndpoint, ServedModel
-from everloop.server.tensors import columns_of
+from everloop.server.tensors import MALFORMED, columns_of
 from everloop.server.turns import Turns
 from everloop.serving.direct import load_direct
 from everloop.serving.entities import Label
@@ -180,7 +180,7 @@ class EndpointDoor:
         require(request.state.principal, "endpoints:predict")
         try:
             labels = _feedback.decode(await request.body()).labels
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise InvalidInput(
                 f"The body holds no labels: {error}.", hint='Send {"labels": [{"key": "…", "value": 1.0}]}.'
             ) from None

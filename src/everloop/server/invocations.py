@@ -10,7 +10,7 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.registry.entities import Field
-from everloop.server.tensors import from_values
+from everloop.server.tensors import MALFORMED, from_values
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -31,7 +31,7 @@ def decode(body: bytes, fields: Sequence[Field]) -> dict[str, np.ndarray]:
     """
     try:
         payload = msgspec.json.decode(body, type=dict[str, Json])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"The body is no scoring request: {error}.", hint=_hint()) from None
     given = [name for name in FORMATS if name in payload]
     if len(given) != 1:

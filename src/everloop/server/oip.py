@@ -10,7 +10,7 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.registry.entities import Field
-from everloop.server.tensors import DATATYPES, from_bytes, from_json
+from everloop.server.tensors import DATATYPES, MALFORMED, from_bytes, from_json
 
 BINARY_HEADER = "inference-header-content-length"
 """The request header that says where the JSON ends and binary tensors begin."""
@@ -90,7 +90,7 @@ def decode(body: bytes, header: str = "") -> tuple[InferRequest, dict[str, np.nd
         raise InvalidInput(f"The header {BINARY_HEADER} is {header!r}, the body has {len(body)} bytes.")
     try:
         request = _requests.decode(body[:end])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"The body is no inference request: {error}.",
             hint='Send {"inputs": [{"name", "shape", "datatype", "data"}]}.',

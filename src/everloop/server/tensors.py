@@ -12,12 +12,6 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.registry.entities import Field
 
-_JSON: dict[str, Any] = {
-    "float": list[float | None],
-    "int": list[int | None],
-    "bool": list[bool | None],
-    "bytes": list[str | None],
-}
 _DTYPES: dict[str, tuple[str, str]] = {
     "BOOL": ("bool", "?"),
     "INT8": ("int", "<i1"),
@@ -34,8 +28,22 @@ _DTYPES: dict[str, tuple[str, str]] = {
     "BYTES": ("bytes", "O"),
 }
 """How a datatype of the Open Inference Protocol stands in JSON, and in memory."""
-_FLAT = {kind: msgspec.json.Decoder(type_) for kind, type_ in _JSON.items()}
-_NESTED = {kind: msgspec.json.Decoder(list[type_]) for kind, type_ in _JSON.items()}
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding foreign JSON raises; the last one when it is nested too deeply."""
+_LISTS: dict[str, Any] = {
+    "float": list[float | None],
+    "int": list[int | None],
+    "bool": list[bool | None],
+    "bytes": list[str | None],
+}
+_ROWS: dict[str, Any] = {
+    "float": list[list[float | None]],
+    "int": list[list[int | None]],
+    "bool": list[list[bool | None]],
+    "bytes": list[list[str | None]],
+}
+_flat: dict[str, Any] = {kind: msgspec.json.Decoder(lists) for kind, lists in _LISTS.items()}
+_nested: dict[str, Any] = {kind: msgspec.json.Decoder(rows) for kind, rows in _ROWS.items()}
 DATATYPES = {"float64": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
 """The datatype of each type of field."""
 
@@ -48,12 +56,12 @@ def from_json(name: str, datatype: str, shape: Sequence[int], data: bytes | memo
     """
     kind, dtype = _dtype(name, datatype)
     try:
-        if bytes(data[:2]) == b"[[":
-            values = [value for row in _NESTED[kind].decode(data) for value in row]
+        if bytes(data).lstrip()[:2] == b"[[":
+            values = [value for row in _nested[kind].decode(data) for value in row]
         else:
-            values = _FLAT[kind].decode(data)
+            values = _flat[kind].decode(data)
         array = _array(values, kind, dtype)
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, ValueError) as error:
+    except (*MALFORMED, OverflowError, ValueError) as error:
         raise InvalidInput(f"Input {name!r} is not {datatype}: {error}.", hint="Send one value for each row.") from None
     return _shaped(name, array, shape)
 
@@ -80,7 +88,7 @@ def from_values(field: Field, values: Sequence[object]) -> np.ndarray:
     """
     kind, dtype = _DTYPES[DATATYPES[field.type]]
     try:
-        return _array(msgspec.convert(values, _JSON[kind]), kind, dtype)
+        return _array(msgspec.convert(values, _LISTS[kind]), kind, dtype)
     except (msgspec.ValidationError, OverflowError) as error:
         raise InvalidInput(f"Column {field.name!r} is not {field.type}: {error}.") from None
 

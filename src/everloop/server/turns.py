@@ -41,18 +41,21 @@ class Turns(Generic[Q, A]):
         return await future
 
     async def _take_turns(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
             turn = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
-            turn = [(question, future) for question, future in turn if not future.done()]
-            questions = [question for question, _ in turn]
-            try:
-                answers = await loop.run_in_executor(self._worker, self._answer_all, questions)
-            except Exception as error:  # noqa: BLE001  # It is the askers' to handle: they are waiting for it.
-                for _, future in turn:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), answer in zip(turn, answers, strict=True):
+            wanted = [(question, future) for question, future in turn if not future.done()]
+            if wanted:
+                await self._take(wanted)
+
+    async def _take(self, turn: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            answers = await loop.run_in_executor(self._worker, self._answer_all, [question for question, _ in turn])
+        except Exception as error:  # noqa: BLE001  # It is the askers' to handle: they are waiting for it.
+            for _, future in turn:
                 if not future.done():
-                    future.set_result(answer)
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(turn, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)

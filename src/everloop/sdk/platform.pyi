@@ -9,6 +9,8 @@ import everloop.features.entities
 import everloop.governance.entities
 import everloop.kernel.usecase
 import everloop.loop.entities
+import everloop.monitoring.entities
+import everloop.packaging.entities
 import everloop.pipelines.entities
 import everloop.registry.entities
 import everloop.rollouts.entities
@@ -172,7 +174,7 @@ class ModelsGroup:
     def create(self, name: str, description: str = '') -> everloop.registry.entities.RegisteredModel:
         """Make a name that versions can be registered under."""
     def delete(self, name: str) -> everloop.registry.entities.RegisteredModel:
-        """Delete a name that never had a version, or has none left, and give what it was."""
+        """Delete a name that never had a version, and give what it was."""
     def delete_alias(self, name: str, alias: str) -> everloop.registry.entities.Alias:
         """Delete an alias, and give what it was; the version stays."""
     def delete_version(self, name: str, version: int, reason: str) -> everloop.registry.entities.ModelVersion:
@@ -191,6 +193,48 @@ class ModelsGroup:
         """A version by its number or by an alias; the newest when neither is given."""
     def versions(self, name: str) -> builtins.list[everloop.registry.entities.ModelVersion]:
         """The versions of a model, newest first."""
+
+class MonitorsGroup:
+    """Drift, attribution, performance, alerts."""
+    def alert(self, id: str) -> everloop.monitoring.entities.Alert:
+        """An alert by its id."""
+    def alerts(self, endpoint: str = '', open_only: bool = False, limit: int = 100) -> builtins.list[everloop.monitoring.entities.Alert]:
+        """The newest alerts, of one endpoint or of all, newest first."""
+    def define(self, endpoint: str, definition: everloop.monitoring.entities.MonitorDefinition) -> everloop.monitoring.entities.MonitorDefinition:
+        """Say how an endpoint is watched; without this the defaults hold."""
+    def definition(self, endpoint: str) -> everloop.monitoring.entities.MonitorDefinition:
+        """How an endpoint is watched."""
+    def deliver(self) -> everloop.monitoring.entities.DeliveryReport:
+        """Send the notices of alerts that are due to every channel; a channel that fails is told in the report."""
+    def incidents(self, endpoint: str = '', limit: int = 100) -> builtins.list[everloop.monitoring.entities.Incident]:
+        """The newest incidents, of one endpoint or of all, newest first."""
+    def observe(self, endpoint: str, report: everloop.monitoring.entities.WindowReport) -> builtins.list[everloop.monitoring.entities.Alert]:
+        """Keep a report, and open, carry on or resolve alerts as it says; the alerts that it opened."""
+    def references(self, endpoint: str) -> builtins.list[everloop.monitoring.entities.Reference]:
+        """Every reference that an endpoint has had, oldest first; the last one holds."""
+    def reports(self, endpoint: str, limit: int = 100, final: bool = False) -> builtins.list[everloop.monitoring.entities.WindowReport]:
+        """The newest reports of an endpoint, newest first; with `final`, only those whose performance is known."""
+    def resolve(self, id: str, resolution: str = '') -> everloop.monitoring.entities.Alert:
+        """Close an alert by hand; if its cause goes on, the next window opens another one."""
+    def set_reference(self, endpoint: str, reference: everloop.monitoring.entities.Reference) -> everloop.monitoring.entities.Reference:
+        """From now on, compare an endpoint's windows with another reference; the reference as it is kept."""
+    def status(self, endpoint: str) -> everloop.monitoring.entities.MonitorStatus:
+        """How an endpoint stands."""
+
+class PackagesGroup:
+    """Models packed to run elsewhere."""
+    def build(self, model: str, version: int = 0, alias: str = '', form: typing.Literal['archive'] = 'archive') -> everloop.packaging.entities.Package:
+        """Pack a version (the newest, unless a number or an alias says which) into one file that Python runs."""
+    def get(self, model: str, version: int = 0) -> everloop.packaging.entities.Package:
+        """The newest package of a version (of the newest version, unless a number says which)."""
+    def list(self, model: str = '') -> builtins.list[everloop.packaging.entities.Package]:
+        """The packages of a model, or all, newest first."""
+    def manifest(self, model: str, version: int = 0, kind: typing.Literal['kubernetes'] = 'kubernetes', image: str = '') -> str:
+        """The manifest, as YAML, that serves a version elsewhere; `image` is a container image with Everloop in it."""
+    def scan(self, model: str, version: int = 0) -> builtins.list[everloop.registry.entities.Finding]:
+        """What is unsafe in a version's files: pickles that would run something, files that do not belong, native code."""
+    def verify(self, model: str, version: int = 0) -> everloop.packaging.entities.Verification:
+        """Run a version's package in a process of its own, and compare its scores with those of the registry's model."""
 
 class PipelinesGroup:
     """Steps with a memo, and their executions."""
@@ -266,6 +310,8 @@ class Everloop:
     lineage: LineageGroup
     loops: LoopsGroup
     models: ModelsGroup
+    monitors: MonitorsGroup
+    packages: PackagesGroup
     pipelines: PipelinesGroup
     rollouts: RolloutsGroup
     runs: RunsGroup

@@ -1,0 +1,171 @@
+"""`up`, `controller` and `serve` as processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import msgspec
+import pytest
+
+from everloop.app import processes
+from everloop.app.platform import Platform
+from tests.app.test_doctor import free_port
+from tests.cli.conftest import Everloop
+from tests.sdk.scenario import model, objects
+
+QUIET = {name: value for name, value in os.environ.items() if not name.startswith("EVERLOOP_")}
+PATIENCE = 40.0
+T = TypeVar("T")
+
+
+class Process:
+    """A command that runs for long, and what it has printed on a file."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        self.log = home.parent / f"{words[0]}.log"
+        command = [sys.executable, "-m", "everloop", *words, "--home", str(home)]
+        with self.log.open("wb") as log:
+            self.running = subprocess.Popen(command, stdout=log, stderr=log, env=QUIET)
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit code."""
+        self.running.send_signal(signal.SIGTERM)
+        return self.running.wait(PATIENCE)
+
+    def address_of(self, what: str) -> str:
+        """Where something says in the output that it listens."""
+        return until(lambda: next((line.split()[-1] for line in self.lines() if f"{what}: http" in line), ""))
+
+    def lines(self) -> list[str]:
+        """What it has printed."""
+        return self.log.read_text().splitlines()
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """`start(*words)`: an `everloop …` that runs until the end of the test."""
+    started: list[Process] = []
+
+    def begin(*words: str) -> Process:
+        started.append(Process(home, *words))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.running.kill()
+        process.running.wait()
+
+
+def until(look: Callable[[], T]) -> T:
+    """What `look` gives as soon as it gives something."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def alive(url: str) -> bool:
+    """Whether a process answers."""
+    try:
+        return httpx.get(f"{url}/healthz").is_success
+    except httpx.TransportError:
+        return False
+
+
+def children_of(process: Process) -> list[int]:
+    """The processes that a process started."""
+    return [
+        int(word)
+        for word in Path(f"/proc/{process.running.pid}/task/{process.running.pid}/children").read_text().split()
+    ]
+
+
+@pytest.fixture
+def endpoint(platform: Platform) -> str:
+    """The name of an endpoint of the home."""
+    for data in objects():
+        platform.resources.store.put(data)
+    platform.call("models.register", {"name": "late", "trained": model()[0]})
+    platform.call("models.set_alias", {"name": "late", "alias": "champion", "version": 1})
+    return str(platform.call("endpoints.create", {"name": "late", "model": "late"}).name)
+
+
+@pytest.mark.slow
+class TestUp:
+    def test_everything_runs_and_everything_stops(self, start: Start, endpoint: str) -> None:
+        port = free_port()
+        up = start("up", "--port", str(port))
+        for what in ("server", "controller", f"serving {endpoint}"):
+            assert alive(up.address_of(what))
+        assert up.address_of("server") == f"http://127.0.0.1:{port}"
+        children = children_of(up)
+        assert up.stop() == 0
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+    def test_a_process_that_is_killed_comes_back(self, start: Start, platform: Platform) -> None:
+        up = start("up", "--port", str(free_port()))
+        url = up.address_of("server")
+        os.kill(children_of(up)[0], signal.SIGKILL)
+        until(lambda: any("starting it again" in line for line in up.lines()))
+        until(lambda: alive(url))
+
+    def test_nothing_is_left_when_it_is_killed_itself(self, start: Start, platform: Platform) -> None:
+        up = start("up", "--port", str(free_port()))
+        url = up.address_of("server")
+        up.running.kill()
+        until(lambda: not alive(url))
+
+    def test_an_endpoint_that_is_made_later_is_served_too(
+        self, start: Start, platform: Platform, request: pytest.FixtureRequest
+    ) -> None:
+        up = start("up", "--port", str(free_port()))
+        up.address_of("server")
+        name = request.getfixturevalue("endpoint")
+        assert alive(up.address_of(f"serving {name}"))
+
+
+@pytest.mark.slow
+class TestServe:
+    def test_a_model_is_served_by_its_alias(self, start: Start, endpoint: str) -> None:
+        serve = start("serve", "models:/late@champion", "--port", "0")
+        url = serve.address_of("models:/late@champion")
+        asked = {"inputs": {"wind": [0.9, 0.1], "hour": [0.5, 0.5]}}
+        found = httpx.post(f"{url}/invocations", json=asked)
+        assert len(found.json()["predictions"]) == 2, found.text
+        assert serve.stop() == 0
+
+    def test_an_endpoint_that_is_not_there_is_not_found(self, start: Start, platform: Platform) -> None:
+        serve = start("serve", "nothing", "--port", "0", "--json")
+        assert serve.running.wait(PATIENCE) == 3
+        assert msgspec.json.decode(serve.log.read_bytes())["error"]["code"] == "not_found"
+
+    def test_two_endpoints_are_too_many(self, everloop: Everloop) -> None:
+        ran = everloop("serve", "one", "two")
+        assert ran.code == 2
+        assert "one endpoint" in ran.err
+
+
+@pytest.mark.slow
+class TestController:
+    def test_it_answers_and_stops_cleanly(self, start: Start, platform: Platform) -> None:
+        controller = start("controller", "--interval", "0.1")
+        assert httpx.get(f"{controller.address_of('controller')}/readyz").json()["ready"]
+        assert controller.stop() == 0
+
+
+@pytest.mark.parametrize("name", processes.ENTRIES)
+def test_every_process_has_something_that_runs_it(name: str) -> None:
+    assert callable(processes.entry(name))

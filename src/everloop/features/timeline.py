@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from everloop.catalog.session import Session
+from everloop.datasets import reads
 from everloop.datasets.content import read_table
 from everloop.datasets.entities import Snapshot
 from everloop.features.entities import Feature, FeatureView
@@ -117,6 +118,7 @@ _turn = Lock()
 
 def timeline(session: Session, view: FeatureView, snapshot: Snapshot) -> Timeline:
     """The timeline of a view over a snapshot; the ones used last stay in memory, as snapshots never change."""
+    reads.read(snapshot)  # A timeline in memory is a read like any other.
     key = (snapshot.digest, view)
     with _turn:
         if key in _recent:

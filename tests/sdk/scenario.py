@@ -95,6 +95,30 @@ LOOP = {
 }
 CANARY = {"type": "canary", "steps": [10, 50], "hold": "PT1H", "guards": [{"type": "error_rate", "limit": 0.02}]}
 
+BINS = {"kind": "number", "edges": [0.5], "categories": []}
+DEVIATION = {"base": 1.0, "excess": 0.1, "freedom": 5.0, "chunks": 9}
+PROFILE = {"name": "wind", "bins": BINS, "counts": [50, 50, 0], "mean": 0.5, "deviation": 0.3, "low": 0.0, "high": 1.0}
+PROFILE |= {"nulls": {"mean": DEVIATION}}
+REFERENCE = {
+    "rows": 100,
+    "start": "2025-12-01T00:00:00Z",
+    "end": "2025-12-10T00:00:00Z",
+    "chunk": "P1D",
+    "features": [PROFILE],
+    "output": PROFILE | {"name": "late"},
+    "model_version": 1,
+}
+DRIFT = {"statistic": "mean", "effect": 0.4, "p_value": 1e-9, "evidence": 30.5, "drifted": True, "impact": 0.08}
+REPORT = {
+    "endpoint": "late",
+    "start": "2025-12-30T00:00:00Z",
+    "end": "2025-12-30T12:00:00Z",
+    "rows": 500,
+    "model_version": 1,
+    "drift": [DRIFT | {"feature": "wind"}],
+    "impact": 0.08,
+}
+
 
 def run_of(seen: Seen) -> str:
     """The id of the scenario's run."""
@@ -269,6 +293,34 @@ ROLLOUTS = [
     Example("rollouts.abort", lambda seen: {"id": seen["rollout"]["id"], "reason": "It was only tried."}),
     Example("rollouts.active", {"endpoint": "late"}),
 ]
+MONITORS = [
+    Example("monitors.define", {"endpoint": "late", "definition": {"window": "PT12H", "budget": {"alpha": 0.01}}}),
+    Example("monitors.define", {"endpoint": "late", "definition": {"quiet": 0}}, fails="invalid_input"),
+    Example("monitors.definition", {"endpoint": "late"}),
+    Example("monitors.set_reference", {"endpoint": "late", "reference": REFERENCE}),
+    Example("monitors.references", {"endpoint": "late"}),
+    Example("monitors.observe", {"endpoint": "late", "report": REPORT}, label="alerts"),
+    Example("monitors.reports", {"endpoint": "late", "limit": 1}),
+    Example("monitors.reports", {"endpoint": "late", "final": True}),
+    Example("monitors.alerts", {"endpoint": "late", "open_only": True}),
+    Example("monitors.incidents", {"endpoint": "late"}),
+    Example("monitors.alert", lambda seen: {"id": seen["alerts"][0]["id"]}),
+    Example("monitors.resolve", lambda seen: {"id": seen["alerts"][0]["id"], "resolution": "The sensor was mended."}),
+    Example("monitors.resolve", lambda seen: {"id": seen["alerts"][0]["id"]}, fails="conflict"),
+    Example("monitors.status", {"endpoint": "late"}),
+    Example("monitors.deliver"),
+]
+PACKAGES = [
+    Example("packages.get", {"model": "late"}, fails="not_found"),
+    Example("packages.build", {"model": "late", "version": 1}),
+    Example("packages.build", {"model": "late", "alias": "none"}, fails="not_found"),
+    Example("packages.list", {"model": "late"}),
+    Example("packages.get", {"model": "late", "version": 1}),
+    Example("packages.scan", {"model": "late", "version": 1}),
+    Example("packages.verify", {"model": "late", "version": 1}),
+    Example("packages.manifest", {"model": "late", "version": 1}),
+    Example("packages.manifest", {"model": "late", "image": "not an image"}, fails="invalid_input"),
+]
 LOOPS = [
     Example("loops.apply", {"loop": LOOP}),
     Example("loops.apply", {"loop": LOOP | {"triggers": [{"type": "every", "period": "PT0S"}]}}, fails="invalid_input"),
@@ -315,6 +367,8 @@ SCENARIO = [
     *MODELS,
     *SERVING,
     *ROLLOUTS,
+    *MONITORS,
+    *PACKAGES,
     *LOOPS,
     *GOVERNANCE,
     *LEDGER,

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from everloop.loop.declare import package_scan as package_scan
     from everloop.loop.declare import performance as performance
     from everloop.loop.declare import tests as tests
+    from everloop.monitoring.entities import Performance as Performance
     from everloop.monitoring.performance import performance_of as performance_of
     from everloop.pipelines.declare import pipeline as pipeline
     from everloop.pipelines.declare import step as step
@@ -131,6 +132,7 @@ _HOMES = {
     "package_scan": "everloop.loop.declare",
     "performance": "everloop.loop.declare",
     "tests": "everloop.loop.declare",
+    "Performance": "everloop.monitoring.entities",
     "performance_of": "everloop.monitoring.performance",
     "pipeline": "everloop.pipelines.declare",
     "step": "everloop.pipelines.declare",

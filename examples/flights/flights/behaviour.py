@@ -21,9 +21,13 @@ def test_probabilities_lie_between_zero_and_one(predict: Predict, rows: Columns)
 
 
 def test_a_late_airport_makes_flights_later(predict: Predict, rows: Columns) -> None:
-    """When the airport's last arrivals were an hour late, the flight is likelier to be late than when they were early."""
-    late = predict(_with(rows, {"airport_landings.arr_delay_mean_3h": 60.0, "airport_departures.dep_delay_mean_2h": 60.0}))
-    early = predict(_with(rows, {"airport_landings.arr_delay_mean_3h": -15.0, "airport_departures.dep_delay_mean_2h": -2.0}))
+    """When the airport's last arrivals were an hour late, a flight is likelier to be late than after early ones."""
+    late = predict(
+        _with(rows, {"airport_landings.arr_delay_mean_3h": 60.0, "airport_departures.dep_delay_mean_2h": 60.0})
+    )
+    early = predict(
+        _with(rows, {"airport_landings.arr_delay_mean_3h": -15.0, "airport_departures.dep_delay_mean_2h": -2.0})
+    )
     assert late.mean() > early.mean()
 
 

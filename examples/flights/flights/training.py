@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ LANDED = "landed_at"
 ASKED = "predicted_at"
 LABEL_DELAY = timedelta(hours=3)
 """How long after landing a delay is reported."""
-ROUNDS = 100
+ROUNDS = 60
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class Split(msgspec.Struct, frozen=True):
 
 @el.step
 def examples(schedule: el.Snapshot, features: el.PinnedFeatures, start: datetime, until: datetime) -> el.Snapshot:
-    """The flights asked about since `start` whose delay was known by `until`, with what was known when they were asked."""
+    """The flights since `start` whose delay was known by `until`, with what was known when each was asked about."""
     flights = el.read_table(schedule)
     known = pc.and_(
         pc.and_(pc.greater_equal(flights[ASKED], _at(flights, ASKED, start)), pc.is_valid(flights[LABEL])),
@@ -82,7 +83,7 @@ def split(examples: el.Snapshot, at: datetime) -> Split:
 
 
 @el.step
-def train(parts: Split, features: el.PinnedFeatures, learning_rate: float = 0.06, leaves: int = 31) -> el.Model:
+def train(parts: Split, features: el.PinnedFeatures, learning_rate: float = 0.1, leaves: int = 31) -> el.Model:
     """Gradient boosted trees on the training part."""
     rows = el.read_table(parts.training)
     columns = el.columns_of(rows, features.columns)
@@ -111,14 +112,16 @@ def evaluate(model: el.Model, parts: Split) -> Evaluation:
     scores = el.load_model(model).predict(el.columns_of(rows, [field.name for field in model.signature.inputs]))
     found = el.performance_of(truth, scores)
     slices = tuple(
-        Slice(column, value, n, roc_auc) for column in ("carrier", "origin") for value, n, roc_auc in _by(rows, column, truth, scores)
+        Slice(column, value, n, roc_auc)
+        for column in ("carrier", "origin")
+        for value, n, roc_auc in _by(rows, column, truth, scores)
     )
-    el.log_metrics({"roc_auc": found.roc_auc, "log_loss": found.log_loss, "calibration_error": found.calibration_error})
-    return Evaluation(len(truth), found.roc_auc, found.log_loss, found.calibration_error, slices)
+    el.log_metrics({"roc_auc": _auc(found), "log_loss": found.log_loss, "calibration_error": found.calibration_error})
+    return Evaluation(len(truth), _auc(found), found.log_loss, found.calibration_error, slices)
 
 
 @el.step
-def backtest(examples: el.Snapshot, features: el.PinnedFeatures, folds: int = 2, rounds: int = 40) -> tuple[Fold, ...]:
+def backtest(examples: el.Snapshot, features: el.PinnedFeatures, folds: int = 2, rounds: int = 25) -> tuple[Fold, ...]:
     """Trained again and again with an expanding window, each time judged on what came next."""
     rows = el.read_table(examples)
     columns = el.columns_of(rows, features.columns)
@@ -131,16 +134,20 @@ def backtest(examples: el.Snapshot, features: el.PinnedFeatures, folds: int = 2,
         judged = (asked >= cut) & (asked < end)
         past = {name: values[known] for name, values in columns.items()}
         booster = boosted(past, truth[known], el.signature_of(past), rounds=rounds)
-        scores = np.asarray(booster.predict(el.InputMatrix(el.signature_of(past).inputs)({n: v[judged] for n, v in columns.items()}), num_threads=1))
+        scores = np.asarray(
+            booster.predict(
+                el.InputMatrix(el.signature_of(past).inputs)({n: v[judged] for n, v in columns.items()}), num_threads=1
+            )
+        )
         result = el.performance_of(truth[judged], scores)
-        found.append(Fold(_utc(cut), int(known.sum()), result.roc_auc, result.log_loss))
+        found.append(Fold(_utc(cut), int(known.sum()), _auc(result), result.log_loss))
     for number, fold in enumerate(found):
         el.log_metric("backtest_roc_auc", fold.roc_auc, step=number)
     return tuple(found)
 
 
 @el.pipeline
-def fit(until: datetime, days: int = 75, holdout_days: int = 10) -> el.Model:
+def fit(until: datetime, days: int = 150, holdout_days: int = 10) -> el.Model:
     """A model from the flights of the last `days` before `until`, judged on the last `holdout_days` of them."""
     features = el.pin("delay")
     start = until - timedelta(days=days)
@@ -150,7 +157,11 @@ def fit(until: datetime, days: int = 75, holdout_days: int = 10) -> el.Model:
     evaluation = evaluate(model, parts)
     backtest(rows, features)
     return model.measured(
-        {"roc_auc": evaluation.roc_auc, "log_loss": evaluation.log_loss, "calibration_error": evaluation.calibration_error}
+        {
+            "roc_auc": evaluation.roc_auc,
+            "log_loss": evaluation.log_loss,
+            "calibration_error": evaluation.calibration_error,
+        }
     )
 
 
@@ -158,11 +169,11 @@ def boosted(
     columns: dict[str, np.ndarray],
     truth: np.ndarray,
     signature: el.Signature,
-    learning_rate: float = 0.06,
+    learning_rate: float = 0.1,
     leaves: int = 31,
     rounds: int = ROUNDS,
 ) -> lightgbm.Booster:
-    """LightGBM, set so that the same rows give the same trees: one thread, fixed seed, columns in order."""
+    """LightGBM, set so that the same rows give the same trees: one thread, fixed seed, rows in order."""
     import lightgbm
 
     matrix = el.InputMatrix(signature.inputs)
@@ -173,12 +184,17 @@ def boosted(
         "min_data_in_leaf": 100,
         "seed": 2013,
         "deterministic": True,
-        "force_col_wise": True,
+        "force_row_wise": True,
         "num_threads": 1,
         "verbose": -1,
     }
     data = lightgbm.Dataset(matrix(columns), truth, categorical_feature=matrix.categorical)
     return lightgbm.train(settings, data, num_boost_round=rounds)
+
+
+def _auc(found: el.Performance) -> float:
+    """The area under the curve; there is none when all labels are equal."""
+    return math.nan if found.roc_auc is None else found.roc_auc
 
 
 def _by(rows: pa.Table, column: str, truth: np.ndarray, scores: np.ndarray) -> list[tuple[str, int, float]]:
@@ -187,7 +203,7 @@ def _by(rows: pa.Table, column: str, truth: np.ndarray, scores: np.ndarray) -> l
     for value in sorted(set(values)):
         mine = values == value
         if 0 < truth[mine].sum() < mine.sum():
-            found.append((str(value), int(mine.sum()), el.performance_of(truth[mine], scores[mine]).roc_auc))
+            found.append((str(value), int(mine.sum()), _auc(el.performance_of(truth[mine], scores[mine]))))
     return found
 
 

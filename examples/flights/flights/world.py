@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -13,22 +13,35 @@ from flights.training import LABEL_DELAY
 
 FIRST_DAY = datetime(2013, 3, 1, 5, tzinfo=UTC)
 """Midnight in New York: what was known before it trains the first model, what comes after it is asked about."""
-LAST_DAY = datetime(2014, 1, 1, 5, tzinfo=UTC)
+MONTHS = 10
+"""How many months come after it: March to December."""
+_NUMBERS = ("distance", "hour", "minute", "weekday")
+_TEXTS = ("flight_id", "carrier", "origin", "tailnum")
+
+
+class Plant(msgspec.Struct, frozen=True):
+    """A bad candidate to propose once a time has come: the pipeline that makes it, and the reason that is given."""
+
+    at: datetime
+    pipeline: str
+    reason: str
+    skip_gates: bool = False
+
+
 PLANTED = (
-    (
+    Plant(
         datetime(2013, 5, 20, 5, tzinfo=UTC),
         "fit_backwards",
         "Planted by the demo: late and punctual exchanged in the training data.",
     ),
-    (
+    Plant(
         datetime(2013, 9, 2, 5, tzinfo=UTC),
         "fit_in_seconds",
-        "Planted by the demo: trained on delays in seconds, served in minutes.",
+        "Planted by the demo: trained on delays in seconds, served in minutes, and waved past the gates.",
+        skip_gates=True,
     ),
 )
-"""Bad candidates: when each is proposed, the pipeline that makes it, and the reason that is given."""
-_NUMBERS = ("distance", "hour", "minute", "weekday")
-_TEXTS = ("flight_id", "carrier", "origin", "tailnum")
+"""What the demo plants to show what stops it: a gate the first, the canary the second."""
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -40,11 +53,10 @@ class Labels(msgspec.Struct, frozen=True):
 
 
 class Hour(msgspec.Struct, frozen=True):
-    """The flights that are asked about at one moment, and the delays that have become known since the last one."""
+    """The flights that are asked about at one moment."""
 
     at: datetime
     request: dict[str, list[str | None] | list[float]]
-    labels: Labels
 
     @property
     def flights(self) -> int:
@@ -53,11 +65,14 @@ class Hour(msgspec.Struct, frozen=True):
 
 
 class World:
-    """The year as it went by, read from the dataset `schedule`."""
+    """The first months after `FIRST_DAY` as they went by, read from the dataset `schedule`."""
 
-    def __init__(self, schedule: pa.Table) -> None:
-        months = schedule["month"].to_numpy()
-        self._rows = schedule.filter(pa.array(months >= 3)).combine_chunks()
+    def __init__(self, schedule: pa.Table, months: int = MONTHS) -> None:
+        month = schedule["month"].to_numpy()
+        self._rows = schedule.filter(pa.array((month >= 3) & (month < 3 + months))).combine_chunks()
+        self.ends = (
+            datetime(2013, 3 + months, 1, 5, tzinfo=UTC) if months < MONTHS else datetime(2014, 1, 1, 5, tzinfo=UTC)
+        )
         self._asked = _micros(self._rows, "predicted_at")
         self.month_of = dict(zip(self._rows["flight_id"].to_pylist(), self._rows["month"].to_pylist(), strict=True))
         self._labels = _labels(self._rows)
@@ -65,39 +80,29 @@ class World:
     @property
     def flights(self) -> int:
         """How many flights are asked about in all."""
-        return self._rows.num_rows
+        return int(self._rows.num_rows)
 
     def hours(self, since: datetime) -> Iterator[Hour]:
-        """Every moment at or after `since` at which flights are asked about, with the labels that came up to it.
-
-        Labels start with those that were known at `since` minus a day, so that a replay that was killed between two
-        moments tells none too few: telling one twice changes nothing.
-        """
+        """Every moment at or after `since` at which flights are asked about."""
         moments, starts = np.unique(self._asked, return_index=True)
         ends = np.append(starts[1:], len(self._asked))
-        told = _micro(since - timedelta(days=1))
         for moment, start, end in zip(moments.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            if moment < _micro(since):
-                continue
-            yield Hour(_time(moment), self._request(start, end - start), self._known(told, moment))
-            told = moment
+            if moment >= _micro(since):
+                yield Hour(_time(moment), self._request(start, end - start))
 
     def asked_before(self, moment: datetime) -> int:
         """How many flights were asked about before a moment."""
         return int(np.searchsorted(self._asked, _micro(moment)))
 
-    def labels_after(self, since: datetime) -> Labels:
-        """The delays that become known after the last flight was asked about."""
-        return self._known(_micro(since), np.iinfo(np.int64).max)
+    def known(self, after: datetime, until: datetime) -> Labels:
+        """The delays that became known after a moment, up to another."""
+        keys, values, at = self._labels
+        low, high = np.searchsorted(at, [_micro(after), _micro(until)], side="right")
+        return Labels(keys[low:high].tolist(), values[low:high].tolist(), at[low:high].tolist())
 
     def _request(self, start: int, length: int) -> dict[str, list[str | None] | list[float]]:
         rows = self._rows.slice(start, length)
         return {name: rows[name].to_pylist() for name in (*_TEXTS, *_NUMBERS)}
-
-    def _known(self, after: int, until: int) -> Labels:
-        keys, values, at = self._labels
-        low, high = np.searchsorted(at, [after, until], side="right")
-        return Labels(keys[low:high].tolist(), values[low:high].tolist(), at[low:high].tolist())
 
 
 def _labels(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,7 +116,8 @@ def _labels(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _micros(rows: pa.Table, column: str) -> np.ndarray:
-    return rows[column].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).fill_null(0).to_numpy()
+    moments: np.ndarray = rows[column].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).fill_null(0).to_numpy()
+    return moments
 
 
 def _micro(at: datetime) -> int:

@@ -179,9 +179,13 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
     for url in values.channels:
-        ports.provide(Channel, lambda url=url: backends.load("channels", _scheme(url))(url), url)
+        ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)
     for name in backends.names("flavors"):
-        ports.provide(Flavor, lambda name=name: backends.load("flavors", name)(), name)
+        ports.provide(Flavor, partial(_opened, "flavors", name), name)
+
+
+def _opened(kind: str, name: str, *arguments: str) -> Any:
+    return backends.load(kind, name)(*arguments)
 
 
 def _database(values: Settings) -> Database:

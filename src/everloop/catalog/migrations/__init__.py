@@ -50,7 +50,8 @@ def _upgrade(connection: Connection, current: str) -> None:
         return
     if current > HEAD:
         raise Misconfigured(
-            f"The catalog is at revision {current}, this Everloop knows {HEAD}.", hint="Upgrade everloop on this machine."
+            f"The catalog is at revision {current}, this Everloop knows {HEAD}.",
+            hint="Upgrade everloop on this machine.",
         )
     from alembic import command
     from alembic.config import Config

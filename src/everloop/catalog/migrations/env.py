@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy.types import TypeDecorator
@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeDecorator
 from everloop.catalog.schema import metadata
 
 
-def _plain(kind: str, item: Any, _context: Any) -> str | bool:
+def _plain(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Migrations name plain SQL types, so that they stay as they are when our own types change."""
     if kind == "type" and isinstance(item, TypeDecorator) and type(item).__module__.startswith("everloop."):
         return f"sa.{item.impl_instance!r}"

@@ -8,7 +8,10 @@ from everloop.cli.door import Command, this_door
 
 
 @click.command(cls=Command)
-def demo() -> None:
+@click.option(
+    "--months", type=click.IntRange(1, 10), default=10, show_default=True, help="How far into the year to go."
+)
+def demo(months: int) -> None:
     """Live through a year of real flights: data, features, training, gates, serving, canaries, monitoring, retraining.
 
     Everything runs for real, on a simulated clock, in the home folder; progress goes to standard error, and the account
@@ -18,7 +21,7 @@ def demo() -> None:
     from everloop.cli.demo.journey import travel
 
     door = this_door()
-    account = travel(door.settings)
+    account = travel(door.settings, months)
     if door.json:
         door.show(account)
         return

@@ -92,7 +92,6 @@ def rendered(account: Account) -> str:
     return "\n".join(parts)
 
 
-
 _MONTH_HEAD = ("month", "flights", "ROC AUC", "", "log loss", "", "calibration error", "")
 
 
@@ -121,7 +120,10 @@ def _promotion(promotion: Promotion) -> str:
 def _stopped(stopped: Stopped) -> str:
     planted = "planted, " if stopped.planted else ""
     version = f"version {stopped.version}" if stopped.version else "not registered"
-    return f"  stopped   {stopped.at:%d %b}  {version} ({planted}{stopped.trigger}) by {stopped.stopped_by}: {stopped.reason} ({stopped.units:,} predictions met it)"
+    return (
+        f"  stopped   {stopped.at:%d %b}  {version} ({planted}{stopped.trigger}) by {stopped.stopped_by}:"
+        f" {stopped.reason} ({stopped.units:,} predictions met it)"
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -168,7 +168,10 @@ def _compared(reproduction: Reproduction) -> list[str]:
         f"{'=' if step.equal else '≠'} {step.name}: {step.before[:16]} {step.after[:16]}" for step in reproduction.steps
     ]
     same = reproduction.model_before == reproduction.model_after
-    return [*lines, f"{'=' if same else '≠'} the model: {reproduction.model_before[:16]} {reproduction.model_after[:16]}"]
+    return [
+        *lines,
+        f"{'=' if same else '≠'} the model: {reproduction.model_before[:16]} {reproduction.model_after[:16]}",
+    ]
 
 
 def _pairs(batch: pa.RecordBatch) -> Iterator[tuple[str, float]]:

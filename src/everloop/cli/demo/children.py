@@ -18,6 +18,7 @@ class Child:
 
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, "-m", "everloop", *command, "--port", str(port)]
         self._log = log

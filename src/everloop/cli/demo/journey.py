@@ -21,8 +21,8 @@ from everloop.cli.demo import bookkeeping
 from everloop.cli.demo.account import Account
 from everloop.cli.demo.children import Child, free_port, peak_kb
 from everloop.cli.demo.narrator import Narrator
-from everloop.cli.demo.replay import Asker, Plant, Replay
-from everloop.datasets.entities import CheckReport
+from everloop.cli.demo.replay import Asker, Replay
+from everloop.datasets.entities import CheckReport, CheckResult
 from everloop.kernel.clock import SharedClock
 from everloop.kernel.errors import Misconfigured
 from everloop.loop.entities import TickReport
@@ -33,8 +33,8 @@ _SETTLING_DAYS = 4
 _FOLDER = "examples/flights"
 
 
-def travel(settings: Loaded) -> Account:
-    """Run the demo in the home that the settings name; what an earlier, interrupted one did is kept.
+def travel(settings: Loaded, months: int) -> Account:
+    """Run the demo in the home that the settings name; what an earlier, interrupted or shorter one did is kept.
 
     Raises:
         Misconfigured: the example project or its data is not installed.
@@ -42,20 +42,20 @@ def travel(settings: Loaded) -> Account:
     started = time.monotonic()
     narrator = Narrator()
     home = Path(settings.values.home)
-    prepare(home)
+    prepare(home, months)
     loaded = settings_file.load({"home": str(home)}, environment={}, folder=home)
     platform = open_platform(loaded)
     try:
-        return _Journey(platform, narrator).run(started)
+        return _Journey(platform, narrator, months).run(started)
     finally:
         platform.close()
 
 
-def prepare(home: Path) -> None:
+def prepare(home: Path, months: int) -> None:
     """Make the home, and write down in it that it lives on a simulated clock and for which project.
 
     Raises:
-        Misconfigured: the home holds a platform of another kind.
+        Misconfigured: the home holds another platform, or a demo of another length.
     """
     file = home / settings_file.FILE
     if (home / "catalog.db").exists() and not file.exists():
@@ -63,11 +63,19 @@ def prepare(home: Path) -> None:
             f"{home} is the home of another platform, which the demo would disturb.",
             hint="Choose another with --home, such as everloop demo --home demo-home.",
         )
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "logs").mkdir(exist_ok=True)
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    length = home / "demo-months"
+    if length.exists() and length.read_text() != str(months):
+        raise Misconfigured(
+            f"The demo in {home} goes {length.read_text()} months into the year, not {months}.",
+            hint="Choose another home with --home, or the same --months.",
+        )
+    length.write_text(str(months))
     if not file.exists():
         text = 'project = "flights"\nclock = "shared"\nseed = 2013\n'
-        file.write_text(f"# This home was made by everloop demo. Its clock stands where the replay has come to.\n{text}")
+        file.write_text(
+            f"# This home was made by everloop demo. Its clock stands where the replay has come to.\n{text}"
+        )
 
 
 def example_folder() -> Path:
@@ -85,7 +93,8 @@ def example_folder() -> Path:
 
 
 class _Journey:
-    def __init__(self, platform: Platform, narrator: Narrator) -> None:
+    def __init__(self, platform: Platform, narrator: Narrator, months: int) -> None:
+        self.months = months
         self.platform = platform
         self.narrator = narrator
         self.home = platform.resources.home
@@ -105,7 +114,7 @@ class _Journey:
             world = self.replay(endpoint)
             self.narrator.chapter("The account")
             books = bookkeeping.Books(self.platform, world, LOOP, self.folder)
-            account = books.account(self.world.FIRST_DAY, self.world.LAST_DAY)
+            account = books.account(self.world.FIRST_DAY, world.ends)
             memory = peak_kb() / 1024 + endpoint.peak_mb() + server.peak_mb()
         return msgspec.structs.replace(
             account, seconds=round(time.monotonic() - started, 1), peak_memory_mb=round(memory, 1), home=str(self.home)
@@ -132,16 +141,19 @@ class _Journey:
 
         ingest: Any = load_module(self.folder, "flights.data").ingest
         for snapshot in ingest(Everloop(self.platform)):
-            self.narrator.say(f"  {snapshot.dataset}@{snapshot.version}: {snapshot.rows:,} rows, {snapshot.digest[:12]}")
+            self.narrator.say(
+                f"  {snapshot.dataset}@{snapshot.version}: {snapshot.rows:,} rows, {snapshot.digest[:12]}"
+            )
         for name in ("flights", "weather", "planes"):
             report: CheckReport = self.platform.call("datasets.check", {"name": name})
             for result in report.results:
                 if result.failures:
-                    verdict = "found" if result.passed else result.expectation.severity
-                    self.narrator.say(f"  [dim]{verdict:8}[/dim] {name}: {_told(result.expectation)}: {result.failures:,} of {result.rows:,} rows")
+                    self.narrator.say(f"  {name}: {_found(result)}")
         applied = project.apply(self.platform, project.collect(self.folder, "flights.project"))
-        views = sum(len(service.declaration.views) for service in applied.services)
-        self.narrator.say(f"  applied: {views} feature views, {len(applied.pipelines)} pipelines, loop {applied.loops[0].name}")
+        views = sum(len(service.service.views) for service in applied.services)
+        self.narrator.say(
+            f"  applied: {views} feature views, {len(applied.pipelines)} pipelines, loop {applied.loops[0].name}"
+        )
 
     def first_model(self) -> None:
         """The loop has no champion yet: its first tick trains one, and gates it; then it is served."""
@@ -158,28 +170,27 @@ class _Journey:
         from everloop.features import service as features
 
         schedule = content.read_table(session, content.snapshot_of(session, "schedule"))
-        world = self.world.World(schedule)
+        world = self.world.World(schedule, self.months)
         since = self.clock.now()
         self.narrator.chapter(f"The year goes by: {world.flights:,} flights, hour by hour, through {endpoint.url}")
         with session.begin(write=False) as unit:
             pinned = features.pin(unit, LOOP)
         asker = Asker(endpoint, LOOP)
         replay = Replay(self.platform, self.clock, asker, self.narrator)
-        if since < self.world.LAST_DAY:
+        if since < world.ends:
             with self.narrator.bar("March", world.flights, world.asked_before(since)):
-                replay.run(world.hours(since), pinned, _plants(self.world), LOOP)
-            self.clock.advance(self.world.LAST_DAY)
-        if self.clock.now() < self.world.LAST_DAY + timedelta(days=_SETTLING_DAYS):
-            replay.settle(world.labels_after(self.world.LAST_DAY - timedelta(days=3)), LOOP, _SETTLING_DAYS)
+                replay.run(world, pinned, self.world.PLANTED, LOOP)
+            self.clock.advance(world.ends)
+        if self.clock.now() < world.ends + timedelta(days=_SETTLING_DAYS):
+            replay.settle(world, LOOP, _SETTLING_DAYS)
         return world
 
 
-def _plants(world: Any) -> list[Plant]:
-    return [Plant(at, pipeline, reason) for at, pipeline, reason in world.PLANTED]
-
-
-def _told(expectation: object) -> str:
-    facts = msgspec.structs.asdict(expectation)  # type: ignore[arg-type] # every expectation is a Struct
-    facts.pop("severity")
-    kind = type(expectation).__struct_config__.tag  # type: ignore[attr-defined] # as above
-    return f"{kind} {', '.join(f'{name} {value}' for name, value in facts.items() if value is not None)}"
+def _found(result: CheckResult) -> str:
+    """What a check found, as a line."""
+    expectation = result.expectation
+    facts = {name: getattr(expectation, name) for name in expectation.__struct_fields__ if name != "severity"}
+    told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in (None, 1.0))
+    verdict = "tolerated" if result.passed else expectation.severity
+    kind = type(expectation).__struct_config__.tag
+    return f"[dim]{verdict:9}[/dim] {kind} {told}: {result.failures:,} of {result.rows:,} rows"

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
@@ -30,6 +30,7 @@ def test_texts_with_gaps_have_none() -> None:
     assert from_json("s", "BYTES", [2], b'["a", null]').tolist() == ["a", None]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_a_double_is_the_same_in_json_and_in_bytes(values: list[float]) -> None:
     flat = from_json("x", "FP64", [len(values)], json.dumps(values).encode())
@@ -37,6 +38,7 @@ def test_a_double_is_the_same_in_json_and_in_bytes(values: list[float]) -> None:
     assert flat.tobytes() == raw.tobytes()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_a_whole_number_is_the_same_in_json_and_in_bytes(values: list[int]) -> None:
     flat = from_json("n", "INT64", [len(values)], json.dumps(values).encode())
@@ -44,6 +46,7 @@ def test_a_whole_number_is_the_same_in_json_and_in_bytes(values: list[int]) -> N
     assert flat.tolist() == raw.tolist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(TEXT))
 def test_a_text_is_the_same_in_json_and_in_bytes(values: list[str]) -> None:
     packed = b"".join(len(text.encode()).to_bytes(4, "little") + text.encode() for text in values)
@@ -51,6 +54,7 @@ def test_a_text_is_the_same_in_json_and_in_bytes(values: list[str]) -> None:
     assert flat.tolist() == from_bytes("s", "BYTES", [len(values)], memoryview(packed)).tolist() == values
 
 
+@settings(deadline=None)
 @given(
     st.binary(), st.sampled_from(["BYTES", "FP64", "INT8", "BOOL", "FP16"]), st.lists(st.integers(-1, 9), max_size=3)
 )
@@ -71,6 +75,7 @@ def test_a_matrix_of_another_width_is_refused() -> None:
         columns_of((Field("a", "float64"), Field("b", "float64")), {"input-0": np.ones((1, 3))})
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**53), 2**53), TEXT), min_size=1
@@ -97,6 +102,7 @@ def test_a_record_without_a_column_has_a_gap() -> None:
     assert math.isnan(columns["x"][1])
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)

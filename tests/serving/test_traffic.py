@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
@@ -80,6 +80,7 @@ def shares(draw: st.DrawFn) -> list[Share]:
     return [Share(n, p, "canary" if n else "stable") for n, p in enumerate(percents)]
 
 
+@settings(deadline=None)
 @given(st.lists(shares(), min_size=1, max_size=6))
 def test_an_allocation_covers_every_key_once_whatever_came_before(history: list[list[Share]]) -> None:
     allocation: tuple[Span, ...] = ()
@@ -92,6 +93,7 @@ def test_an_allocation_covers_every_key_once_whatever_came_before(history: list[
             assert width == pytest.approx(share.percent * WHOLE / 100, abs=len(wanted))
 
 
+@settings(deadline=None)
 @given(shares(), shares())
 def test_growing_deployments_lose_no_key_and_shrinking_ones_win_none(before: list[Share], after: list[Share]) -> None:
     first = allocate(before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from time import perf_counter
 from typing import TypeVar
 
@@ -20,7 +21,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-import everloop
 from everloop.app.platform import Platform
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
@@ -87,7 +87,7 @@ class InferenceDoor:
     async def server(self, request: Request) -> Response:
         """What this server is."""
         require(request.state.principal, "endpoints:read")
-        found = {"name": "everloop", "version": everloop.__version__, "extensions": ["binary_tensor_data"]}
+        found = {"name": "everloop", "version": version("everloop"), "extensions": ["binary_tensor_data"]}
         return _json(found | {"models": sorted({one.name for one in self._served})})
 
     async def ready(self, request: Request) -> Response:

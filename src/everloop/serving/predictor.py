@@ -139,7 +139,7 @@ class EndpointPredictor:
         while not self._stopped.wait(REFRESH_SECONDS):
             try:
                 self.refresh()
-            except (EverloopError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # Whatever is wrong outside, what is loaded goes on answering.
                 log.warning(
                     "endpoint %s goes on at revision %s: %s", self._name, self._routing.endpoint.revision, error
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -190,10 +190,17 @@ class World:
 
     def tick_until_killed(self, writes: int) -> bool:
         """A tick in a process that is killed before its n-th write, and comes up again; whether it was killed."""
+        return self._killed(writes, self.tick)
+
+    def roll_back_until_killed(self, writes: int) -> bool:
+        """A rollback in a process that is killed before its n-th write; whether it was killed."""
+        return self._killed(writes, lambda: self.call("loops.rollback", name="late", reason="x"))
+
+    def _killed(self, writes: int, work: Callable[[], object]) -> bool:
         alive = self.platform.resources
         self.platform.resources = replace(alive, database=Dying(alive.database, writes))
         try:
-            self.tick()
+            work()
         except Died:
             return True
         finally:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PREFIX = "test_"
 
 
-def tests_of(folder: Path, path: str, predictor: Predictor, rows: Columns) -> dict[str, Callable[[], None]]:
+def sentences_of(folder: Path, path: str, predictor: Predictor, rows: Columns) -> dict[str, Callable[[], None]]:
     """The tests that a path names, by name, ready to be called.
 
     The path is a module (`flights.behaviour`), one test of it (`flights.behaviour:test_x`), or a file or folder below

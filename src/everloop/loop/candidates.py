@@ -100,6 +100,12 @@ def of_version(session: Session, loop: str, version: int) -> Candidate | None:
     return session.first(Candidate, _of(session, loop).where(candidates.c.version == version))
 
 
+def of_model(session: Session, model: str, version: int) -> Candidate | None:
+    """The candidate that became a version, whichever loop made it."""
+    here = (candidates.c.project == session.project) & (candidates.c.model == model)
+    return session.first(Candidate, select(candidates).where(here & (candidates.c.version == version)))
+
+
 def outlines(session: Session, loop: str) -> list[Outline]:
     """Every candidate of a loop in outline, newest first: all that triggers and limits ask for."""
     columns = (candidates.c[name] for name in Outline.__struct_fields__)

@@ -14,7 +14,7 @@ from everloop.catalog.session import Session
 from everloop.datasets.content import read_table, resolve
 from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.loop import gates
-from everloop.loop.behaviour import tests_of
+from everloop.loop.behaviour import sentences_of
 from everloop.loop.entities import BetterThan, Gate, GateResult, Latency, Metric, ModelTests, NoSliceWorse, PackageScan
 from everloop.loop.gates import Duel
 from everloop.loop.metrics import Outcomes, measure
@@ -78,7 +78,7 @@ class Examination:
             case Latency():
                 return self._latency(gate)
             case ModelTests():
-                return gates.model_tests(gate, tests_of(self._folder, gate.path, self._predictor, self._inputs))
+                return gates.model_tests(gate, sentences_of(self._folder, gate.path, self._predictor, self._inputs))
             case PackageScan():
                 return gates.package_scan(gate, self._findings())
 

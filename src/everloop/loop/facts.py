@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from everloop.catalog.session import Session
 from everloop.datasets.content import snapshot_of
 from everloop.features import service as features
 from everloop.kernel.errors import NotFound
 from everloop.kernel.ids import Urn, parse_urn
+from everloop.loop import candidates as states
+from everloop.loop.entities import Candidate
 from everloop.pipelines import service as pipelines
 from everloop.registry import service as models
 from everloop.rollouts import service as rollouts
 from everloop.serving import service as endpoints
+from everloop.serving.inferencelog import LogReader
 from everloop.tracking import service as tracking
 
 Facts = dict[str, str]
@@ -28,6 +31,20 @@ def facts_of(session: Session, urn: str) -> Facts:
         return {name: text for name, text in tell(session, parsed).items() if text}
     except NotFound:
         return {}
+
+
+def predictions_of(session: Session, urns: Iterable[str]) -> dict[str, int]:
+    """How many predictions each deployment among some URNs has answered or shadowed, counted in the inference logs."""
+    import pyarrow.compute as pc
+
+    deployments = [parse_urn(urn) for urn in urns if urn.startswith("deployment:")]
+    counts: dict[str, int] = {}
+    for endpoint in {urn.name for urn in deployments}:
+        for batch in LogReader(session.home, session.project, endpoint).since()[0]:
+            for found in pc.value_counts(batch.column("deployment")).to_pylist():
+                urn = session.urn("deployment", endpoint, found["values"])
+                counts[urn] = counts.get(urn, 0) + found["counts"]
+    return counts
 
 
 def _dataset(session: Session, urn: Urn) -> Facts:
@@ -49,8 +66,16 @@ def _model(session: Session, urn: Urn) -> Facts:
         "registered": f"{found.created:%Y-%m-%d %H:%M} UTC",
         "files": f"{found.trained.digest} ({found.trained.flavor})",
         "metrics": ", ".join(f"{name}={value:.4f}" for name, value in sorted(found.trained.metrics.items())),
+        "candidate": _candidate(states.of_model(session, urn.name, found.version)),
         "decision": decisions[0] if decisions else "",
     }
+
+
+def _candidate(found: Candidate | None) -> str:
+    if found is None:
+        return ""
+    gates = ", ".join(gate.gate for gate in found.gates if gate.passed) or "none"
+    return f"number {found.number} of loop {found.loop} ({found.trigger}): {found.reason} Gates passed: {gates}."
 
 
 def _run(session: Session, urn: Urn) -> Facts:

@@ -120,10 +120,16 @@ class School:
         """What the gates have against a challenger; nothing when it may pass."""
         key = (challenger.digest, champion.digest)
         if key not in self._verdicts:
-            examination = Examination(self.session, challenger, lambda alias: champion, self._folder)
-            refused = [result.message for result in examination.results(self.loop.gates) if not result.passed]
-            self._verdicts[key] = " ".join(refused)
+            results = self._examination(challenger, champion).results(self.loop.gates)
+            self._verdicts[key] = " ".join(result.message for result in results if not result.passed)
         return self._verdicts[key]
+
+    def measured(self, model: Model) -> dict[str, float]:
+        """What a model's later performance is compared with: its metrics on its holdout."""
+        return self._examination(model, None).measured
+
+    def _examination(self, challenger: Model, champion: Model | None) -> Examination:
+        return Examination(self.session, challenger, lambda alias: champion, self._folder)
 
 
 @dataclass
@@ -177,7 +183,7 @@ class Course:
         return SimulatedMonth(self._policy.name, month, *figures, len(mine), sum(one.promoted for one in mine))
 
     def _enthrone(self, model: Model, now: datetime) -> None:
-        self._champion = Reign(model, now, dict(model.metrics))
+        self._champion = Reign(model, now, self._school.measured(model))
         self._predictor = load_model(self._school.session, model)
         self._scored = self._history.between(now, now).start
         self._drift = DriftWatch(self._history, self._school.reference(model), now) if self._watches_drift else None

@@ -14,7 +14,8 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import parse_urn
 from everloop.loop.entities import Trace, TraceStep
-from everloop.loop.facts import facts_of
+from everloop.loop.facts import facts_of, predictions_of
+from everloop.loop.ways import ways_of
 from everloop.monitoring import service as monitors
 from everloop.rollouts import service as rollouts
 from everloop.serving import service as endpoints
@@ -109,26 +110,31 @@ def _beside(unit: Session, record: PredictionRecord) -> Iterator[TraceStep]:
 
 
 def _walk(unit: Session, root: str, forward: bool, depth: int, relation: str = "") -> Iterator[TraceStep]:
-    """The root and everything behind it, each once, nearest explanation first."""
+    """The root and everything behind it, each thing once, below the first that leads to it."""
     graph = lineage.graph(unit, root, "downstream" if forward else "upstream", DEPTH)
     if not graph.edges and not facts_of(unit, root):
         raise NotFound(f"Nothing is known of {root}.", hint="everloop trace takes a prediction's id or a URN.")
+    ways = ways_of(graph, forward)
+    served = predictions_of(unit, graph.nodes) if forward else {}
     seen: set[str] = set()
     waiting = [(root, relation, depth)]
     while waiting:
         urn, how, at = waiting.pop()
         if urn in seen:
-            yield TraceStep(at, how, urn, {"": "(see above)"})
             continue
         seen.add(urn)
-        yield TraceStep(at, how, urn, facts_of(unit, urn))
-        waiting += [(other, edge, at + 1) for other, edge in reversed(_next(graph, urn, forward))]
+        told = facts_of(unit, urn) | _parents(graph, urn, forward)
+        if urn in served:
+            told["predictions"] = f"{served[urn]:,}"
+        yield TraceStep(at, how, urn, told)
+        waiting += [(other, how, at + 1) for other, how in reversed(ways.get(urn, []))]
 
 
-def _next(graph: LineageGraph, urn: str, forward: bool) -> list[tuple[str, str]]:
-    if forward:
-        return [(edge.downstream, edge.relation) for edge in graph.edges if edge.upstream == urn]
-    return [(edge.upstream, edge.relation) for edge in graph.edges if edge.downstream == urn]
+def _parents(graph: LineageGraph, urn: str, forward: bool) -> dict[str, str]:
+    """What a dataset was derived from: the trace tells of each thing once, so that it may stand elsewhere."""
+    edges = [edge for edge in graph.edges if edge.downstream == urn and edge.relation == "derived_from"]
+    names = [f"{parent.name}@{parent.version}" for parent in (parse_urn(edge.upstream) for edge in edges)]
+    return {"derived from": ", ".join(names)} if names and not forward else {}
 
 
 def _shown(value: float | str | None) -> str:

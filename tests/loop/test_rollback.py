@@ -1,0 +1,71 @@
+"""The way back."""
+
+from __future__ import annotations
+
+import pytest
+
+from everloop.kernel.errors import Refused
+from tests.loop.world import World
+
+
+@pytest.fixture
+def second(world: World) -> World:
+    """The toy's loop with its second champion."""
+    world.tick()
+    world.live(4)
+    world.call("loops.propose", name="late", skip_gates=True)
+    world.until("promoted")
+    world.live(1)
+    while world.champion() == 1:
+        world.live(1)
+    return world
+
+
+def back(world: World, reason: str = "complaints") -> None:
+    world.call("loops.rollback", name="late", reason=reason)
+
+
+def test_alias_and_traffic_go_back_to_the_champion_before(second: World) -> None:
+    back(second)
+    assert (second.champion(), second.served()) == (1, {1: 100.0})
+    assert (second.candidates()[0].status, second.candidates()[0].outcome) == ("rolled_back", "complaints")
+
+
+def test_a_way_back_is_one_transaction(second: World) -> None:
+    assert second.roll_back_until_killed(1)
+    assert (second.champion(), second.served()) == (2, {2: 100.0})
+    assert not second.roll_back_until_killed(2)
+    assert (second.champion(), second.served()) == (1, {1: 100.0})
+
+
+def test_what_was_taken_back_is_rejected_with_the_reason(second: World) -> None:
+    back(second)
+    decision = second.call("models.approvals", name="late", version=2)[0]
+    assert (decision.decision, decision.reason) == ("rejected", "complaints")
+    assert second.events()[-1] == "loops.champion_rolled_back"
+
+
+def test_windows_are_compared_with_the_old_champion_again(second: World) -> None:
+    back(second)
+    second.live(1)
+    assert second.call("monitors.references", endpoint="late")[-1].model_version == 1
+
+
+def test_a_rollout_that_runs_is_stopped_and_the_champion_stays(second: World) -> None:
+    second.call("loops.propose", name="late", skip_gates=True)
+    second.tick()
+    back(second, "not on a Friday")
+    assert (second.candidates()[0].status, second.champion(), second.served()) == ("rolled_back", 2, {2: 100.0})
+    assert second.call("rollouts.active", endpoint="late") is None
+
+
+def test_a_candidate_that_has_met_nobody_is_refused(second: World) -> None:
+    second.call("loops.propose", name="late")
+    back(second, "changed my mind")
+    assert (second.candidates()[0].status, second.candidates()[0].outcome) == ("refused", "changed my mind")
+
+
+def test_the_first_champion_has_nothing_to_go_back_to(second: World) -> None:
+    back(second)
+    with pytest.raises(Refused, match="no earlier champion"):
+        back(second)

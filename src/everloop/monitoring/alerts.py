@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 
 from everloop.catalog.session import Session
 from everloop.monitoring.entities import (
@@ -127,7 +127,8 @@ def _incident(session: Session, endpoint: str, now: datetime) -> str:
 
 
 def _note(session: Session, alert: str, change: str) -> None:
-    row = {"id": session.new_id(), "alert": alert, "change": change, "at": session.clock.now()}
+    last = session.scalars(select(func.max(notices.c.sequence)).where(notices.c.project == session.project))[0] or 0
+    row = {"id": session.new_id(), "sequence": last + 1, "alert": alert, "change": change, "at": session.clock.now()}
     session.insert(notices, row)
 
 

@@ -46,7 +46,7 @@ def _due(session: Session, channel: str) -> list[tuple[Notice, int]]:
             )
         }
         found = []
-        for row in unit.connection.execute(select(notices).where(fresh).order_by(notices.c.at, notices.c.id)).all():
+        for row in unit.connection.execute(select(notices).where(fresh).order_by(notices.c.sequence)).all():
             before = tried.get(row.id)
             if before is not None and (before.sent or before.attempts >= ATTEMPTS):
                 continue

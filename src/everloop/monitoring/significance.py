@@ -44,14 +44,14 @@ def p_value(null: Null, value: float, size: float) -> float:
 def independent_share(values: np.ndarray) -> float:
     """Which share of so many chunks counts, since chunks next to each other are alike.
 
-    The values are squares, whose correlation is the square of that of their roots. What chance alone brings (one
-    standard error) is taken off first.
+    The values are squares, whose correlation is the square of that of their roots. What chance alone brings
+    (one in twenty times) is taken off first.
     """
     centred = values - values.mean()
     power = float(np.dot(centred, centred))
     if power <= 0:
         return 1.0
-    seen = float(np.dot(centred[:-1], centred[1:])) / power - 1 / math.sqrt(len(values))
+    seen = float(np.dot(centred[:-1], centred[1:])) / power - 1.645 / math.sqrt(len(values))
     correlation = math.sqrt(min(max(seen, 0.0), 0.8))
     return (1 - correlation) / (1 + correlation)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text, UniqueConstraint
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
 from everloop.monitoring.entities import MonitorDefinition, Reference, WindowReport
@@ -66,10 +66,12 @@ notices = Table(
     metadata,
     Column("project", String(128), primary_key=True),
     Column("id", String(32), primary_key=True),
+    Column("sequence", Integer, nullable=False),
     Column("alert", String(32), nullable=False),
     Column("change", String(16), nullable=False),
     Column("at", UtcTime, nullable=False),
     Index("ix_notices_at", "project", "at"),
+    UniqueConstraint("project", "sequence"),
 )
 deliveries = Table(
     "deliveries",

@@ -111,8 +111,9 @@ def test_it_goes_by_the_shared_clock(home: Path, platform: Platform) -> None:
 def test_traffic_that_moves_is_followed_within_a_second(home: Path, platform: Platform) -> None:
     with Process(home, ["delay"]) as process:
         platform.call("endpoints.set_traffic", {"name": "delay", "shares": [{"deployment": 2, "percent": 100}]})
-        for _ in range(200):
+        for _ in range(100):
             if process.http.get("/v2/models/delay").json()["versions"] == ["2"]:
                 break
+            threading.Event().wait(0.05)
         assert process.infer(rows=1).json()["model_version"] == "2"
         platform.call("endpoints.rollback", {"name": "delay"})

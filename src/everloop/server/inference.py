@@ -72,10 +72,10 @@ class InferenceDoor:
             (path.replace("{name}", "{name}/versions/{version}"), door, method) for path, door, method in named
         ]
         return [
+            *(Route(path, door, methods=[method]) for path, door, method in (*reversed(named), *versioned)),
             Route("/v2", self.server),
             Route("/v2/health/live", self.live),
             Route("/v2/health/ready", self.live),
-            *(Route(path, door, methods=[method]) for path, door, method in (*named, *versioned)),
             Route("/invocations", self.invoke, methods=["POST"]),
             Route("/ping", self.live),
         ]
@@ -250,7 +250,7 @@ def _app(
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     doors = Starlette(
-        routes=[*health.routes(platform), Route("/metrics", scraped), *routes],
+        routes=[*routes, *health.routes(platform), Route("/metrics", scraped)],
         exception_handlers={
             EverloopError: lambda _, error: refusal(error),
             HTTPException: lambda request, error: _json({"error": _missing(request, error)}, error.status_code),

@@ -66,6 +66,14 @@ def world(opening: Path, home: Path, request: pytest.FixtureRequest) -> Iterator
 
 
 @pytest.fixture
+def boosted(world: World, tmp_path: Path) -> World:
+    """The toy's loop with a first champion that LightGBM made, from code in a folder of its own."""
+    world.boost(tmp_path / "code")
+    world.tick()
+    return world
+
+
+@pytest.fixture
 def twin(opening: Path, tmp_path: Path) -> Iterator[World]:
     """Another home in the same state."""
     opened = opened_at(shutil.copytree(opening, tmp_path / "twin"))

@@ -70,3 +70,19 @@ def test_a_version_that_no_pipeline_made_cannot_be_reproduced(world: World) -> N
     world.call("models.register", name="foreign", trained=version.trained)
     with pytest.raises(NotFound, match=r"No execution .* for foreign@1"):
         world.call("loops.reproduce", model="foreign")
+
+
+@pytest.mark.slow
+def test_a_version_is_made_again_in_a_fresh_process_with_every_digest_equal(boosted: World) -> None:
+    found = boosted.call("loops.reproduce", model="late", alias="champion")
+    assert found.equal, found.reason
+    assert [step.name for step in found.steps] == ["split", "boost"]
+
+
+@pytest.mark.slow
+def test_code_that_has_changed_since_does_not_reproduce(boosted: World) -> None:
+    source = boosted.folder / "loop_boosted.py"
+    source.write_text(source.read_text().replace('"num_leaves": 4', '"num_leaves": 5'))
+    found = boosted.call("loops.reproduce", model="late", version=1)
+    assert not found.equal
+    assert found.reason == "The model's files differ. These steps gave something else: boost."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,7 @@ class World:
         self.clock = platform.resources.clock
         platform.resources.ports.provide(Flavor, Curves, "curve")
         self.rows = parcels()
+        self.folder = TOY
         self._predictor: EndpointPredictor | None = None
 
     def prepare(self) -> None:
@@ -148,6 +150,13 @@ class World:
         write_table(self.platform.session(), "parcels", self.rows)
         pipelines = tuple(PipelineDefinition(name, f"loop_toy:{name}", str(TOY)) for name in PIPELINES)
         project.apply(self.platform, project.Declarations((), pipelines, (toy_loop(),)))
+
+    def boost(self, folder: Path) -> None:
+        """Let the loop train by LightGBM, with a copy of the project's code that a test may change."""
+        self.folder = Path(shutil.copytree(TOY, folder))
+        pipeline = PipelineDefinition("fit_boosted", "loop_boosted:fit_boosted", str(self.folder))
+        self.call("pipelines.apply", definitions=(pipeline,))
+        self.apply(pipeline="fit_boosted", gates=())
 
     def apply(self, **changes: object) -> None:
         """Change the loop's declaration."""

@@ -87,6 +87,7 @@ class Tick:
             candidate = self._first(made) if champion is None else self._ask(memory, champion, made, news)
         if candidate is not None:
             candidate = self._go_on(memory, candidate)
+        monitors.deliver(self.session)
         return TickReport(
             loop=self.loop.name,
             at=self.now,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +17,10 @@ from everloop.loop.behaviour import sentences_of
 from everloop.loop.entities import BetterThan, Gate, GateResult, Latency, Metric, ModelTests, NoSliceWorse, PackageScan
 from everloop.loop.gates import Duel
 from everloop.loop.metrics import Outcomes, measure
+from everloop.packaging.scan import scan_model
 from everloop.registry.columns import columns_of
-from everloop.registry.entities import Finding, Model
-from everloop.registry.flavor import Flavor, Predictor
+from everloop.registry.entities import Model
+from everloop.registry.flavor import Predictor
 from everloop.registry.save import load_model
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Examination:
             case ModelTests():
                 return gates.model_tests(gate, sentences_of(self._folder, gate.path, self._predictor, self._inputs))
             case PackageScan():
-                return gates.package_scan(gate, self._findings())
+                return gates.package_scan(gate, scan_model(self._session, self._challenger))
 
     def _duel(self, alias: str) -> Duel:
         champion = self._champions(alias)
@@ -96,11 +96,6 @@ class Examination:
         count = min(LATENCY_ROWS, self._rows.num_rows)
         single = [{name: values[row : row + 1] for name, values in columns.items()} for row in range(count)]
         return gates.latency(gate, lambda row: predictor.predict(single[row]), count)
-
-    def _findings(self) -> list[Finding]:
-        with tempfile.TemporaryDirectory(prefix="everloop-scan-") as name:
-            self._session.store.checkout(self._challenger.digest, Path(name))
-            return self._session.ports.get(Flavor, self._challenger.flavor).scan(Path(name))
 
     @cached_property
     def _rows(self) -> pa.Table:

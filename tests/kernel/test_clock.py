@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.kernel.clock import EPOCH, SharedClock, SimulatedClock, SystemClock, from_micros, micros
+from everloop.kernel.errors import InvalidInput
 
 AT = datetime(2013, 3, 1, 12, 30, 0, 123_456, tzinfo=UTC)
 
@@ -19,6 +20,12 @@ AT = datetime(2013, 3, 1, 12, 30, 0, 123_456, tzinfo=UTC)
 @given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  Bounds have no zone.
 def test_times_go_to_microseconds_and_back(at: datetime) -> None:
     assert from_micros(micros(at)) == at
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"])
+def test_times_without_a_zone_and_out_of_range_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match=text.replace("+", r"\+")):
+        micros(datetime.fromisoformat(text))
 
 
 def test_times_of_another_zone_are_the_same_moment() -> None:

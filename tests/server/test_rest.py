@@ -13,6 +13,7 @@ from everloop.kernel.usecase import UseCase
 from everloop.server.rest import DEPTH
 from everloop.server.routing import Routes
 from everloop.store.service import digest_of
+from tests.sdk.scenario import model, objects
 
 API = "/api/v1"
 JSON = {"content-type": "application/json"}
@@ -213,3 +214,19 @@ def test_no_two_use_cases_may_share_a_route() -> None:
     twins = [UseCase(name, same, "x:read", "GET /same", long=False, secret=False) for name in ("a.b", "a.c")]
     with pytest.raises(ValueError, match="same route"):
         Routes(twins)
+
+
+REPORT = {"endpoint": "e", "end": "2026-01-02T00:00:00Z", "rows": 1, "model_version": 1}
+
+
+@pytest.mark.parametrize("start", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_that_cannot_be_kept_is_wrong_input_wherever_it_stands(
+    http: TestClient, platform: Platform, start: str
+) -> None:
+    for data in objects():
+        platform.resources.store.put(data)
+    platform.call("models.register", {"name": "m", "trained": model()[0]})
+    platform.call("endpoints.create", {"name": "e", "model": "m"})
+    answer = http.post(f"{API}/monitors/e/reports", json={"report": REPORT | {"start": start}})
+    assert (answer.status_code, problem(answer)["code"]) == (400, "invalid_input")
+    assert http.get(f"{API}/monitors/e/reports").json() == []

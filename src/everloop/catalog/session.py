@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Executable, Table, insert
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, StatementError
 
 from everloop.catalog import ledger
 from everloop.catalog.database import Database
 from everloop.kernel.clock import Clock
-from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
+from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound, Unavailable
 from everloop.kernel.events import Event
 from everloop.kernel.ids import Urn, new_id
 from everloop.kernel.ports import Ports
@@ -116,6 +116,10 @@ class Session:
             raise Unavailable(
                 f"The database did not answer ({error.orig}).", hint="Check EVERLOOP_DATABASE_URL with everloop doctor."
             ) from error
+        except StatementError as error:
+            if isinstance(error.orig, EverloopError):
+                raise error.orig from None  # A column type refused the value before the database saw it.
+            raise
 
     @contextmanager
     def activate(self) -> Iterator[None]:

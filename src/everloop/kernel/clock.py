@@ -9,10 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from everloop.kernel.errors import InvalidInput
+
 Time = datetime
 """A moment, as pipelines take it: timezone-aware."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
 class Clock(Protocol):
@@ -69,8 +73,17 @@ class SharedClock:
 
 
 def micros(at: datetime) -> int:
-    """Microseconds since 1970 (UTC): how times are kept in tables, logs and arrays."""
-    return (at - EPOCH) // MICROSECOND
+    """Microseconds since 1970 (UTC): how times are kept in tables, logs and arrays.
+
+    Raises:
+        InvalidInput: the time has no zone, or falls out of the years 1 to 9999 in UTC.
+    """
+    if at.tzinfo is None:
+        raise InvalidInput(f"The time {at.isoformat()} has no zone.", hint=f"Write {at.isoformat()}Z for UTC.")
+    since = (at - EPOCH) // MICROSECOND
+    if not _FIRST <= since <= _LAST:
+        raise InvalidInput(f"The time {at.isoformat()} is out of range.", hint="The years 1 to 9999 (UTC) are in it.")
+    return since
 
 
 def from_micros(value: int) -> datetime:

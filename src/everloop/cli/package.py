@@ -8,6 +8,7 @@ import click
 
 from everloop.cli.door import Command, this_door
 from everloop.cli.reference import reference
+from everloop.kernel.errors import NotFound
 
 
 @click.command(cls=Command)
@@ -19,7 +20,15 @@ def package(model: str, out: Path | None) -> None:
     asked = reference(model)
     built = door.call("packages.build", {"model": asked.name, "version": asked.version, "alias": asked.alias})
     if out is not None:
-        temporary = out.with_name(f".{out.name}.partial")
-        temporary.write_bytes(door.get_object(built.digest))
-        temporary.replace(out)
+        _write(out, door.get_object(built.digest))
     door.show(built)
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = out.with_name(f".{out.name}.partial")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(out)
+    except OSError as error:
+        raise NotFound(f"{out} cannot be written ({error.strerror}).", hint="Choose another with --out.") from None

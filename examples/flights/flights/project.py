@@ -16,7 +16,7 @@ loop = el.Loop(
     label=el.Label("late", key="flight_id", within="36h", source="schedule", at="predicted_at"),
     triggers=[el.performance("roc_auc", drop=0.03, over="14d"), el.drift(impact=0.05), el.every("45d")],
     gates=[
-        el.better_than("champion", "roc_auc"),
+        el.better_than("champion", "log_loss"),
         el.no_slice_worse("carrier", by=0.05),
         el.latency(p99="20ms"),
         el.tests("flights.behaviour"),

@@ -185,6 +185,8 @@ def boosted(
         "seed": 2013,
         "deterministic": True,
         "force_row_wise": True,
+        "max_bin": 127,
+        "bin_construct_sample_cnt": 50_000,
         "num_threads": 1,
         "verbose": -1,
     }

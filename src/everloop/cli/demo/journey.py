@@ -137,10 +137,8 @@ class _Journey:
     def data(self) -> None:
         """Raw files become snapshots, checked; features, pipelines and the loop are applied."""
         self.narrator.chapter("Data: the flights out of New York in 2013, the weather, the planes")
-        from everloop.sdk.platform import Everloop
-
         ingest: Any = load_module(self.folder, "flights.data").ingest
-        for snapshot in ingest(Everloop(self.platform)):
+        for snapshot in ingest(str(self.home)):
             self.narrator.say(
                 f"  {snapshot.dataset}@{snapshot.version}: {snapshot.rows:,} rows, {snapshot.digest[:12]}"
             )

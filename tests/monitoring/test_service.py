@@ -58,6 +58,13 @@ def test_drift_that_hardly_moves_the_output_is_no_alert(session: Session) -> Non
     assert monitors.observe(session, "delay", report(0, drifted(0.004))) == []
 
 
+def test_an_alert_stays_while_its_drift_lasts_though_it_hardly_moves_the_output_for_a_while(session: Session) -> None:
+    for day, impact in enumerate([0.02, 0.001, 0.001, 0.001, 0.001, 0.02]):
+        monitors.observe(session, "delay", report(day, drifted(impact)))
+    (alert,) = monitors.list_alerts(session, "delay")
+    assert (alert.resolved, alert.last_seen) == (None, START + 5 * DAY)
+
+
 def test_the_severity_follows_the_impact(session: Session) -> None:
     found = monitors.observe(session, "delay", report(0, drifted(0.06, "wind"), drifted(0.02, "rain")))
     assert {alert.cause: alert.severity for alert in found} == {"wind": "critical", "rain": "warning"}

@@ -10,6 +10,7 @@ import pytest
 from everloop.rollouts.decision import decide, guard_key
 from everloop.rollouts.entities import BetterOrEqual, BlueGreen, Canary, ErrorRate, Evidence, Guard, Shadow
 from everloop.rollouts.evidence import EvidenceBuilder
+from everloop.rollouts.sequential import Capital, coin_payoffs, log_loss, running_mean
 from tests.rollouts.logs import (
     CHALLENGER,
     STABLE,
@@ -68,6 +69,25 @@ def test_each_version_is_counted_by_what_really_served() -> None:
     assert (found.stable.units, found.challenger.units) == (1, 1)
     assert found.stable.losses == pytest.approx({"log_loss": -math.log(0.8), "brier": 0.04})
     assert found.challenger.losses == pytest.approx({"log_loss": -math.log(0.3), "brier": 0.49})
+
+
+def test_the_test_is_the_game_on_the_coin_that_the_log_tells_of() -> None:
+    gathered = builder(LOSS)
+    rows = [
+        ("a", STABLE, 0.95, 0.2),
+        ("b", CHALLENGER, 0.05, 0.9),
+        ("c", CHALLENGER, 0.25, 0.8),
+        ("d", STABLE, 0.75, 0.1),
+    ]
+    gathered.predictions([predictions(*rows)])
+    gathered.labels([labels(*((key, 0.0) for key, *_ in rows))])
+    loss = log_loss(np.array([0.2, 0.9, 0.8, 0.1]), np.zeros(4))
+    met = np.array([False, True, True, False])
+    by_hand = Capital()
+    baseline = running_mean(loss, ~met, 0.1, 1.0)
+    by_hand.bet(coin_payoffs(loss, met, np.array([0.05, 0.05, 0.25, 0.25]), baseline))
+    assert gathered.evidence().peaks[guard_key(LOSS)] == pytest.approx(by_hand.log_peak)
+    assert by_hand.log_peak > 0.5
 
 
 def test_a_unit_counts_once_with_its_first_prediction_and_its_first_label() -> None:

@@ -48,16 +48,19 @@ def follow(session: Session, report: WindowReport, definition: MonitorDefinition
     """Open, carry on and resolve alerts as a report says; the alerts that it opened."""
     judged = ("performance",) if report.final else _EARLY
     known = {(one.monitor, one.cause): one for one in opened(session, report.endpoint)}
+    lasting = {("data_drift", one.feature) for one in report.drift if one.drifted}
     fresh = []
     for finding in findings(report, definition):
         alert = known.pop((finding.monitor, finding.cause), None)
         if alert is None:
             fresh.append(_open(session, report, finding))
         else:
-            values = {"last_seen": max(report.start, alert.last_seen), "summary": finding.summary}
-            session.execute(update(alerts).where(_is(session, alert.id)).values(values))
+            _seen(session, alert, report, summary=finding.summary)
     for alert in known.values():
-        if alert.monitor in judged and report.start - alert.last_seen >= definition.quiet * definition.window:
+        if (alert.monitor, alert.cause) in lasting and not report.final:
+            # What has drifted stays so on a day that it hardly matters; else the alert would come and go with the days.
+            _seen(session, alert, report)
+        elif alert.monitor in judged and report.start - alert.last_seen >= definition.quiet * definition.window:
             resolve(session, alert, f"Gone for {definition.quiet} windows.")
     return fresh
 
@@ -113,6 +116,11 @@ def _open(session: Session, report: WindowReport, finding: Finding) -> Alert:
     )
     _note(session, alert.id, "opened")
     return alert
+
+
+def _seen(session: Session, alert: Alert, report: WindowReport, **changes: str) -> None:
+    values = {"last_seen": max(report.start, alert.last_seen), **changes}
+    session.execute(update(alerts).where(_is(session, alert.id)).values(values))
 
 
 def _incident(session: Session, endpoint: str, now: datetime) -> str:

@@ -18,16 +18,19 @@ from everloop.kernel.errors import EverloopError, Problem
 from everloop.server import health, process
 from everloop.server.answers import crash, refusal, refusal_of
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
+from everloop.server.pages.routes import site
+from everloop.server.pages.site import Site, wants_page
 from everloop.server.rest import PREFIX, RestDoor
 from everloop.server.security import authenticator, check_exposure, guard, has_token
 
 
 def build_app(platform: Platform) -> ASGIApp:
     """The whole server as an ASGI app, behind its guard."""
-    metrics = Metrics()
+    metrics, pages = Metrics(), site(platform)
     metrics.gauge("everloop_ledger_entries", "Entries in the ledger.", lambda: _entries(platform))
     routes: list[BaseRoute] = [
         *health.routes(platform),
+        *pages.routes(),
         Route("/metrics", lambda request: _scraped(request, metrics)),
         Mount(PREFIX, RestDoor(platform)),
     ]
@@ -35,7 +38,7 @@ def build_app(platform: Platform) -> ASGIApp:
         routes=routes,
         exception_handlers={
             EverloopError: lambda _, error: refusal_of(error),
-            404: lambda request, _: _nothing_there(request),
+            404: lambda request, _: _nothing_there(request, pages),
             Exception: lambda _, error: crash(error, platform.session().new_id()),
         },
     )
@@ -66,6 +69,7 @@ def _entries(platform: Platform) -> float:
         return float(unit.connection.execute(select(func.count()).select_from(ledger)).scalar_one())
 
 
-def _nothing_there(request: Request) -> Response:
+def _nothing_there(request: Request, pages: Site) -> Response:
     hint = f"The API is below {PREFIX}; {PREFIX}/openapi.json describes it."
-    return refusal(Problem("not_found", f"There is nothing at {request.url.path}.", hint), 404)
+    problem = Problem("not_found", f"There is nothing at {request.url.path}.", hint)
+    return pages.problem(request, problem, 404) if wants_page(request) else refusal(problem, 404)

@@ -1,0 +1,96 @@
+"""Lineage as a layered picture: sources on the left, results on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import msgspec
+from markupsafe import Markup
+
+WIDTH, HEIGHT, ACROSS, DOWN, EDGE = 190, 38, 236, 50, 12
+"""The size of a node, the distances between nodes, and the margin, in pixels."""
+SWEEPS = 4
+"""How often the order within the layers is improved."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A thing in the picture."""
+
+    id: str
+    kind: str
+    name: str
+    link: str
+
+
+def picture(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], root: str) -> Markup:
+    """The graph as SVG; edges go from source to result."""
+    known = {node.id for node in nodes}
+    edges = [(source, result) for source, result in edges if source in known and result in known]
+    layers = ordered(layered([node.id for node in nodes], edges), edges)
+    places = {
+        node: (EDGE + depth * ACROSS, EDGE + row * DOWN)
+        for depth, layer in enumerate(layers)
+        for row, node in enumerate(layer)
+    }
+    width = 2 * EDGE + ACROSS * (len(layers) - 1) + WIDTH
+    height = 2 * EDGE + DOWN * (max(map(len, layers), default=1) - 1) + HEIGHT
+    parts = [_edge(places[source], places[result]) for source, result in edges]
+    parts += [_node(node, places[node.id], node.id == root) for node in nodes]
+    return Markup(
+        f'<svg class="graph" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="group" '
+        f'aria-label="Lineage: {len(nodes)} things">{"".join(parts)}</svg>'
+    )
+
+
+def layered(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Nodes by the longest way from a source; what stands in a cycle stops at the depth of the number of nodes."""
+    depth = dict.fromkeys(nodes, 0)
+    for _ in nodes:
+        moved = False
+        for source, result in edges:
+            if depth[result] < depth[source] + 1 <= len(nodes):
+                depth[result] = depth[source] + 1
+                moved = True
+        if not moved:
+            break
+    layers: dict[int, list[str]] = {}
+    for node in nodes:
+        layers.setdefault(depth[node], []).append(node)
+    return [layers[number] for number in sorted(layers)]
+
+
+def ordered(layers: Sequence[Sequence[str]], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """The layers with neighbours near each other: sweeps by barycenter, which leave few crossings."""
+    near: dict[str, list[str]] = {}
+    for source, result in edges:
+        near.setdefault(source, []).append(result)
+        near.setdefault(result, []).append(source)
+    found = [list(layer) for layer in layers]
+    for sweep in range(SWEEPS):
+        for layer in found if sweep % 2 == 0 else reversed(found):
+            rows = {node: row / max(len(each), 1) for each in found for row, node in enumerate(each)}
+            layer.sort(key=lambda node: _middle(node, near, rows))
+    return found
+
+
+def _middle(node: str, near: Mapping[str, Sequence[str]], rows: Mapping[str, float]) -> float:
+    around = [rows[other] for other in near.get(node, ())]
+    return sum(around) / len(around) if around else rows[node]
+
+
+def _edge(source: tuple[int, int], result: tuple[int, int]) -> str:
+    x1, y1, x2, y2 = source[0] + WIDTH, source[1] + HEIGHT // 2, result[0], result[1] + HEIGHT // 2
+    middle = (x1 + x2) / 2
+    return f'<path class="edge" d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+
+
+def _node(node: Node, place: tuple[int, int], is_root: bool) -> str:
+    x, y = place
+    shown = node.name if len(node.name) <= 25 else f"{node.name[:23]}…"
+    return (
+        f'<a href="{escape(node.link)}"><g class="node{" root" if is_root else ""}"><title>{escape(node.id)}</title>'
+        f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="7"/>'
+        f'<text class="kind" x="{x + 10}" y="{y + 15}">{escape(node.kind)}</text>'
+        f'<text x="{x + 10}" y="{y + 30}">{escape(shown)}</text></g></a>'
+    )

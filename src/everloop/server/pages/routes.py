@@ -1,0 +1,44 @@
+"""The pages by their paths."""
+
+from __future__ import annotations
+
+from everloop.app.platform import Platform
+from everloop.server.pages import access, data, ledger, models, overview, serving, training, watching
+from everloop.server.pages.site import Site, View
+
+VIEWS: dict[str, View] = {
+    "/": overview.overview,
+    "/datasets": data.datasets,
+    "/datasets/{name}": data.dataset,
+    "/features": data.features,
+    "/features/views/{name}": data.view,
+    "/features/{name}": data.service,
+    "/pipelines": training.pipelines,
+    "/executions/{id}": training.execution,
+    "/runs": training.runs,
+    "/runs/{id}": training.run,
+    "/models": models.models,
+    "/models/{name}": models.model,
+    "/models/{name}/versions/{version}": models.version,
+    "/packages/{name}/{version}": models.package,
+    "/endpoints": serving.endpoints,
+    "/endpoints/{name}": serving.endpoint,
+    "/endpoints/{name}/predictions": serving.predictions,
+    "/endpoints/{name}/predictions/{id}": serving.prediction,
+    "/rollouts/{id}": serving.rollout,
+    "/monitors": watching.monitors,
+    "/monitors/{name}": watching.monitor,
+    "/alerts/{id}": watching.alert,
+    "/loops": watching.loops,
+    "/loops/{name}": watching.loop,
+    "/loops/{name}/candidates/{number}": watching.candidate,
+    "/ledger": ledger.timeline,
+    "/lineage": ledger.lineage,
+    "/trace": ledger.trace,
+    "/access": access.access,
+}
+
+
+def site(platform: Platform) -> Site:
+    """The pages of a platform."""
+    return Site(platform, VIEWS)

@@ -1,0 +1,21 @@
+// Pages stay as the server rendered them; what is marked [data-live] is fetched again every few seconds while it is in view.
+"use strict";
+const every = 4000;
+async function refresh() {
+  if (document.visibilityState === "visible" && document.querySelector("[data-live]")) {
+    try {
+      const answer = await fetch(location.href);
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const part of document.querySelectorAll("[data-live]")) {
+          const next = fresh.getElementById(part.id);
+          const busy = part.contains(document.activeElement) || part.querySelector("details[open]");
+          if (next && !busy && next.innerHTML !== part.innerHTML) part.replaceWith(next);
+        }
+      }
+    } catch { /* The server is away: what is shown stays, and the next round tries again. */ }
+  }
+  setTimeout(refresh, every);
+}
+document.querySelector("nav.areas [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+setTimeout(refresh, every);

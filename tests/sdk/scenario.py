@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,7 +32,9 @@ WEATHER = b"origin,time_hour,wind\n" + b"".join(
     for day in range(1, 29)
 )
 NOTES = b"what was tried"
-PROJECT = str(Path(__file__).with_name("words"))
+_outside = tempfile.TemporaryDirectory(prefix="everloop-words-")
+PROJECT = shutil.copytree(Path(__file__).with_name("words"), Path(_outside.name) / "words").as_posix()
+"""A project of pipelines; outside of our own repository, whose state runs would record."""
 
 
 class Example(msgspec.Struct, frozen=True):

@@ -115,6 +115,11 @@ def test_open_makes_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (tmp_path / "home" / "catalog.db").exists()
 
 
+def test_open_takes_a_path_and_nothing_else(everloop: Everloop) -> None:
+    with pytest.raises(TypeError):
+        el.open(everloop)  # type: ignore[arg-type]  # a platform is no path
+
+
 def test_connect_sends_nothing_before_the_first_call() -> None:
     everloop = el.connect("http://127.0.0.1:1", "token", project="p")
     assert "models" in dir(everloop)

@@ -5,6 +5,7 @@ The signatures that editors see stand in `platform.pyi`, which `python -m everlo
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +94,7 @@ def open(home: str | Path | None = None, *, project: str = "") -> Everloop:
     Raises:
         Misconfigured: a setting is wrong, or the home cannot be written.
     """
-    return Everloop(open_platform(home=None if home is None else str(home)), project)
+    return Everloop(open_platform(home=None if home is None else os.fspath(home)), project)
 
 
 def connect(url: str, token: str = "", *, project: str = "") -> Everloop:

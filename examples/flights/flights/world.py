@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ FIRST_DAY = datetime(2013, 3, 1, 5, tzinfo=UTC)
 """Midnight in New York: what was known before it trains the first model, what comes after it is asked about."""
 MONTHS = 10
 """How many months come after it: March to December."""
+NEW_YORK = ZoneInfo("America/New_York")
 _NUMBERS = ("distance", "hour", "minute", "weekday")
 _TEXTS = ("flight_id", "carrier", "origin", "tailnum")
 
@@ -70,9 +72,9 @@ class World:
     def __init__(self, schedule: pa.Table, months: int = MONTHS) -> None:
         month = schedule["month"].to_numpy()
         self._rows = schedule.filter(pa.array((month >= 3) & (month < 3 + months))).combine_chunks()
-        self.ends = (
-            datetime(2013, 3 + months, 1, 5, tzinfo=UTC) if months < MONTHS else datetime(2014, 1, 1, 5, tzinfo=UTC)
-        )
+        self.begins = FIRST_DAY
+        year, ends = divmod(2 + months, 12)
+        self.ends = datetime(2013 + year, ends + 1, 1, tzinfo=NEW_YORK).astimezone(UTC)
         self._asked = _micros(self._rows, "predicted_at")
         self.month_of = dict(zip(self._rows["flight_id"].to_pylist(), self._rows["month"].to_pylist(), strict=True))
         self._labels = _labels(self._rows)

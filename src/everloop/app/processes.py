@@ -80,7 +80,7 @@ class _Child:
 
     def _start(self, now: float) -> None:
         words = [sys.executable, "-m", "everloop", *self.command.words]
-        self._running = subprocess.Popen(words, env=dict(self._environment), preexec_fn=_die_with_parent)
+        self._running = subprocess.Popen(words, env=dict(self._environment), preexec_fn=die_with_parent)
         self._started = now
 
 
@@ -125,7 +125,7 @@ class Supervisor:
             child.wait(max(0.0, deadline - time.monotonic()))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Run in the child before it starts: Linux sends it SIGTERM when its parent dies. Ctrl-C is the parent's alone."""
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
     os.setpgid(0, 0)

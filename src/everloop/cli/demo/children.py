@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from everloop.app.processes import die_with_parent
 from everloop.kernel.errors import Unavailable
 
 READY_SECONDS = 60.0
 
 
 class Child:
-    """A process of Everloop with an address that answers `/readyz`."""
+    """A process of Everloop with an address that answers `/readyz`. It ends with the demo, even when that is killed."""
 
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
@@ -31,7 +32,10 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             return
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=dict(self._environment))
+            environment = dict(self._environment)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=environment, preexec_fn=die_with_parent
+            )
 
     def ready(self) -> None:
         """Wait until it answers, starting it as often as it dies.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -24,12 +25,12 @@ from everloop.cli.demo.narrator import Narrator
 from everloop.cli.demo.replay import Asker, Replay
 from everloop.datasets.entities import CheckReport, CheckResult
 from everloop.kernel.clock import SharedClock
-from everloop.kernel.errors import Misconfigured
+from everloop.kernel.errors import Conflict, Misconfigured, Refused
 from everloop.loop.entities import TickReport
 from everloop.pipelines.project import load_module
 
 LOOP = "delay"
-_SETTLING_DAYS = 4
+_SETTLING = timedelta(days=4)
 _FOLDER = "examples/flights"
 
 
@@ -43,12 +44,30 @@ def travel(settings: Loaded, months: int) -> Account:
     narrator = Narrator()
     home = Path(settings.values.home)
     prepare(home, months)
-    loaded = settings_file.load({"home": str(home)}, environment={}, folder=home)
-    platform = open_platform(loaded)
-    try:
-        return _Journey(platform, narrator, months).run(started)
-    finally:
-        platform.close()
+    with alone(home):
+        loaded = settings_file.load({"home": str(home)}, environment={}, folder=home)
+        platform = open_platform(loaded)
+        try:
+            return _Journey(platform, narrator, months).run(started)
+        finally:
+            platform.close()
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Let one demo at a time live in a home. The lock goes with the process that holds it, however that ends.
+
+    Raises:
+        Conflict: another is running there.
+    """
+    with (home / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"A demo is running in {home} already.", hint="Wait for it, or choose another home with --home."
+            ) from None
+        yield
 
 
 def prepare(home: Path, months: int) -> None:
@@ -72,7 +91,7 @@ def prepare(home: Path, months: int) -> None:
         )
     length.write_text(str(months))
     if not file.exists():
-        text = 'project = "flights"\nclock = "shared"\nseed = 2013\n'
+        text = 'project = "flights"\nclock = "shared"\n'
         file.write_text(
             f"# This home was made by everloop demo. Its clock stands where the replay has come to.\n{text}"
         )
@@ -111,7 +130,7 @@ class _Journey:
             self.data()
             self.first_model()
             endpoint.ready()
-            world = self.replay(endpoint)
+            world = self.replay(endpoint, server)
             self.narrator.chapter("The account")
             books = bookkeeping.Books(self.platform, world, LOOP, self.folder)
             account = books.account(self.world.FIRST_DAY, world.ends)
@@ -160,8 +179,13 @@ class _Journey:
             report: TickReport = self.platform.call("loops.tick", {"name": LOOP})
             for action in report.actions:
                 self.narrator.say(f"  {action}")
+            if report.held_back:
+                raise Refused(
+                    f"The demo has no model to begin with. {report.held_back}",
+                    hint=f"See why: everloop loops candidates {LOOP} --home {self.home}. Begin anew in another --home.",
+                )
 
-    def replay(self, endpoint: Child) -> Any:
+    def replay(self, endpoint: Child, server: Child) -> Any:
         """Every flight from March to December is asked about; then the last delays come in."""
         session = self.platform.session()
         from everloop.datasets import content
@@ -174,13 +198,12 @@ class _Journey:
         with session.begin(write=False) as unit:
             pinned = features.pin(unit, LOOP)
         asker = Asker(endpoint, LOOP)
-        replay = Replay(self.platform, self.clock, asker, self.narrator)
+        replay = Replay(self.platform, self.clock, asker, self.narrator, [server])
         if since < world.ends:
             with self.narrator.bar("March", world.flights, world.asked_before(since)):
                 replay.run(world, pinned, self.world.PLANTED, LOOP)
             self.clock.advance(world.ends)
-        if self.clock.now() < world.ends + timedelta(days=_SETTLING_DAYS):
-            replay.settle(world, LOOP, _SETTLING_DAYS)
+        replay.settle(world, LOOP, world.ends + _SETTLING)
         return world
 
 

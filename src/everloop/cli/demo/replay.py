@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from everloop.app.platform import Platform
 
 TICK = timedelta(hours=6)
-"""How much simulated time passes between two ticks of the controller."""
+"""How much simulated time passes between two ticks of the controller, counted from the beginning of the replay."""
 ATTEMPTS = 200
 
 
@@ -52,6 +52,8 @@ class Plant(Protocol):
 
 class World(Protocol):
     """The world outside, which asks and later tells."""
+
+    begins: datetime
 
     def hours(self, since: datetime) -> Iterable[Moment]:
         """Every moment from then on at which something is asked."""
@@ -112,20 +114,27 @@ class Asker:
 
 
 class Replay:
-    """One year through the endpoint, from wherever the shared clock stands: a replay that was killed goes on."""
+    """One year through the endpoint, from wherever the shared clock stands: a replay that was killed goes on.
 
-    def __init__(self, platform: Platform, clock: SharedClock, asker: Asker, narrator: Narrator) -> None:
+    It comes to the same end as one that was not: ticks happen at the same moments, one that was interrupted again.
+    `beside` is what runs along and is started again when it has died.
+    """
+
+    def __init__(
+        self, platform: Platform, clock: SharedClock, asker: Asker, narrator: Narrator, beside: Sequence[Child] = ()
+    ) -> None:
         self._platform = platform
         self._clock = clock
         self._asker = asker
         self._narrator = narrator
+        self._beside = beside
 
     def run(self, world: World, pinned: PinnedFeatures, plants: Sequence[Plant], loop: str) -> None:
         """Replay from now to the last question, planting bad candidates as their time comes."""
         from everloop.features.online import Materializer
 
         materializer = Materializer(self._platform.session(), pinned)
-        next_tick = self._clock.now() + TICK
+        next_tick = self._next_tick(world)
         done = 0
         # What was told last before a kill is not known: the last day is told again, which changes nothing.
         told = self._clock.now() - timedelta(days=1)
@@ -140,23 +149,30 @@ class Replay:
             done += self._asker.ask(moment)
             self._narrator.advance(done, f"{moment.at:%d %B}")
 
-    def settle(self, world: World, loop: str, days: int) -> None:
+    def settle(self, world: World, loop: str, until: datetime) -> None:
         """After the last question: the late labels come in, and the loop finishes what it has begun."""
-        told = self._clock.now() - timedelta(days=1)
-        for _ in range(days * 4):
-            self._clock.advance(self._clock.now() + TICK)
-            self._asker.tell(world.known(told, self._clock.now()))
-            told = self._clock.now()
+        told, next_tick = self._clock.now() - timedelta(days=1), self._next_tick(world)
+        while next_tick <= until:
+            self._clock.advance(next_tick)
+            self._asker.tell(world.known(told, next_tick))
             self.tick(loop, ())
+            told, next_tick = next_tick, next_tick + TICK
 
     def tick(self, loop: str, plants: Sequence[Plant]) -> None:
         """One moment of the controller."""
+        for child in self._beside:
+            child.start()
         self._plant(loop, plants)
         report: TickReport = self._platform.call("loops.tick", {"name": loop})
         for action in report.actions:
             self._narrator.say(f"  [dim]{self._clock.now():%Y-%m-%d %H:%M}[/dim]  {action}")
         if report.actions:
             self._asker.refresh()
+
+    def _next_tick(self, world: World) -> datetime:
+        """When the controller is to tick next: now, when it may have been killed in the tick of this very moment."""
+        ticks = -((world.begins - self._clock.now()) // TICK)
+        return world.begins + max(1, ticks) * TICK
 
     def _plant(self, loop: str, plants: Sequence[Plant]) -> None:
         due = [plant for plant in plants if plant.at <= self._clock.now()]

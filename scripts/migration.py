@@ -1,6 +1,6 @@
 """Write the next migration: what the tables of the areas have that the newest revision has not.
 
-    python -m scripts.migration "what changed"
+python -m scripts.migration "what changed"
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import tempfile
 from pathlib import Path
 
 from alembic import command
-from alembic.config import Config
 
 from everloop.app import areas, backends
-from everloop.catalog.migrations import FOLDER, HEAD, upgrade
+from everloop.catalog.migrations import HEAD, configuration, upgrade
 
 
 def write(message: str) -> None:
@@ -23,12 +22,9 @@ def write(message: str) -> None:
         database = backends.load("databases", "sqlite")(f"sqlite:///{Path(folder) / 'catalog.db'}")
         if HEAD:
             upgrade(database)
-        config = Config()
-        config.set_main_option("script_location", str(FOLDER))
-        config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
         with database.engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.revision(config, message, autogenerate=True, rev_id=f"{int(HEAD or 0) + 1:04d}")
+            following = f"{int(HEAD or 0) + 1:04d}"
+            command.revision(configuration(connection), message, autogenerate=True, rev_id=following)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def usecases() -> str:
 def settings() -> str:
     """Every setting with its variable, default and meaning."""
     source = inspect.getsource(Settings).splitlines()
-    lines = ["# Settings\n\nMade from the code by `make docs`. Arguments win over variables, variables over `everloop.toml`.\n"]
+    lines = [
+        "# Settings\n\nMade from the code by `make docs`. Arguments win over variables, variables over `everloop.toml`.\n"
+    ]
     lines += ["| key | variable | default | meaning |", "|---|---|---|---|"]
     defaults = Settings()
     for key in Settings.__struct_fields__:

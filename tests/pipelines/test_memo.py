@@ -441,7 +441,11 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("first", "second", "reruns"), ARGUMENTS, ids=repr)
+@pytest.mark.parametrize(
+    ("first", "second", "reruns"),
+    ARGUMENTS,
+    ids=lambda value: repr(sorted(value)) if isinstance(value, set) else repr(value),
+)
 def test_arguments_count_by_value_and_type(project: Project, first: object, second: object, reruns: bool) -> None:
     project.write(
         "steps.py",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from everloop.catalog.database import Database
 from everloop.kernel.errors import Misconfigured, Unavailable
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 FOLDER = Path(__file__).parent
-HEAD = max(path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))
+HEAD = max((path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")), default="")
 """The revision that this version of Everloop works with."""
 
 
@@ -54,9 +57,16 @@ def _upgrade(connection: Connection, current: str) -> None:
             hint="Upgrade everloop on this machine.",
         )
     from alembic import command
+
+    command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: Connection) -> Config:
+    """What Alembic needs to know to work over a connection: where the revisions are, and the connection itself."""
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

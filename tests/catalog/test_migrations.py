@@ -1,0 +1,98 @@
+"""Migrations: what they make is what the areas declare, on both databases, once, and together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from everloop.app import areas, backends
+from everloop.catalog import migrations
+from everloop.catalog.database import Database
+from everloop.catalog.schema import metadata
+from everloop.kernel.errors import Misconfigured, Unavailable
+from tests.servers import postgresql
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    areas.load_all()
+    opened: Database = backends.load("databases", "sqlite")(f"sqlite:///{tmp_path / 'catalog.db'}")
+    yield opened
+    opened.close()
+
+
+def differences(database: Database) -> list[object]:
+    with database.engine.connect() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_areas_declare(database: Database) -> None:
+    migrations.upgrade(database)
+    assert differences(database) == []
+
+
+@pytest.mark.slow
+def test_they_do_so_on_postgresql_too() -> None:
+    areas.load_all()
+    with postgresql() as url:
+        database = backends.load("databases", "postgresql")(url)
+        migrations.upgrade(database)
+        assert differences(database) == []
+        database.close()
+
+
+def test_a_table_that_no_migration_makes_is_noticed(database: Database) -> None:
+    migrations.upgrade(database)
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE lineage"))
+    assert any("lineage" in str(difference) for difference in differences(database))
+
+
+def test_upgrading_again_changes_nothing(database: Database) -> None:
+    migrations.upgrade(database)
+    migrations.upgrade(database)
+    with database.engine.connect() as connection:
+        assert migrations.revision(connection) == migrations.HEAD
+
+
+def test_processes_that_start_together_take_turns(tmp_path: Path) -> None:
+    areas.load_all()
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    starts = [Thread(target=lambda: migrations.upgrade(backends.load("databases", "sqlite")(url))) for _ in range(4)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    assert differences(backends.load("databases", "sqlite")(url)) == []
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: object, current: str) -> None:
+        connection.execute(text("CREATE TABLE half (id INTEGER)"))  # type: ignore[attr-defined]
+        raise RuntimeError("power failure")
+
+    monkeypatch.setattr(migrations, "_upgrade", fail)
+    with pytest.raises(RuntimeError):
+        migrations.upgrade(database)
+    assert inspect(database.engine).get_table_names() == []
+
+
+def test_a_catalog_of_a_newer_everloop_is_left_alone(database: Database) -> None:
+    migrations.upgrade(database)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Misconfigured, match="9999"):
+        migrations.upgrade(database)
+
+
+def test_a_database_that_is_away_is_named_without_its_password() -> None:
+    away = backends.load("databases", "postgresql")("postgresql://me:secret@127.0.0.1:1/none")
+    with pytest.raises(Unavailable, match="127.0.0.1") as caught:
+        migrations.upgrade(away)
+    assert "secret" not in str(caught.value)

@@ -79,11 +79,9 @@ class Scale(msgspec.Struct, frozen=True):
 
 def line_chart(chart: Chart) -> Markup:
     """The chart as a figure; a sentence where there is nothing to draw."""
-    ys = [p.y for line in chart.series for p in line.points if math.isfinite(p.y)]
-    if not ys:
+    if not any(math.isfinite(p.y) for line in chart.series for p in line.points):
         return Markup(f'<p class="empty">{escape(chart.title)}: nothing measured yet.</p>')
-    ys += [y for band in chart.bands for _, low, high in band.points for y in (low, high)]
-    ys += [chart.level[0]] if chart.level else []
+    ys = _reach(chart)
     xs = [p.x for line in chart.series for p in line.points]
     across = Scale(min(xs), max(xs), 0, 100)
     up = nice_scale(min(ys), max(ys))
@@ -91,11 +89,12 @@ def line_chart(chart: Chart) -> Markup:
     inner.append(_paths(chart, across, up))
     for number, line in enumerate(chart.series):
         inner += _dots(line, number, across, up)
-    svg = (
-        f'<svg class="frame" height="{HEIGHT}" role="img" aria-label="{escape(_told(chart, ys))}">'
-        f'{_scale_labels(up)}<svg class="plot" x="46" y="0" height="{HEIGHT}">{"".join(inner)}</svg></svg>'
+    frame = (
+        f'<div class="frame"><svg class="scale" width="46" height="{HEIGHT}" aria-hidden="true">{_scale_labels(up)}</svg>'
+        f'<svg class="plot" height="{HEIGHT}" role="img" aria-label="{escape(_told(chart, ys))}">'
+        f"{''.join(inner)}</svg></div>"
     )
-    return Markup(f'<figure class="chart">{_caption(chart)}{svg}</figure>')
+    return Markup(f'<figure class="chart">{_caption(chart)}{frame}</figure>')
 
 
 def month_ticks(start: float, end: float) -> list[tuple[float, str]]:
@@ -134,6 +133,17 @@ def nice_step(span: float) -> float:
     rough = span / 4
     power = 10.0 ** math.floor(math.log10(rough))
     return next((power * factor for factor in (1, 2, 5) if power * factor >= rough), power * 10)
+
+
+def _reach(chart: Chart) -> list[float]:
+    """The values that the scale must hold: all of them, but of faint dots only the middle 96 %."""
+    ys = [y for band in chart.bands for _, low, high in band.points for y in (low, high)]
+    ys += [chart.level[0]] if chart.level else []
+    for line in chart.series:
+        finite = sorted(p.y for p in line.points if math.isfinite(p.y))
+        spare = len(finite) // 50 if line.faint else 0
+        ys += finite[spare : len(finite) - spare]
+    return ys
 
 
 def _steps(up: Scale) -> list[float]:
@@ -188,10 +198,7 @@ def _level(chart: Chart, up: Scale) -> list[str]:
     if chart.level is None:
         return []
     y = up(chart.level[0])
-    return [
-        f'<line class="level" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="tick" x="100%" y="{y - 5:.1f}" text-anchor="end">{escape(chart.level[1])}</text>'
-    ]
+    return [f'<line class="level" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>']
 
 
 def _paths(chart: Chart, across: Scale, up: Scale) -> str:
@@ -215,7 +222,7 @@ def _paths(chart: Chart, across: Scale, up: Scale) -> str:
 
 
 def _dots(line: Series, number: int, across: Scale, up: Scale) -> list[str]:
-    finite = [p for p in line.points if math.isfinite(p.y)]
+    finite = [p for p in line.points if math.isfinite(p.y) and up.low <= p.y <= up.high]
     if len(finite) > DOTS and not line.faint:
         return []
     kind, radius = ("faint", 2) if line.faint else ("dot", 3)
@@ -227,8 +234,13 @@ def _dots(line: Series, number: int, across: Scale, up: Scale) -> list[str]:
 
 
 def _caption(chart: Chart) -> str:
-    keys = [(line.name, f"key s{number % 4}") for number, line in enumerate(chart.series) if line.name]
+    keys = [
+        (line.name, f"key {'raw' if line.faint else f's{number % 4}'}")
+        for number, line in enumerate(chart.series)
+        if line.name
+    ]
     keys += [(band.name, f"key area s{number % 4}") for number, band in enumerate(chart.bands) if band.name]
+    keys += [(chart.level[1], "key dashed")] if chart.level else []
     legend = "".join(f'<span class="{kind}">{escape(name)}</span>' for name, kind in keys)
     return f'<figcaption><span>{escape(chart.title)}</span><span class="legend">{legend}</span></figcaption>'
 

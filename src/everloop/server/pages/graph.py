@@ -27,6 +27,7 @@ def picture(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], root: str) 
     """The graph as SVG; edges go from source to result."""
     known = {node.id for node in nodes}
     edges = [(source, result) for source, result in edges if source in known and result in known]
+    edges = reduced(acyclic(edges))
     layers = ordered(layered([node.id for node in nodes], edges), edges)
     places = {
         node: (EDGE + depth * ACROSS, EDGE + row * DOWN)
@@ -35,7 +36,7 @@ def picture(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], root: str) 
     }
     width = 2 * EDGE + ACROSS * (len(layers) - 1) + WIDTH
     height = 2 * EDGE + DOWN * (max(map(len, layers), default=1) - 1) + HEIGHT
-    parts = [_edge(places[source], places[result]) for source, result in edges]
+    parts = [_edge(places[source], places[result], root in (source, result)) for source, result in edges]
     parts += [_node(node, places[node.id], node.id == root) for node in nodes]
     return Markup(
         f'<svg class="graph" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="group" '
@@ -43,17 +44,67 @@ def picture(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], root: str) 
     )
 
 
+def acyclic(edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The edges without those that lead back to where a way came from."""
+    results: dict[str, list[str]] = {}
+    for source, result in sorted(edges):
+        results.setdefault(source, []).append(result)
+    kept: list[tuple[str, str]] = []
+    done: set[str] = set()
+    for start in results:
+        way = [start] if start not in done else []
+        while way:
+            left = results.get(way[-1], [])
+            if not left:
+                done.add(way.pop())
+                continue
+            result = left.pop()
+            if result not in way:
+                kept.append((way[-1], result))
+                way += [result] if result not in done else []
+    return kept
+
+
+def reduced(edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The edges of a graph without cycles, less those that follow from a longer way: the same order, with fewer lines."""
+    results: dict[str, set[str]] = {}
+    for source, result in edges:
+        results.setdefault(source, set()).add(result)
+    behind: dict[str, set[str]] = {source: _behind(source, results) for source in results}
+    return sorted(
+        (source, result)
+        for source, held in results.items()
+        for result in held
+        if not any(result in behind.get(other, ()) for other in held)
+    )
+
+
+def _behind(start: str, results: Mapping[str, set[str]]) -> set[str]:
+    """Everything that comes of a node."""
+    found: set[str] = set()
+    waiting = list(results.get(start, ()))
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += results.get(node, ())
+    return found
+
+
 def layered(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Nodes by the longest way from a source; what stands in a cycle stops at the depth of the number of nodes."""
+    """Nodes by the longest way from a source; a source stands right before the first thing that came of it."""
     depth = dict.fromkeys(nodes, 0)
     for _ in nodes:
         moved = False
         for source, result in edges:
-            if depth[result] < depth[source] + 1 <= len(nodes):
+            if depth[result] < depth[source] + 1:
                 depth[result] = depth[source] + 1
                 moved = True
         if not moved:
             break
+    sources = set(nodes) - {result for _, result in edges}
+    for node in sources:
+        depth[node] = max(min((depth[result] for source, result in edges if source == node), default=1) - 1, 0)
     layers: dict[int, list[str]] = {}
     for node in nodes:
         layers.setdefault(depth[node], []).append(node)
@@ -79,10 +130,10 @@ def _middle(node: str, near: Mapping[str, Sequence[str]], rows: Mapping[str, flo
     return sum(around) / len(around) if around else rows[node]
 
 
-def _edge(source: tuple[int, int], result: tuple[int, int]) -> str:
+def _edge(source: tuple[int, int], result: tuple[int, int], is_near: bool) -> str:
     x1, y1, x2, y2 = source[0] + WIDTH, source[1] + HEIGHT // 2, result[0], result[1] + HEIGHT // 2
     middle = (x1 + x2) / 2
-    return f'<path class="edge" d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+    return f'<path class="edge{" near" if is_near else ""}" d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
 
 
 def _node(node: Node, place: tuple[int, int], is_root: bool) -> str:

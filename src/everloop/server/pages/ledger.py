@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -29,6 +30,7 @@ TONES = {
     "endpoints.rolled_back": "bad",
     "monitors.alert_opened": "warn",
 }
+_ID = re.compile(r"[0-9a-f]{32,}")
 _SAID = ("reason", "summary", "message", "resolution", "status", "decision", "outcome")
 
 
@@ -122,7 +124,7 @@ def lineage(visit: Visit) -> Page:
     graph: LineageGraph = visit.ask("lineage.graph", urn=urn, direction=direction, depth=depth)
     shown = _nearest(graph)
     nodes = [_node(each, direction) for each in shown]
-    edges = [(edge.upstream, edge.downstream) for edge in graph.edges]
+    edges = _drawn(graph)
     it = LineagePage(
         root=urn,
         direction=direction,
@@ -155,6 +157,7 @@ def _line(entry: LedgerEntry) -> Line:
         and isinstance(value, str | int | float)
         and value not in ("", 0, None)
         and len(str(value)) <= 40
+        and not _ID.fullmatch(str(value))
     ]
     return Line(
         sequence=entry.sequence,
@@ -170,6 +173,16 @@ def _line(entry: LedgerEntry) -> Line:
         hash=entry.hash,
         tone=TONES.get(entry.kind, ""),
     )
+
+
+def _drawn(graph: LineageGraph) -> list[tuple[str, str]]:
+    """The edges as arrows; of what an execution both made and used, only the use is drawn."""
+    used = {(edge.upstream, edge.downstream) for edge in graph.edges if edge.relation == "used"}
+    return [
+        (edge.upstream, edge.downstream)
+        for edge in graph.edges
+        if edge.relation != "made_by" or (edge.downstream, edge.upstream) not in used
+    ]
 
 
 def _nearest(graph: LineageGraph) -> list[str]:

@@ -24,7 +24,10 @@ from everloop.serving.entities import Deployment, Endpoint
 
 WINDOWS = 400
 """So many of the newest windows are drawn: a year and a month of days."""
-EVENTS = 12
+EVENTS, LOOKED_AT = 12, 300
+"""So many events are shown, out of so many of the newest entries."""
+NOISE = ("runs.", "pipelines.", "experiments.")
+"""What is left out of the events as long as there is anything else."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ def overview(visit: Visit) -> Page:
     wanted = visit.query.get("loop", "")
     loop = next((each for each in loops if each.name == wanted), loops[0] if loops else None)
     facts = _gathered(visit, loop)
-    entries: list[LedgerEntry] = visit.ask("audit.entries", limit=EVENTS)
+    entries: list[LedgerEntry] = visit.ask("audit.entries", limit=LOOKED_AT)
     chain: ChainReport = visit.ask("audit.verify")
     marks = performance.marks_of(facts.candidates)
     it = Overview(
@@ -101,10 +104,16 @@ def overview(visit: Visit) -> Page:
         candidates=facts.candidates[:6],
         loop=loop,
         others=[each for each in loops if each is not loop],
-        events=lines(entries, visit.project),
+        events=lines(_telling(entries), visit.project),
         fresh=not (facts.datasets or facts.models or facts.endpoint or loops or facts.executions),
     )
     return Page("overview.html", "The loop", it)
+
+
+def _telling(entries: Sequence[LedgerEntry]) -> Sequence[LedgerEntry]:
+    """The entries that tell how the loop turns."""
+    telling = [entry for entry in entries if not entry.kind.startswith(NOISE)]
+    return (telling or entries)[:EVENTS]
 
 
 def _gathered(visit: Visit, loop: AppliedLoop | None) -> Facts:
@@ -183,8 +192,8 @@ def _gates(facts: Facts) -> Stage:
     every = passed == len(judged.gates)
     state = "All passed" if every else f"{passed} of {len(judged.gates)} passed"
     failed = next((spoken(gate.gate) for gate in judged.gates if not gate.passed), "")
-    detail = f"v{judged.version} by {failed}" if failed else f"candidate v{judged.version}"
-    return Stage("Gates", link, state, f"stopped {detail}" if failed else detail, "good" if every else "bad")
+    detail = f"{failed} stopped v{judged.version}" if failed else f"candidate v{judged.version}"
+    return Stage("Gates", link, state, detail, "good" if every else "bad")
 
 
 def _rollout(facts: Facts) -> Stage:
@@ -205,8 +214,8 @@ def _serving(facts: Facts) -> Stage:
     if facts.endpoint is None:
         return Stage("Serving", "/endpoints", "No endpoint yet", "everloop endpoints create")
     stable = next((d.version for d in facts.deployments if d.revision == facts.endpoint.stable), 0)
-    last = facts.reports[0] if facts.reports else None
-    detail = f"{last.rows:,} predictions on {last.start:%d %b}" if last else "no predictions yet"
+    week = sum(report.rows for report in facts.reports[:7])
+    detail = f"{week:,} predictions in the last 7 windows" if week else "no predictions reported yet"
     return Stage(
         "Serving", links.path("endpoints", facts.endpoint.name), f"{facts.endpoint.name} v{stable}", detail, "good"
     )

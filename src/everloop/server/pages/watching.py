@@ -114,7 +114,7 @@ def monitor(visit: Visit) -> Page:
         attribution=_attribution(window),
         drifted=[score for score in window.drift if score.drifted][:RANKED] if window else [],
         open=[each for each in alerts if each.resolved is None],
-        resolved=[each for each in alerts if each.resolved is not None][:40],
+        resolved=[each for each in alerts if each.resolved is not None][:RANKED],
         incidents=visit.ask("monitors.incidents", endpoint=name, limit=20),
     )
     return Page("monitor.html", f"Monitor of {name}", it)

@@ -30,15 +30,15 @@ def day(at: datetime | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A whole number with thousands separated; any other with four significant digits.
+    """A whole number, from 10,000 on with thousands separated; any other with four significant digits.
 
-    >>> number(336776), number(0.72823), number(None)
-    ('336,776', '0.7282', '–')
+    >>> number(336776), number(2013), number(0.72823), number(None)
+    ('336,776', '2013', '0.7282', '–')
     """
     if value is None:
         return "–"
     if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e15):
-        return f"{int(value):,}"
+        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
     return f"{value:.4g}"
 
 

@@ -18,4 +18,5 @@ async function refresh() {
   setTimeout(refresh, every);
 }
 document.querySelector("nav.areas [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+document.querySelector(".graph .root")?.scrollIntoView({ block: "nearest", inline: "center" });
 setTimeout(refresh, every);

@@ -12,7 +12,7 @@ need() { # need PACKAGE COMMAND...: ask for a Debian package when the check fail
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_postgres() { command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
-has_openmp() { ldconfig -p | grep -q libgomp.so.1; }
+has_openmp() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q libgomp.so.1; }
 
 need python3-venv python3 -c 'import ensurepip, venv'
 need libgomp1 has_openmp
@@ -55,7 +55,9 @@ python=$(find_python)
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 echo "setup: installing the environment into .venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
-UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \
-  .venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}"
+export UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+sync=(.venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}")
+# uv brings its own certificates; where a proxy has others, the system's must do.
+"${sync[@]}" 2>/dev/null || "${sync[@]}" --system-certs
 rm -f .venv/.setup-"$what"-*
 touch "$stamp"

@@ -33,6 +33,19 @@ def test_status_shows_every_loop_and_endpoint(everloop: Everloop, late: str) -> 
     assert "champion" in everloop("status").out
 
 
+def test_status_is_a_few_lines_and_no_json_for_people(everloop: Everloop, late: str) -> None:
+    out = everloop("status").out
+    assert "champion   late@1" in out
+    assert "endpoint late: deployment 1 100 % (stable)" in out
+    assert "{" not in out
+
+
+def test_a_trace_for_people_is_a_tree_of_whole_facts(everloop: Everloop, late: str) -> None:
+    out = everloop("trace", "model:default/late@1").out
+    assert out.startswith("model:default/late@1")
+    assert "…" not in out
+
+
 def test_trace_leads_from_a_model_to_what_it_came_from(everloop: Everloop, late: str) -> None:
     assert everloop("trace", "model:default/late@1", "--json").json["steps"]
 
@@ -65,7 +78,8 @@ def test_simulate_wants_a_loop_a_start_and_an_end(everloop: Everloop, late: str)
 def test_package_writes_a_file_that_is_the_same_each_time(everloop: Everloop, late: str, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one.pyz", "two.pyz")]
     for file in files:
-        assert everloop("package", "late@champion", "--out", str(file)).code == 0
+        ran = everloop("package", "late@champion", "--out", str(file))
+        assert (ran.code, f"python {file} predict" in ran.out) == (0, True)
     assert files[0].read_bytes() == files[1].read_bytes()
     assert zipfile.is_zipfile(files[0])
 

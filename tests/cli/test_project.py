@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,28 @@ def project(bare: Everloop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_init_makes_a_project_that_works_at_once(bare: Everloop, project: Path) -> None:
     assert bare("apply", "--json").json["pipelines"][0]["name"] == "hello"
     assert bare("run", "hello", "--json").json["output"] == 4
+
+
+def test_init_can_begin_with_a_whole_loop_and_its_data(
+    bare: Everloop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = bare("init", "parcels", "--example")
+    assert "cd parcels, then python data.py" in made.out
+    monkeypatch.chdir(tmp_path / "parcels")
+    subprocess.run([sys.executable, "data.py"], check=True)
+    assert [bare("add", name, "--json").json["version"] for name in ("parcels.csv", "depots.csv")] == [1, 1]
+    applied = bare("apply", "--json").json
+    assert [applied[kind][0]["name"] for kind in ("services", "pipelines", "loops")] == ["late", "fit", "late"]
+
+
+def test_what_a_view_reads_and_nobody_has_added_is_named_with_the_command(
+    bare: Everloop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare("init", str(tmp_path / "parcels"), "--example")
+    monkeypatch.chdir(tmp_path / "parcels")
+    ran = bare("apply", "--json")
+    assert (ran.code, "everloop add depots.csv" in ran.problem["hint"]) == (2, True)
 
 
 def test_a_second_run_executes_nothing(bare: Everloop, project: Path) -> None:

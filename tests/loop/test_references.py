@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import msgspec
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 
 from everloop.kernel.clock import micros
-from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.kernel.errors import InvalidInput, NotFound, Refused
 from everloop.loop import declare as el
 from everloop.loop.driftwatch import DriftWatch
 from everloop.loop.history import History, months_of, read_history
-from everloop.loop.references import reference_of
+from everloop.loop.references import contributions_of, reference_of
 from everloop.loop.reproduction import model_of
-from everloop.registry.entities import Model
+from everloop.registry.entities import Field, Model
+from everloop.registry.save import load_model
 from tests.loop.world import A_DAY, OPENING, World, toy_loop
 
 
@@ -94,3 +96,22 @@ def test_months_are_cut_to_the_span_and_meet_without_a_gap() -> None:
     assert [name for name, _, _ in months] == ["2026-01", "2026-02", "2026-03"]
     assert (months[0][1], months[-1][2]) == (OPENING, OPENING + timedelta(days=60))
     assert [end for _, _, end in months[:-1]] == [start for _, start, _ in months[1:]]
+
+
+def test_a_model_that_cannot_say_what_moved_a_score_is_watched_without_it() -> None:
+    class Silent:
+        inputs = (Field("weight", "float64"), Field("depot", "string"))
+
+        def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+            return columns["weight"]
+
+        def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+            raise Refused("It cannot say.")
+
+    assert contributions_of(Silent()) is None
+
+
+def test_a_model_that_can_say_it_is_asked(world: World, model: Model) -> None:
+    asked = contributions_of(load_model(world.platform.session(), model))
+    assert asked is not None
+    assert asked({"weight": np.ones(3), "depot": np.array(["a"] * 3, dtype=object)}).shape == (3, 2)

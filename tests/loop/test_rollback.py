@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from everloop.kernel.errors import Refused
+from everloop.loop.watch import Watch
+from everloop.rollouts.entities import Evidence, Rollout
 from tests.loop.world import World
 
 
@@ -69,3 +71,19 @@ def test_the_first_champion_has_nothing_to_go_back_to(second: World) -> None:
     back(second)
     with pytest.raises(Refused, match="no earlier champion"):
         back(second)
+
+
+def test_a_rollout_that_is_taken_back_while_the_controller_judges_it_ends_quietly(
+    second: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second.call("loops.propose", name="late", skip_gates=True)
+    second.until("rolling_out")
+    weigh = Watch.evidence
+
+    def meanwhile(watch: Watch, rollout: Rollout) -> Evidence:
+        back(second)
+        return weigh(watch, rollout)
+
+    monkeypatch.setattr(Watch, "evidence", meanwhile)
+    second.tick()
+    assert second.candidates()[0].status == "rolled_back"

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from everloop.cli.door import Command, this_door
 from everloop.cli.reference import reference
 from everloop.cli.usecases import shortcut
 
-trace = shortcut("trace", "loops.trace")
+if TYPE_CHECKING:
+    from everloop.loop.entities import LoopStatus, Trace
+
+
+def _told(found: Trace) -> str:
+    from everloop.loop.tracing import rendered
+
+    return rendered(found)
+
+
+def _stands(found: LoopStatus) -> str:
+    """What matters of a loop, in a few lines."""
+    declared, candidate = found.loop.declaration, found.candidate
+    promoted = f", promoted {found.last_promotion:%Y-%m-%d %H:%M} UTC" if found.last_promotion else ""
+    lines = {
+        "champion": f"{declared.model}@{found.champion}{promoted}" if found.champion else "none yet",
+        "candidate": f"version {candidate.version or '–'} ({candidate.trigger}) is {candidate.status}"
+        if candidate
+        else "none on its way",
+        "so far": f"{found.candidates} candidates, {found.promoted} promoted, {found.stopped} stopped",
+        "retrains": f"{found.retrains_this_month} this month of {declared.limits.retrains_per_month or 'any number'}",
+        "held back": found.held_back,
+    }
+    told = [f"  {name:<10} {line}" for name, line in lines.items() if line]
+    return "\n".join([f"{click.style('loop', bold=True)} {found.loop.name}, revision {found.loop.revision}", *told])
+
+
+trace = shortcut("trace", "loops.trace", _told)
 simulate = shortcut("simulate", "loops.simulate")
-rollback = shortcut("rollback", "loops.rollback")
+rollback = shortcut("rollback", "loops.rollback", _stands)
 
 
 @click.command(cls=Command)
@@ -24,9 +53,11 @@ def status() -> None:
         return
     if not (loops or endpoints):
         click.echo("Nothing is set up yet. everloop init starts a project, everloop demo shows one.")
-    for found in (*loops, *endpoints):
-        door.show(found)
-        click.echo()
+    for loop in loops:
+        click.echo(_stands(loop))
+    for endpoint in endpoints:
+        shares = ", ".join(f"deployment {one.deployment} {one.percent:g} % ({one.role})" for one in endpoint.traffic)
+        click.echo(f"{click.style('endpoint', bold=True)} {endpoint.name}: {shares}")
 
 
 @click.command(cls=Command)

@@ -21,7 +21,11 @@ def package(model: str, out: Path | None) -> None:
     built = door.call("packages.build", {"model": asked.name, "version": asked.version, "alias": asked.alias})
     if out is not None:
         _write(out, door.get_object(built.digest))
-    door.show(built)
+    if out is None or door.json:
+        door.show(built)
+        return
+    click.echo(f"{model} is packed into {out}: {built.size:,} bytes, digest {built.digest[:12]}.")
+    click.echo(f"It runs by itself: python {out} predict < columns.json, or python {out} manifest.")
 
 
 def _write(out: Path, content: bytes) -> None:

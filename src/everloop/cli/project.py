@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -36,11 +37,13 @@ def hello(text: str = "the loop is closed") -> int:
     """A first pipeline: run it twice, and the second run executes nothing."""
     return count(text)
 '''
+_NEXT = "python data.py, everloop add parcels.csv, everloop add depots.csv, everloop apply, everloop up"
 
 
 @click.command(cls=Command)
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
-def init(folder: Path) -> None:
+@click.option("--example", is_flag=True, help="With a whole small loop in it, and a script that makes its data.")
+def init(folder: Path, example: bool) -> None:
     """Start a project: settings, a module with a first pipeline, and what git should leave alone."""
     door = this_door()
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-") or "project"
@@ -48,16 +51,17 @@ def init(folder: Path) -> None:
     texts = {
         "everloop.toml": _SETTINGS.format(name=name, module=module),
         f"{module}/__init__.py": '"""A project of Everloop."""\n',
-        f"{module}/project.py": _PROJECT,
+        f"{module}/project.py": _example("project.py") if example else _PROJECT,
         ".gitignore": ".everloop/\n",
-    }
+    } | ({"data.py": _example("data.py")} if example else {})
     made = [path for path, text in texts.items() if _write(folder / path, text)]
     if door.json:
         door.show({"folder": str(folder), "made": made})
         return
     for path in made:
         click.echo(f"made {path}")
-    click.echo("Next: everloop apply, then everloop run hello.")
+    steps = _NEXT if example else "everloop apply, then everloop run hello"
+    click.echo(f"Next: {'' if folder == Path() else f'cd {folder}, then '}{steps}.")
 
 
 @click.command(cls=Command)
@@ -115,6 +119,10 @@ def _argument(text: str) -> tuple[str, object]:
         return key, msgspec.json.decode(value)
     except msgspec.DecodeError:
         return key, value
+
+
+def _example(name: str) -> str:
+    return (files("everloop.cli.parcels") / name).read_text()
 
 
 def _write(path: Path, text: str) -> bool:

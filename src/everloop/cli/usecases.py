@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,20 +43,23 @@ def group(name: str) -> UseCaseGroup:
     return UseCaseGroup(name, help=f"{areas.GROUPS[name][1]}.")
 
 
-def shortcut(name: str, usecase: str) -> Command:
-    """A use case as a command of its own, with everything that it requires by position."""
+def shortcut(name: str, usecase: str, told: Callable[[Any], str] | None = None) -> Command:
+    """A use case as a command of its own, with what it requires by position; `told` is its answer as text."""
     areas.load(areas.GROUPS[usecase.partition(".")[0]][0])
     found = published()[usecase]
     required = [p.name for p in found.signature.parameters.values() if p.default is p.empty]
-    return command(found, name, required)
+    return command(found, name, required, told)
 
 
-def command(usecase: UseCase, name: str = "", by_position: Sequence[str] = ()) -> Command:
+def command(
+    usecase: UseCase, name: str = "", by_position: Sequence[str] = (), told: Callable[[Any], str] | None = None
+) -> Command:
     """The command that a use case makes."""
 
     def call(**given: object) -> None:
         door = this_door()
-        door.show(door.call(usecase.name, arguments(usecase, given)))
+        answer = door.call(usecase.name, arguments(usecase, given))
+        door.show(answer if told is None or door.json else told(answer))
 
     placed = {*usecase.path_parameters, *by_position}
     parameters = [_parameter(parameter, placed) for parameter in usecase.signature.parameters.values()]

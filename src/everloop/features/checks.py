@@ -48,7 +48,7 @@ def check_source(session: Session, view: FeatureView) -> Snapshot:
         known = session.scalars(select(datasets.c.name).where(datasets.c.project == session.project))
         raise InvalidInput(
             f"View {view.name!r} reads dataset {view.source!r}, which is not there.",
-            hint=f"There is {', '.join(sorted(known)) or 'no dataset yet'}: commit it first.",
+            hint=f"Keep it first: everloop add {view.source}.csv. There is {', '.join(sorted(known)) or 'none yet'}.",
         ) from None
     types = {column.name: column.type for column in snapshot.columns}
     for key in view.entity.keys:

@@ -33,7 +33,7 @@ from everloop.loop.entities import (
 )
 from everloop.loop.limits import held_back
 from everloop.loop.progress import Errand
-from everloop.loop.references import reference_of
+from everloop.loop.references import contributions_of, reference_of
 from everloop.loop.triggers import Observation, first_fired
 from everloop.loop.watch import KEPT_WINDOWS, Feed, News, Watch
 from everloop.monitoring import service as monitors
@@ -162,10 +162,10 @@ class Tick:
             kept = monitors.set_reference(unit, self.loop.endpoint, reference)
         memory.watch.compare_with(kept, contributions)
 
-    def _contributions(self, version: int) -> Contributions:
+    def _contributions(self, version: int) -> Contributions | None:
         with self.session.begin(write=False) as unit:
             found = models.version(unit, self.loop.model, version)
-        return load_model(self.session, found.trained).contributions
+        return contributions_of(load_model(self.session, found.trained))
 
     def _ask(self, memory: Memory | None, champion: Alias, made: Sequence[Outline], news: News) -> Candidate | None:
         """A new candidate, when a trigger fires within the limits. What windows say is asked for when one has ended."""

@@ -138,6 +138,8 @@ class Errand:
                 return self._ended(unit, before)
         evidence = self.watch.evidence(before) if self.watch else Evidence()
         with self.session.begin() as unit:
+            if rollouts.get(unit, before.id).status != "running":
+                return self.candidate  # Somebody ended it meanwhile; the next tick sees what became of it.
             after = rollouts.advance(unit, before.id, evidence)
             if after.status != "running":
                 return self._ended(unit, after)

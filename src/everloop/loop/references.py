@@ -8,6 +8,7 @@ import numpy as np
 
 from everloop.catalog.session import Session
 from everloop.datasets.content import read_table, resolve
+from everloop.kernel.errors import Refused
 from everloop.loop.entities import Loop
 from everloop.loop.history import moments_of
 from everloop.monitoring.attribution import Contributions
@@ -15,6 +16,7 @@ from everloop.monitoring.entities import Reference
 from everloop.monitoring.reference import Quiet, build_reference
 from everloop.registry.columns import columns_of
 from everloop.registry.entities import Model
+from everloop.registry.flavor import Predictor
 from everloop.registry.save import load_model
 
 if TYPE_CHECKING:
@@ -41,6 +43,19 @@ def reference_of(
         Quiet(columns, _times(rows, loop.label.at), np.asarray(predictor.predict(columns)), label, version),
         contributions,
     )
+
+
+def contributions_of(predictor: Predictor) -> Contributions | None:
+    """What a model says about its inputs' parts in a score; None of a model that cannot say."""
+    nothing = {
+        field.name: np.array([None], dtype=object) if field.type == "string" else np.full(1, np.nan)
+        for field in predictor.inputs
+    }
+    try:
+        predictor.contributions(nothing)
+    except Refused:
+        return None
+    return predictor.contributions
 
 
 def _times(rows: pa.Table, column: str) -> NDArray[np.int64]:

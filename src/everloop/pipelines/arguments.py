@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import PurePath
 
 import msgspec
@@ -70,9 +71,16 @@ def _converted(pipeline: str, name: str, value: object, hint: typing.Any) -> obj
     try:
         return msgspec.convert(value, hint, strict=not isinstance(value, str), dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise InvalidInput(f"Pipeline {pipeline}: {name}: {error}.", hint=f"It is declared as {hint}.") from None
+        raise InvalidInput(f"Pipeline {pipeline}: {name}: {error}.", hint=_wanted(hint)) from None
     except (TypeError, NotImplementedError):
         return value  # A type that JSON has no form for, such as a table: handed in as it is.
+
+
+def _wanted(hint: typing.Any) -> str:
+    """What to write for a type."""
+    if hint is datetime:
+        return "Write a time with its zone, such as 2026-03-01T00:00:00Z."
+    return f"It is declared as {inspect.formatannotation(hint)}."
 
 
 def _path(kind: type, value: object) -> object:

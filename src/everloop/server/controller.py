@@ -1,4 +1,4 @@
-"""The controller's process: it ticks every loop in turn, and tells whoever asks how it is."""
+"""The controller's process: it ticks every loop in turn, keeps online features fresh, and tells who asks how it is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from everloop.server import health, process
 from everloop.server.answers import log, refusal_of
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import authenticator, guard
+from everloop.serving.freshness import FeatureKeeper
 
 HOST = "127.0.0.1"
 """Only this machine asks a controller how it is."""
@@ -29,12 +30,15 @@ HOST = "127.0.0.1"
 class Heart:
     """Ticks every loop of the project, one after the other, every `interval` seconds, in a thread of its own.
 
+    Then it brings the features that endpoints read to what is known by now.
+
     A tick that fails is logged and comes again: everything that it does can be taken up where it was left.
     """
 
     def __init__(self, platform: Platform, interval: float, metrics: Metrics) -> None:
         self._platform = platform
         self._interval = interval
+        self._features = FeatureKeeper(platform.session())
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
         self._ticks = metrics.counter("everloop_ticks_total", "Ticks of the loops.")
@@ -50,11 +54,12 @@ class Heart:
         self._thread.join(process.GRACE_SECONDS)
 
     def beat(self) -> None:
-        """Tick every loop once."""
+        """Tick every loop once, and look after the online features."""
         for loop in self._platform.call("loops.list", {}):
             if self._stopping.is_set():
                 return
             self._tick(loop.name)
+        self._keep_fresh()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -63,6 +68,14 @@ class Heart:
             except EverloopError as error:
                 log.error("controller: %s", error)
             self._stopping.wait(self._interval)
+
+    def _keep_fresh(self) -> None:
+        try:
+            self._features.keep()
+        except EverloopError as error:
+            log.error("online features: %s", error)
+        except Exception:  # noqa: BLE001 - stale features must not stop the loops
+            log.exception("online features: they could not be brought to now")
 
     def _tick(self, name: str) -> None:
         started = perf_counter()

@@ -1,0 +1,1 @@
+"""The example that `everloop init --example` copies: will a parcel be late?"""

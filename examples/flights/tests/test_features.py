@@ -147,9 +147,8 @@ def quality(rows: pa.Table, names: list[str]) -> float:
     signature = el.signature_of(columns[0])
     truth = rows[LABEL].to_numpy()
     booster = boosted(columns[0], truth[:half], signature, rounds=10)
-    found = el.performance_of(
-        truth[half:], booster.predict(el.InputMatrix(signature.inputs)(columns[1]), num_threads=1)
-    )
+    matrix = el.InputMatrix(signature.inputs)(columns[1])
+    found = el.performance_of(truth[half:], np.asarray(booster.predict(matrix, num_threads=1)))
     assert found.roc_auc is not None
     return found.roc_auc
 

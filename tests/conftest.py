@@ -15,8 +15,14 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.catalog.session import Session
 from everloop.kernel.clock import SimulatedClock
+from tests import examples
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where slow tests are left out, properties are tried on fewer examples."""
+    examples.choose(quick=config.option.markexpr == "not slow")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from everloop.catalog.session import Session
 from everloop.catalog.tables import chain_head, ledger
 from everloop.kernel.clock import SimulatedClock, from_micros, micros
 from tests.catalog.events import Noted
+from tests.examples import examples
 
 COLUMNS = ("at", "project", "principal", "kind", "subject", "event", "previous", "hash")
 
@@ -181,7 +182,7 @@ def test_the_first_of_several_flaws_is_the_one_that_is_named(chain: Platform) ->
     assert tamper(chain, forge).first_broken == 2
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sequence=st.integers(1, 5),
     column=st.sampled_from(COLUMNS),

@@ -12,6 +12,7 @@ from everloop.app.platform import Platform
 from everloop.catalog import lineage
 from everloop.catalog.entities import LineageEdge, LineageGraph
 from everloop.catalog.session import Session
+from tests.examples import examples
 
 _examples = itertools.count()
 EDGES = [
@@ -91,7 +92,7 @@ def test_the_use_case_gives_the_graph(platform: Platform) -> None:
     assert found.nodes == ["model:default/delay@1", "run:default/abc"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda edge: edge[0] < edge[1]), max_size=20))
 def test_upstream_is_the_transitive_closure(session: Session, edges: set[tuple[int, int]]) -> None:
     example = next(_examples)

@@ -16,6 +16,7 @@ from everloop.app import backends
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import QUANTILES
 from everloop.kernel.errors import InvalidInput
+from tests.examples import examples
 
 NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-1000, 1000).map(float), min_size=1, max_size=200)
 
@@ -130,7 +131,7 @@ class TestCsv:
 
 
 class TestProfiles:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(NUMBERS)
     def test_statistics_of_numbers_are_those_of_numpy(self, values: list[float | None]) -> None:
         (column,) = opened("duckdb").profile(pa.table({"x": pa.array(values, pa.float64())})).columns

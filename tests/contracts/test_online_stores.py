@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from everloop.backends.online_stores import lmdb, redis
 from everloop.features.onlinestore import OnlineStore
 from everloop.kernel.errors import InvalidInput, Misconfigured, Unavailable
+from tests.examples import examples
 
 Opener = Callable[[], OnlineStore]
 BACKENDS = ["lmdb", pytest.param("redis", marks=pytest.mark.slow)]
@@ -131,7 +132,7 @@ class TestOnlineStore:
         store.write("t", [(b"1", b"y")])
         assert store.read("t", [b"1"]) == [b"y"]
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.dictionaries(st.binary(min_size=1, max_size=1200), st.binary(max_size=300), max_size=12))
     def test_keys_and_values_are_any_bytes(self, store: OnlineStore, items: dict[bytes, bytes]) -> None:
         store.write("t", list(items.items()))

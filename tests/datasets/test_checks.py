@@ -23,6 +23,7 @@ from everloop.datasets.entities import (
     Unique,
 )
 from everloop.kernel.errors import InvalidInput
+from tests.examples import examples
 
 PLANES = pa.table({"tail": ["N1", "N2", "N2", None], "site": ["A", "A", "B", "B"]})
 
@@ -68,7 +69,7 @@ class TestInRange:
     def test_one_end_may_be_open(self, expectation: InRange, failures: int) -> None:
         assert checked(column(-1, 5, math.inf), expectation).failures == failures
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=examples(50), deadline=None)
     @given(st.lists(st.none() | st.floats(-100, 100)), st.floats(-50, 0), st.floats(0, 50))
     def test_it_counts_as_plain_python_does(self, values: list[float | None], low: float, high: float) -> None:
         result = checked(pa.table({"x": pa.array(values, pa.float64())}), InRange("x", low, high))
@@ -89,7 +90,7 @@ class TestUnique:
     def test_rows_that_miss_the_same_are_twins(self) -> None:
         assert checked(column(None, None), Unique(("x",))).failures == 1
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=examples(50), deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"]))))
     def test_it_counts_as_a_set_does(self, rows: list[tuple[int, str]]) -> None:
         kinds = pa.schema([("n", pa.int64()), ("s", pa.string())])

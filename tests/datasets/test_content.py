@@ -19,6 +19,7 @@ from everloop.datasets.content import TableCache, read_table, resolve, snapshot_
 from everloop.datasets.entities import Column
 from everloop.datasets.formats import normalised, to_parquet
 from everloop.kernel.errors import Corrupted, InvalidInput, NotFound
+from tests.examples import examples
 
 TABLE = pa.table({"n": [1, 2, None], "s": ["a", None, "c"], "x": [0.5, 1.5, 2.5]})
 COLUMNS = st.lists(st.none() | st.integers(-(2**60), 2**60), min_size=0, max_size=30)
@@ -109,7 +110,7 @@ class TestWriting:
         versions = [snapshot.version for snapshot in platform.call("datasets.log", {"name": "t"})]
         assert versions == [8, 7, 6, 5, 4, 3, 2, 1]
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(COLUMNS, st.integers(1, 5))
     def test_any_table_comes_back_and_cut_anywhere_is_the_same(
         self, session: Session, values: list[int | None], cut: int

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from everloop.datasets.splits import at_random, by_time, prove_disjoint
 from everloop.kernel.errors import InvalidInput, Refused
+from tests.examples import examples
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
@@ -49,7 +50,7 @@ class TestByTime:
         with pytest.raises(InvalidInput, match="with a zone"):
             by_time(table, "at", NOON)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(st.lists(st.integers(-100, 100), max_size=60), st.integers(-100, 100))
     def test_nothing_is_lost_doubled_or_on_the_wrong_side(self, hours: list[int], cut: int) -> None:
         at = NOON + timedelta(hours=cut)

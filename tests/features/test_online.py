@@ -29,6 +29,7 @@ from everloop.features.onlinestore import OnlineStore
 from everloop.features.pointintime import join
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput
+from tests.examples import examples
 from tests.features.worlds import World, moment, rows_table, source_table, worlds
 
 AIRPORT = Entity("airport", keys=["origin"])
@@ -72,7 +73,7 @@ def same(found: list[float], expected: list[float | None]) -> bool:
     return found == pytest.approx([np.nan if x is None else x for x in expected], nan_ok=True, rel=0, abs=0)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds(), steps=st.lists(st.integers(0, 14), min_size=1, max_size=5))
 def test_online_equals_offline_at_every_step(session: Session, world: World, steps: list[int]) -> None:
     pinned = pinned_of(write_table(session, "source", source_table(world.source)), world.view)

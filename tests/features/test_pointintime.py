@@ -18,6 +18,7 @@ from everloop.features.pointintime import join, joined
 from everloop.features.service import apply, pin
 from everloop.features.timeline import Timeline
 from everloop.kernel.errors import InvalidInput
+from tests.examples import examples
 from tests.features.reference import Row, slow_join
 from tests.features.worlds import ROWS, World, moment, rows_table, source_table, worlds
 
@@ -56,7 +57,7 @@ def numbers(values: Iterable[float | None]) -> list[float]:
     return [float("nan") if value is None else value for value in values]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(worlds())
 def test_it_is_what_looking_at_every_row_would_give(world: World) -> None:
     found = joined(rows_table(world.rows), "at", [Timeline(world.view, source_table(world.source))])
@@ -67,7 +68,7 @@ def test_it_is_what_looking_at_every_row_would_give(world: World) -> None:
         assert numbers(got.values()) == pytest.approx(numbers(want.values()), rel=1e-9, abs=1e-7, nan_ok=True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(worlds())
 def test_every_row_comes_back_once_in_its_place_and_unchanged(world: World) -> None:
     rows = rows_table(world.rows)
@@ -75,7 +76,7 @@ def test_every_row_comes_back_once_in_its_place_and_unchanged(world: World) -> N
     assert found.select(ROWS.names).equals(rows)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(worlds(), st.integers(0, 12))
 def test_what_is_known_only_later_changes_nothing(world: World, minute: int) -> None:
     now = moment(minute)

@@ -17,6 +17,7 @@ from everloop.features.entities import Entity, Feature, FeatureView
 from everloop.features.timeline import BEFORE_ALL, Timeline, floats, span_micros, timeline, times
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput
+from tests.examples import examples
 from tests.features.worlds import World, moment, source_table, worlds
 
 ENTITY = Entity("place", ("place",))
@@ -30,7 +31,7 @@ def same_values(known: Timeline, code: int, one: int, two: int) -> bool:
     return bool(stamps[0] == stamps[1]) and all(np.array_equal(c[:1], c[1:], equal_nan=True) for c in columns)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(worlds(), st.integers(0, 20), st.integers(0, 20))
 def test_whoever_is_not_among_the_moved_has_the_same_values(world: World, one: int, two: int) -> None:
     known = Timeline(world.view, source_table(world.source))
@@ -40,7 +41,7 @@ def test_whoever_is_not_among_the_moved_has_the_same_values(world: World, one: i
         assert same_values(known, code, after, until)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(worlds(), st.integers(0, 20))
 def test_from_the_beginning_everybody_known_has_moved(world: World, minute: int) -> None:
     known = Timeline(world.view, source_table(world.source))
@@ -50,7 +51,7 @@ def test_from_the_beginning_everybody_known_has_moved(world: World, minute: int)
     assert moved >= set(np.flatnonzero(stamps != BEFORE_ALL).tolist())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(worlds())
 def test_the_order_of_questions_changes_no_answer(world: World) -> None:
     known = Timeline(world.view, source_table(world.source))

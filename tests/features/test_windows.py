@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.features.windows import MERGES, Blocks, Floats, Integers, last_present
+from tests.examples import examples
 
 numbers = st.floats(-1e9, 1e9) | st.just(math.nan)
 lists = st.lists(numbers, max_size=70)
@@ -30,7 +31,7 @@ def over_all(values: list[float], aggregation: str) -> list[tuple[list[float], f
     return list(zip(kept, found.tolist(), strict=True))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(lists)
 def test_sums_are_as_exact_as_a_double_can_be(values: list[float]) -> None:
     for kept, found in over_all(values, "sum"):
@@ -41,7 +42,7 @@ def test_sums_are_as_exact_as_a_double_can_be(values: list[float]) -> None:
         assert abs(found - exact) <= max(math.ulp(exact), 1e-30 * sum(map(abs, kept)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(lists)
 def test_extremes_are_exact(values: list[float]) -> None:
     for name, pick in (("min", min), ("max", max)):
@@ -49,7 +50,7 @@ def test_extremes_are_exact(values: list[float]) -> None:
             assert math.isnan(found) if not kept else found == pick(kept)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(lists)
 def test_deviations_are_those_of_the_statistics_module(values: list[float]) -> None:
     for kept, found in over_all(values[:30], "std"):
@@ -80,7 +81,7 @@ def test_the_share_is_of_values_that_are_not_zero() -> None:
     assert Blocks(values, MERGES["share"]).over(np.array([0]), np.array([5])).tolist() == [0.5]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(lists, st.sampled_from(sorted(MERGES)))
 def test_a_window_is_the_same_bits_alone_and_among_others(values: list[float], aggregation: str) -> None:
     starts, ends = every_window(min(len(values), 12))
@@ -89,7 +90,7 @@ def test_a_window_is_the_same_bits_alone_and_among_others(values: list[float], a
     assert blocks.over(starts, ends).tobytes() == alone.tobytes()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(lists)
 def test_the_last_value_is_the_newest_one_that_is_there(values: list[float]) -> None:
     starts, ends = every_window(len(values))

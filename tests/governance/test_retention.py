@@ -16,6 +16,7 @@ from everloop.governance.tables import tokens
 from everloop.kernel.errors import InvalidInput
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import Store
+from tests.examples import examples
 
 COLUMNS = ("short", "long", "encoded")
 
@@ -123,7 +124,7 @@ content = st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=6, u
 
 
 @given(objects=content, data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_referred_to_can_be_had_and_the_rest_is_gone(
     platform: Platform, referring: Table, objects: list[bytes], data: st.DataObject
 ) -> None:

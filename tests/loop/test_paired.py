@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from everloop.loop.paired import compare, delong
 from everloop.monitoring.performance import roc_auc
+from tests.examples import examples
 from tests.loop.conftest import duel, scored
 
 
@@ -58,7 +59,7 @@ def test_rows_of_one_class_cannot_decide() -> None:
     assert compare("roc_auc", truth, scored(1, truth, 1), scored(1, truth, 2)) is None
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(0, 10_000), st.sampled_from(["roc_auc", "log_loss", "brier"]))
 def test_swapping_the_models_turns_the_comparison_round(seed: int, metric: str) -> None:
     one = duel(1.0, 0.7, n=300, seed=seed)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.packaging.archive import code_of, zipped
+from tests.examples import examples
 
 names = st.text("abc/.", min_size=1, max_size=8).filter(lambda name: not name.startswith("/"))
 files = st.dictionaries(names, st.binary(max_size=200), max_size=6)
@@ -20,13 +21,13 @@ def read(data: bytes) -> dict[str, bytes]:
 
 
 @given(files)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_what_goes_in_comes_out(given_files: dict[str, bytes]) -> None:
     assert read(zipped(given_files)) == given_files
 
 
 @given(files)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_order_of_files_does_not_matter(given_files: dict[str, bytes]) -> None:
     assert zipped(dict(reversed(given_files.items()))) == zipped(given_files)
 

@@ -25,6 +25,7 @@ from everloop.packaging import scan
 from everloop.packaging.entities import Package
 from everloop.packaging.pickles import ALLOWED, is_pickle, problems
 from everloop.packaging.scan import scan_folder
+from tests.examples import examples
 
 OS = b"cos\nsystem\n(S'echo owned'\ntR."
 """What every variant below does in its own way: os.system('echo owned')."""
@@ -143,14 +144,14 @@ def test_nothing_allowed_can_run_code_by_its_name() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_bytes_are_judged_without_an_accident(data: bytes) -> None:
     assert isinstance(problems(data), list)
     assert isinstance(is_pickle(data), bool)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text() | st.binary(), lambda inner: st.lists(inner), max_leaves=9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_call_hidden_in_a_good_pickle_is_found_wherever_it_stands(value: object) -> None:
     body = pickle.dumps(value, 2)[2:-1]
     assert problems(b"\x80\x02(" + body + OS[:-1] + b"t.") == ["It would import os.system."]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from everloop.kernel.errors import InvalidInput
 from everloop.registry.columns import InputMatrix, arrays_of, check_inputs, columns_of, signature_of
 from everloop.registry.entities import Field, Signature
+from tests.examples import examples
 
 SIGNATURE = Signature(
     (
@@ -148,7 +149,7 @@ def test_the_categorical_inputs_are_told_by_position() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=4)), min_size=1, max_size=40))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_every_value_that_was_seen_has_a_code_of_its_own(values: list[str | None]) -> None:
     column = {"s": np.array([*values, "x"], dtype=object)[:-1]}
     inputs = signature_of(column).inputs
@@ -157,7 +158,7 @@ def test_every_value_that_was_seen_has_a_code_of_its_own(values: list[str | None
 
 
 @given(rows=st.integers(1, 30), cut=st.integers(0, 30))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_a_part_of_the_rows_gives_that_part_of_the_matrix(rows: int, cut: int) -> None:
     whole = {"x": np.arange(float(rows)), "s": np.array(["a", "b", None] * rows, dtype=object)[:rows]}
     matrix = InputMatrix(signature_of(whole).inputs)

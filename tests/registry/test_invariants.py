@@ -13,6 +13,7 @@ from everloop.app.platform import open_platform
 from everloop.app.settings import load
 from everloop.kernel.errors import EverloopError
 from everloop.registry.entities import Field, Model, Signature
+from tests.examples import examples
 
 SIGNATURE = Signature((Field("x", "float64"),), (Field("p", "float64"),))
 names = st.sampled_from(["delay", "churn"])
@@ -98,5 +99,5 @@ class Registry(RuleBasedStateMachine):
 
 TestRegistry = Registry.TestCase
 TestRegistry.settings = settings(
-    max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(8), stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -98,8 +98,9 @@ def browser() -> Iterator[Browser]:
     read_commands, write_commands = os.pipe()
     read_answers, write_answers = os.pipe()
     profile = tempfile.mkdtemp(prefix="chromium-")
+    plumbed = f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}'
     started = subprocess.Popen(
-        ["sh", "-c", f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}', program, *FLAGS, f"--user-data-dir={profile}"],
+        ["sh", "-c", plumbed, program, *FLAGS, f"--user-data-dir={profile}"],
         pass_fds=(read_commands, write_answers),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

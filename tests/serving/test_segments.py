@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from everloop.kernel.errors import Corrupted, Unavailable
 from everloop.serving import segments
 from everloop.serving.segments import Position, SegmentReader, SegmentWriter
+from tests.examples import examples
 
 NOW = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 
@@ -201,7 +202,7 @@ def test_after_a_failed_sync_the_records_are_written_elsewhere(
     assert everything(tmp_path) == [1, 2]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50), max_size=8), st.data())
 def test_readers_that_poll_at_any_moment_read_each_row_once(turns: list[list[int]], data: st.DataObject) -> None:
     import tempfile

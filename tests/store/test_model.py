@@ -18,6 +18,7 @@ from everloop.kernel.errors import NotFound
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import Store
+from tests.examples import examples
 
 SIZES = st.sampled_from([0, 1, 100, WHOLE, WHOLE + 1, WHOLE + 300_000])
 
@@ -99,5 +100,5 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
 TestStoreAgainstDictionary = pytest.mark.slow(StoreAgainstDictionary.TestCase)
 TestStoreAgainstDictionary.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(25), stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

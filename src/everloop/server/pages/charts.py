@@ -90,7 +90,8 @@ def line_chart(chart: Chart) -> Markup:
     for number, line in enumerate(chart.series):
         inner += _dots(line, number, across, up)
     frame = (
-        f'<div class="frame"><svg class="scale" width="46" height="{HEIGHT}" aria-hidden="true">{_scale_labels(up)}</svg>'
+        f'<div class="frame"><svg class="scale" width="46" height="{HEIGHT}" aria-hidden="true">'
+        f"{_scale_labels(up)}</svg>"
         f'<svg class="plot" height="{HEIGHT}" role="img" aria-label="{escape(_told(chart, ys))}">'
         f"{''.join(inner)}</svg></div>"
     )

@@ -8,7 +8,7 @@ from html import escape
 import msgspec
 from markupsafe import Markup
 
-WIDTH, HEIGHT, ACROSS, DOWN, EDGE = 190, 38, 236, 50, 12
+WIDTH, HEIGHT, ACROSS, DOWN, EDGE = 178, 38, 214, 50, 8
 """The size of a node, the distances between nodes, and the margin, in pixels."""
 SWEEPS = 4
 """How often the order within the layers is improved."""
@@ -29,13 +29,13 @@ def picture(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], root: str) 
     edges = [(source, result) for source, result in edges if source in known and result in known]
     edges = reduced(acyclic(edges))
     layers = ordered(layered([node.id for node in nodes], edges), edges)
+    tallest = max(map(len, layers), default=1)
     places = {
-        node: (EDGE + depth * ACROSS, EDGE + row * DOWN)
+        node: (EDGE + depth * ACROSS, EDGE + DOWN * row + DOWN * (tallest - len(layer)) // 2)
         for depth, layer in enumerate(layers)
         for row, node in enumerate(layer)
     }
-    width = 2 * EDGE + ACROSS * (len(layers) - 1) + WIDTH
-    height = 2 * EDGE + DOWN * (max(map(len, layers), default=1) - 1) + HEIGHT
+    width, height = 2 * EDGE + ACROSS * (len(layers) - 1) + WIDTH, 2 * EDGE + DOWN * (tallest - 1) + HEIGHT
     parts = [_edge(places[source], places[result], root in (source, result)) for source, result in edges]
     parts += [_node(node, places[node.id], node.id == root) for node in nodes]
     return Markup(
@@ -66,7 +66,7 @@ def acyclic(edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def reduced(edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The edges of a graph without cycles, less those that follow from a longer way: the same order, with fewer lines."""
+    """The edges of a graph without cycles, less those that follow from a longer way: the same order, fewer lines."""
     results: dict[str, set[str]] = {}
     for source, result in edges:
         results.setdefault(source, set()).add(result)
@@ -138,7 +138,7 @@ def _edge(source: tuple[int, int], result: tuple[int, int], is_near: bool) -> st
 
 def _node(node: Node, place: tuple[int, int], is_root: bool) -> str:
     x, y = place
-    shown = node.name if len(node.name) <= 25 else f"{node.name[:23]}…"
+    shown = node.name if len(node.name) <= 23 else f"{node.name[:21]}…"
     return (
         f'<a href="{escape(node.link)}"><g class="node{" root" if is_root else ""}"><title>{escape(node.id)}</title>'
         f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="7"/>'

@@ -156,7 +156,7 @@ def _stages(facts: Facts) -> list[Stage]:
 
 def _data(facts: Facts) -> Stage:
     if facts.data is None:
-        return Stage("Data", "/datasets", "No data yet", "everloop datasets commit")
+        return Stage("Data", "/datasets", "No data yet", "everloop add FILE")
     failed = sum(1 for report in facts.checks if not report.passed)
     warned = sum(1 for report in facts.checks for result in report.results if not result.passed)
     state = f"{failed} failed checks" if failed else f"{number(facts.data.rows)} rows"

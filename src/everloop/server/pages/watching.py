@@ -188,7 +188,8 @@ def _drift(window: WindowReport | None) -> Markup:
     """The features by their effect on the output, then by PSI."""
     if window is None or not window.drift:
         return Markup('<p class="empty">No drift was looked for in this window: it has too few rows.</p>')
-    by_impact = any(score.impact > 0 for score in window.drift)
+    moving = [score for score in window.drift if score.impact > 0]
+    by_impact = bool(moving)
     rows = [
         Bar(
             score.feature,
@@ -196,7 +197,7 @@ def _drift(window: WindowReport | None) -> Markup:
             f"{score.impact:.4f}" if by_impact else f"PSI {score.effect:.3f}",
             tone="warn" if score.drifted else "",
         )
-        for score in window.drift[:RANKED]
+        for score in (moving or window.drift)[:RANKED]
     ]
     return bars("Effect on the output" if by_impact else "Distance from the reference", rows)
 

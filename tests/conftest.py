@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 import pytest
+from sqlalchemy import event
 
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
@@ -45,23 +47,38 @@ def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "catalog.db"
 
 
-@pytest.fixture
-def migrated_home(home: Path, empty_catalog: Path) -> Path:
-    """A home folder in which the catalog has its tables already, unless a test has put a whole home there."""
+@contextmanager
+def opened(home: Path, catalog: Path, clock: SimulatedClock) -> Iterator[Platform]:
+    """A platform in a home, with a copy of a catalog unless the home has one; power may not fail while it is open."""
     if not home.exists():
         home.mkdir(mode=0o700)
-        shutil.copyfile(empty_catalog, home / "catalog.db")
-    return home
+        shutil.copyfile(catalog, home / "catalog.db")
+    platform = open_platform(load({"home": str(home), "seed": 7}, environment={}, folder=home.parent))
+    platform.resources = replace(platform.resources, clock=clock, random=Random(7))
+    unsynced(platform)
+    yield platform
+    platform.close()
+
+
+def unsynced(platform: Platform) -> None:
+    """Spare a platform's commits the wait for the disk, which is most of what a small test takes."""
+    engine = platform.resources.database.engine
+    engine.dispose()
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
 
 
 @pytest.fixture
-def platform(migrated_home: Path, clock: SimulatedClock) -> Iterator[Platform]:
+def platform(home: Path, clock: SimulatedClock, empty_catalog: Path) -> Iterator[Platform]:
     """A platform in a fresh home, with a simulated clock and seeded randomness."""
-    settings = load({"home": str(migrated_home), "seed": 7}, environment={}, folder=migrated_home.parent)
-    opened = open_platform(settings)
-    opened.resources = replace(opened.resources, clock=clock, random=Random(7))
-    yield opened
-    opened.close()
+    with opened(home, empty_catalog, clock) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def shared_platform(tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path) -> Iterator[Platform]:
+    """A platform for all tests of a module that only read."""
+    with opened(tmp_path_factory.mktemp("shared") / "home", empty_catalog, SimulatedClock(START)) as fresh:
+        yield fresh
 
 
 @pytest.fixture

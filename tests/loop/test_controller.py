@@ -10,14 +10,6 @@ from everloop.loop import declare as el
 from tests.loop.world import FLIP, World
 
 
-@pytest.fixture
-def running(world: World) -> World:
-    """The toy's loop with its first champion, three quiet days later."""
-    world.tick()
-    world.live(12)
-    return world
-
-
 def planted(world: World, pipeline: str = "fit_backwards", **arguments: object) -> None:
     """Propose a candidate by hand and let the controller take it up."""
     world.call("loops.propose", name="late", pipeline=pipeline, **arguments)
@@ -49,6 +41,7 @@ def test_a_tick_that_finds_nothing_to_do_writes_nothing(running: World) -> None:
     assert (report.candidate, report.actions, running.events()) == (None, (), before)
 
 
+@pytest.mark.slow
 def test_while_all_is_well_windows_are_reported_and_no_trigger_fires(world: World) -> None:
     world.tick()
     reports = world.live(20)
@@ -66,12 +59,14 @@ def test_when_the_world_changes_the_loop_retrains_rolls_out_and_promotes(running
     assert (running.champion(), running.served()) == (promoted.version, {promoted.version: 100.0})
 
 
+@pytest.mark.slow
 def test_a_new_champion_brings_its_own_reference(running: World) -> None:
     running.live(24)
     promoted = running.until("promoted")
     assert running.call("monitors.references", endpoint="late")[-1].model_version == promoted.version
 
 
+@pytest.mark.slow
 def test_a_loop_that_cools_down_says_so_and_waits(running: World) -> None:
     running.apply(limits=el.Limits(cooldown="30d"))
     reports = running.live(60)
@@ -85,6 +80,7 @@ def test_a_schedule_fires_without_a_window_having_ended(running: World) -> None:
     assert [report.trigger for report in reports if report.trigger] == ["schedule"]
 
 
+@pytest.mark.slow
 def test_a_dataset_that_has_grown_makes_a_candidate(running: World) -> None:
     running.apply(triggers=(el.new_data("parcels", rows=1),))
     assert running.tick().candidate is None
@@ -125,6 +121,7 @@ def test_a_candidate_of_a_pipeline_that_is_unknown_is_refused(running: World) ->
     assert "There is no pipeline 'fit_tomorrow'" in running.candidates()[0].outcome
 
 
+@pytest.mark.slow
 def test_an_execution_can_be_made_a_candidate(running: World) -> None:
     execution = running.call("pipelines.run", name="fit", arguments={"until": running.clock.now().isoformat()})
     running.call("loops.propose", name="late", execution=execution.id, skip_gates=True)
@@ -157,6 +154,7 @@ def test_a_rollout_that_cannot_begin_refuses_its_candidate(running: World) -> No
     assert "is running on 'late'" in running.candidates()[0].outcome
 
 
+@pytest.mark.slow
 def test_a_controller_that_is_restarted_every_time_comes_to_the_same(world: World, twin: World) -> None:
     for one in (world, twin):
         one.tick()

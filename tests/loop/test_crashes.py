@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.loop.conftest import opened_at
+from tests.loop.conftest import lived, opened_at
 from tests.loop.world import World
 
 
+@pytest.mark.slow
 def test_a_first_champion_is_made_once_wherever_the_controller_is_killed(opening: Path, tmp_path: Path) -> None:
     killed = 0
     while True:
@@ -29,16 +30,26 @@ def test_a_first_champion_is_made_once_wherever_the_controller_is_killed(opening
     assert killed > 10
 
 
+@pytest.fixture(scope="module")
+def last_step(first_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which a candidate stands at the last step of its rollout, and is to be promoted with the next tick."""
+    home = tmp_path_factory.mktemp("last") / "home"
+    with lived(first_day, home) as world:
+        while world.served().get(2) != 50.0:
+            world.live(1)
+        world.live_without_tick(1)
+    return home
+
+
 @pytest.mark.parametrize("writes", range(1, 5))
-def test_a_promotion_moves_alias_and_traffic_or_neither(world: World, writes: int) -> None:
-    at_last_step(world)
-    died = world.tick_until_killed(writes)
-    candidate = world.candidates()[0]
-    promoted = candidate.status == "promoted"
-    assert (world.champion(), world.served()) == ((2, {2: 100.0}) if promoted else (1, {1: 50.0, 2: 50.0}))
-    assert died or promoted
-    world.live(2)
-    assert (world.candidates()[0].status, world.champion(), world.served()) == ("promoted", 2, {2: 100.0})
+def test_a_promotion_moves_alias_and_traffic_or_neither(last_step: Path, tmp_path: Path, writes: int) -> None:
+    with lived(last_step, tmp_path / "home") as world:
+        died = world.tick_until_killed(writes)
+        promoted = world.candidates()[0].status == "promoted"
+        assert (world.champion(), world.served()) == ((2, {2: 100.0}) if promoted else (1, {1: 50.0, 2: 50.0}))
+        assert died or promoted
+        world.live(2)
+        assert (world.candidates()[0].status, world.champion(), world.served()) == ("promoted", 2, {2: 100.0})
 
 
 def test_windows_whose_report_was_lost_are_reported_by_the_next_controller(world: World) -> None:
@@ -48,13 +59,3 @@ def test_windows_whose_report_was_lost_are_reported_by_the_next_controller(world
     world.live(6)
     starts = [report.start for report in world.call("monitors.reports", endpoint="late")]
     assert len(starts) == len(set(starts)) == 3
-
-
-def at_last_step(world: World) -> None:
-    """A candidate of the same kind stands at the last step of its rollout, and is to be promoted with the next tick."""
-    world.tick()
-    world.live(4)
-    world.call("loops.propose", name="late", skip_gates=True)
-    while world.served().get(2) != 50.0:
-        world.live(1)
-    world.live_without_tick(1)

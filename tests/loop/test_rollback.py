@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from everloop.kernel.errors import Refused
 from everloop.loop.watch import Watch
 from everloop.rollouts.entities import Evidence, Rollout
+from tests.loop.conftest import lived
 from tests.loop.world import World
 
 
-@pytest.fixture
-def second(world: World) -> World:
-    """The toy's loop with its second champion."""
-    world.tick()
-    world.live(4)
-    world.call("loops.propose", name="late", skip_gates=True)
-    world.until("promoted")
-    world.live(1)
-    while world.champion() == 1:
+@pytest.fixture(scope="module")
+def promoted(first_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the toy's loop has its second champion."""
+    home = tmp_path_factory.mktemp("promoted") / "home"
+    with lived(first_day, home) as world:
+        world.until("promoted")
         world.live(1)
-    return world
+    return home
+
+
+@pytest.fixture
+def second(promoted: Path, tmp_path: Path) -> Iterator[World]:
+    """The toy's loop with its second champion."""
+    with lived(promoted, tmp_path / "second") as world:
+        yield world
 
 
 def back(world: World, reason: str = "complaints") -> None:

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from everloop.app import areas
+from everloop.app.platform import Platform
 from everloop.kernel.usecase import UseCase, published
+from tests.server.conftest import client_of
 
 areas.load_all()
 
 
-@pytest.fixture
-def document(http: TestClient) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def document(shared_platform: Platform) -> dict[str, Any]:
     """The document as it is served."""
-    found: dict[str, Any] = http.get("/api/v1/openapi.json").json()
+    with client_of(shared_platform) as http:
+        found: dict[str, Any] = http.get("/api/v1/openapi.json").json()
     return found
 
 
@@ -40,6 +42,7 @@ def references(part: Any) -> Iterator[str]:
             yield from references(value)
 
 
+@pytest.mark.slow
 def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
     validator = pytest.importorskip("openapi_spec_validator")
     validator.validate(document)

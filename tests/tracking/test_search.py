@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from everloop.app.platform import Platform
 from everloop.catalog.session import Session
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import InvalidInput
@@ -17,16 +19,17 @@ from everloop.tracking.entities import MetricPoint
 from everloop.tracking.search import Condition, Ordering, parse, parse_order
 
 
-@pytest.fixture
-def runs(session: Session) -> Session:
+@pytest.fixture(scope="module")
+def runs(shared_platform: Platform) -> Iterator[Session]:
     """Three runs: a, b and c."""
     table = {"a": (0.9, "gbm", "1"), "b": (0.7, "linear", "2"), "c": (math.nan, "gbm's", "10")}
-    for name, (auc, kind, depth) in table.items():
-        experiment = "other" if name == "b" else "trial"
-        run = service.start(session, experiment, name, {"kind": kind, "depth": depth}, {"owner team": name})
-        service.log(session, run.id, (MetricPoint("auc", auc), MetricPoint("val/loss", 1 - auc)))
-    service.finish(session, run.id, "failed")
-    return session
+    with shared_platform.session().begin() as session:
+        for name, (auc, kind, depth) in table.items():
+            experiment = "other" if name == "b" else "trial"
+            run = service.start(session, experiment, name, {"kind": kind, "depth": depth}, {"owner team": name})
+            service.log(session, run.id, (MetricPoint("auc", auc), MetricPoint("val/loss", 1 - auc)))
+        service.finish(session, run.id, "failed")
+        yield session
 
 
 def names(session: Session, where: str = "", order: str = "name", **more: object) -> list[str]:

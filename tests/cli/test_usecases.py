@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from everloop.app.platform import Platform
 from everloop.store.service import digest_of
@@ -122,3 +123,15 @@ class TestOutput:
 
     def test_colours_are_for_terminals(self, everloop: Everloop, table: str) -> None:
         assert "\x1b" not in everloop("datasets", "get", table).out
+
+
+def test_an_answer_that_is_a_bad_verdict_has_an_exit_code(everloop: Everloop, platform: Platform, table: str) -> None:
+    everloop("datasets", "expect", table, "--expectations", '[{"type": "not_null", "column": "a"}]')
+    assert everloop("datasets", "check", table).code == 0
+    everloop("datasets", "expect", table, "--expectations", '[{"type": "not_null", "column": "b"}]')
+    assert everloop("datasets", "check", table).code == 6
+    assert everloop("audit", "verify").code == 0
+    with platform.resources.database.engine.begin() as connection:
+        connection.execute(text("UPDATE ledger SET principal = 'somebody' WHERE sequence = 1"))
+    ran = everloop("audit", "verify", "--json")
+    assert (ran.code, ran.json["first_broken"]) == (8, 1)

@@ -15,10 +15,17 @@ from everloop.app import areas
 from everloop.app.arguments import element_of, shape_of, value_of
 from everloop.cli.door import Command, this_door
 from everloop.cli.naming import Suggesting
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import Corrupted, EverloopError, InvalidInput, Refused
 from everloop.kernel.usecase import UseCase, published
 
 _METAVARS = {"text": "TEXT", "list": "TEXT", "json": "JSON|@FILE"}
+_VERDICTS: dict[str, tuple[str, type[EverloopError]]] = {
+    "audit.verify": ("intact", Corrupted),
+    "datasets.check": ("passed", Refused),
+    "loops.reproduce": ("equal", Refused),
+    "packages.verify": ("passed", Refused),
+}
+"""Answers that are verdicts: the field that tells, and the error whose exit code a bad one has."""
 
 
 class UseCaseGroup(Suggesting):
@@ -56,10 +63,12 @@ def command(
 ) -> Command:
     """The command that a use case makes."""
 
-    def call(**given: object) -> None:
+    def call(**given: object) -> int:
         door = this_door()
         answer = door.call(usecase.name, arguments(usecase, given))
         door.show(answer if told is None or door.json else told(answer))
+        verdict, error = _VERDICTS.get(usecase.name, ("", EverloopError))
+        return 0 if not verdict or getattr(answer, verdict) else error.exit_code
 
     placed = {*usecase.path_parameters, *by_position}
     parameters = [_parameter(parameter, placed) for parameter in usecase.signature.parameters.values()]

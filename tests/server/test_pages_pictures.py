@@ -74,6 +74,11 @@ def test_labels_of_marks_do_not_stand_on_each_other_but_their_sentences_stay() -
     assert "<title>second</title>" in html
 
 
+def test_labels_of_the_axis_do_not_stand_on_each_other() -> None:
+    html = drawn(*range(101), ticks=[(0.0, "Jan"), (97.0, "Nov"), (100.0, "Dec")])
+    assert [text for text in ("Jan", "Nov", "Dec") if f">{text}<" in html] == ["Jan", "Nov"]
+
+
 def test_a_chart_is_told_in_a_sentence_to_those_who_do_not_see_it() -> None:
     assert 'aria-label="A &amp; B: from 1 to 3, 2 at the end"' in drawn(1, 3, 2)
 

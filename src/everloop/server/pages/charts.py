@@ -164,13 +164,20 @@ def _scale_labels(up: Scale) -> str:
 
 
 def _ticks(chart: Chart, across: Scale) -> list[str]:
-    """Labels of the axis; every other one can be hidden where the place is narrow."""
-    return [
-        f'<text class="tick{" other" if number % 2 else ""}" x="{across(x):.2f}%" y="{HEIGHT - 6}" '
-        f'text-anchor="{_anchor(across(x))}">{escape(text)}</text>'
-        for number, (x, text) in enumerate(chart.ticks)
-        if across.low <= x <= across.high
-    ]
+    """Labels of the axis, as far as they do not stand on each other; every other one goes where the place is narrow."""
+    parts: list[str] = []
+    free = -20.0
+    for x, text in chart.ticks:
+        place = across(x)
+        room = 13 if _anchor(place) == "end" else 5
+        if across.low <= x <= across.high and place - free >= room:
+            free = place
+            kind = "tick other" if len(parts) % 2 else "tick"
+            parts.append(
+                f'<text class="{kind}" x="{place:.2f}%" y="{HEIGHT - 6}" '
+                f'text-anchor="{_anchor(place)}">{escape(text)}</text>'
+            )
+    return parts
 
 
 def _anchor(percent: float) -> str:

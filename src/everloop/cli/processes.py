@@ -42,20 +42,21 @@ def controller(interval: float, port: int) -> None:
 @click.command(cls=Command)
 @click.argument("what", nargs=-1, required=True, metavar="ENDPOINT | models:/NAME@ALIAS…")
 @_listening
-def serve(what: tuple[str, ...], host: str | None, port: int | None) -> None:
+@click.option("--grpc-port", type=click.IntRange(0, 65535), help="Also over gRPC, on this port; 0 takes a free one.")
+def serve(what: tuple[str, ...], host: str | None, port: int | None, grpc_port: int | None) -> None:
     """Serve an endpoint, or registered models by name (models:/NAME@ALIAS, models:/NAME/VERSION), over HTTP."""
     door = this_door()
     door.options |= {"host": host, "port": port}
     values = door.local.settings.values
     announce = _announcer(door, f"serving {' '.join(what)}")
     if all(word.startswith("models:/") for word in what):
-        processes.entry("models")(door.local, list(what), values.host, values.port, announce)
+        processes.entry("models")(door.local, list(what), values.host, values.port, announce, grpc_port)
         return
     if len(what) > 1:
         raise InvalidInput(
             "A process serves one endpoint, or any number of models:/….", hint="Start one for each endpoint."
         )
-    processes.entry("endpoint")(door.local, what[0], values.host, values.port, announce)
+    processes.entry("endpoint")(door.local, what[0], values.host, values.port, announce, grpc_port)
 
 
 @click.command(cls=Command)

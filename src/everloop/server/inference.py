@@ -1,16 +1,15 @@
 """The inference door: endpoints and registered models over HTTP, in a process of their own.
 
 It speaks the Open Inference Protocol (`/v2`) and MLflow's scoring protocol (`/invocations`); every error is
-`{"error": "what happened and what to do"}`.
+`{"error": "what happened and what to do"}`. Where a port is given for it, gRPC asks the same data plane beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import version
-from time import perf_counter
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,20 +22,21 @@ from starlette.types import ASGIApp
 
 from everloop.app.platform import Platform
 from everloop.governance.roles import require
-from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
+from everloop.kernel.errors import EverloopError, InvalidInput, Misconfigured
 from everloop.server import health, invocations, oip, process
 from everloop.server.answers import JSON, log
+from everloop.server.dataplane import DataPlane, decoded
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
-from everloop.server.security import authenticator, check_exposure, guard, has_token
-from everloop.server.served import Answered, Served, ServedEndpoint, ServedModel
-from everloop.server.tensors import MALFORMED, columns_of
-from everloop.server.turns import Turns
+from everloop.server.security import Gate, authenticator, check_exposure, guard, has_token
+from everloop.server.served import ServedEndpoint, ServedModel
+from everloop.server.tensors import MALFORMED
 from everloop.serving.direct import load_direct
 from everloop.serving.entities import Label
 from everloop.serving.predictor import EndpointPredictor, PredictionRequest
 
-LARGE = 1 << 18
-"""Bodies over this many bytes are decoded in a thread, so that others need not wait for it."""
+if TYPE_CHECKING:
+    from everloop.server.grpc.door import GrpcDoor
+
 KEY_HEADER = "idempotency-key"
 """The id of a request whose body has none."""
 
@@ -47,18 +47,14 @@ class Feedback(msgspec.Struct):
     labels: list[Label]
 
 
-T = TypeVar("T")
 _feedback = msgspec.json.Decoder(Feedback)
 
 
 class InferenceDoor:
     """Answers requests for what is served; the first one is what `/invocations` asks."""
 
-    def __init__(self, served: Sequence[Served], metrics: Metrics) -> None:
-        self._served = list(served)
-        self._turns = {id(one): Turns(one.answer_all) for one in served}
-        self._rows = metrics.counter("everloop_predictions_total", "Rows answered.")
-        self._seconds = metrics.histogram("everloop_predict_seconds", "Time from a parsed request to its answer.")
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
 
     def routes(self) -> list[Route]:
         """The routes of both protocols."""
@@ -87,79 +83,43 @@ class InferenceDoor:
     async def server(self, request: Request) -> Response:
         """What this server is."""
         require(request.state.principal, "endpoints:read")
-        found = {"name": "everloop", "version": version("everloop"), "extensions": ["binary_tensor_data"]}
-        return _json(found | {"models": sorted({one.name for one in self._served})})
+        return _json(self._plane.describe())
 
     async def ready(self, request: Request) -> Response:
         """The model is served."""
         require(request.state.principal, "endpoints:read")
-        return _json({"name": self._found(request).name, "ready": True})
+        return _json({"name": self._plane.found(*_named(request)).name, "ready": True})
 
     async def describe(self, request: Request) -> Response:
         """What the model takes and gives."""
         require(request.state.principal, "endpoints:read")
-        one = self._found(request)
-        versions = tuple(version for other in self._served if other.name == one.name for version in other.versions)
-        found = oip.ModelMetadata(one.name, versions, "everloop", oip.described(one.inputs), oip.described(one.outputs))
-        return _json(found)
+        return _json(self._plane.metadata(*_named(request)))
 
     async def infer(self, request: Request) -> Response:
         """Predictions by the Open Inference Protocol."""
         require(request.state.principal, "endpoints:predict")
-        one = self._found(request)
+        one = self._plane.found(*_named(request))
         body = await request.body()
-        asked, tensors = await _decoded(body, lambda: oip.decode(body, request.headers.get(oip.BINARY_HEADER, "")))
-        columns = columns_of(one.inputs, tensors)
-        known = {field.name for field in one.outputs}
-        unknown = [wish.name for wish in asked.outputs if wish.name not in known]
-        if unknown:
-            raise InvalidInput(
-                f"There is no output {', '.join(unknown)}.", hint=f"There are {', '.join(sorted(known))}."
-            )
-        answer = await self._ask(one, PredictionRequest(columns, asked.id or request.headers.get(KEY_HEADER, "")))
-        outputs = oip.outputs_of(answer.values, [wish.name for wish in asked.outputs])
+        asked, tensors = await decoded(body, lambda: oip.decode(body, request.headers.get(oip.BINARY_HEADER, "")))
+        wishes = [wish.name for wish in asked.outputs]
+        answer = await self._plane.infer(one, tensors, wishes, asked.id or request.headers.get(KEY_HEADER, ""))
+        outputs = oip.outputs_of(answer.values, wishes)
         return _json(oip.InferResponse(one.name, answer.model_version, outputs, answer.id))
 
     async def invoke(self, request: Request) -> Response:
         """Predictions by MLflow's scoring protocol."""
         require(request.state.principal, "endpoints:predict")
-        one = self._served[0]
+        one = self._plane.first
         body = await request.body()
-        columns = await _decoded(body, lambda: invocations.decode(body, one.inputs))
-        answer = await self._ask(one, PredictionRequest(columns, request.headers.get(KEY_HEADER, "")))
+        columns = await decoded(body, lambda: invocations.decode(body, one.inputs))
+        answer = await self._plane.ask(one, PredictionRequest(columns, request.headers.get(KEY_HEADER, "")))
         found: dict[str, object] = {"predictions": answer.scores.tolist()}
         beside = {"model_version": answer.model_version, "prediction_ids": answer.values.get("prediction_id")}
         return _json(found | {name: value for name, value in beside.items() if value is not None})
 
-    async def _ask(self, one: Served, request: PredictionRequest) -> Answered:
-        started = perf_counter()
-        answer = await self._turns[id(one)].ask(request)
-        if isinstance(answer, EverloopError):
-            raise answer
-        self._seconds.observe(perf_counter() - started, model=one.name)
-        self._rows.add(len(answer.scores), model=one.name, version=answer.model_version)
-        return answer
 
-    def _found(self, request: Request) -> Served:
-        name, version = request.path_params["name"], request.path_params.get("version", "")
-        named = [one for one in self._served if one.name == name]
-        for one in named:
-            if not version or one.versions == (version,):
-                return one
-        if not named:
-            raise NotFound(f"No model {name!r} is served here.", hint=f"Served are {', '.join(self._names())}.")
-        answering = ", ".join(version for one in named for version in one.versions)
-        raise NotFound(
-            f"{name!r} is not answered by version {version} alone.",
-            hint=f"Its traffic goes to {answering}; leave the version out to follow it.",
-        )
-
-    def _names(self) -> list[str]:
-        return sorted({one.name for one in self._served})
-
-
-async def _decoded(body: bytes, decode: Callable[[], T]) -> T:
-    return decode() if len(body) < LARGE else await run_in_threadpool(decode)
+def _named(request: Request) -> tuple[str, str]:
+    return request.path_params["name"], request.path_params.get("version", "")
 
 
 class EndpointDoor:
@@ -192,20 +152,56 @@ class EndpointDoor:
         return _json({"revision": await run_in_threadpool(self._predictor.refresh)})
 
 
-def serve_endpoint(platform: Platform, name: str, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve an endpoint until SIGTERM; `announce` is told the address as soon as the port is ours.
+@dataclass(frozen=True, eq=False, slots=True)
+class _Process:
+    """What a process serves, with the predictor that lives as long as it does."""
+
+    platform: Platform
+    plane: DataPlane
+    metrics: Metrics
+    predictor: EndpointPredictor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    host: str
+    port: int
+    grpc_port: int | None
+
+
+def serve_endpoint(
+    platform: Platform,
+    name: str,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    grpc_port: int | None = None,
+) -> None:
+    """Serve an endpoint until SIGTERM; `announce` is told each address when all ports are ours, HTTP's first.
 
     Raises:
         NotFound: there is no such endpoint.
-        Misconfigured: others could reach it and it would not ask who they are.
-        Unavailable: the port is taken.
+        Misconfigured: others could reach it and it would not ask who they are, or gRPC is not installed.
+        Unavailable: a port is taken.
     """
     predictor = EndpointPredictor(platform.session(), name)
-    _serve(platform, endpoint_app(platform, predictor), (host, port), announce)
+    metrics = Metrics()
+    metrics.gauge(
+        "everloop_traffic_revision",
+        "The revision of the traffic in force.",
+        lambda: float(predictor.routing.endpoint.revision),
+    )
+    plane = DataPlane([ServedEndpoint(predictor)], metrics)
+    _serve(_Process(platform, plane, metrics, predictor), _Where(host, port, grpc_port), announce)
 
 
 def serve_models(
-    platform: Platform, refs: Sequence[str], host: str, port: int, announce: Callable[[str], None]
+    platform: Platform,
+    refs: Sequence[str],
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    grpc_port: int | None = None,
 ) -> None:
     """Serve registered models (`models:/NAME@ALIAS`, `models:/NAME/VERSION`) until SIGTERM, each by its name.
 
@@ -213,35 +209,26 @@ def serve_models(
 
     Raises:
         NotFound: there is no such model, version or alias.
-        Misconfigured: others could reach it and it would not ask who they are.
-        Unavailable: the port is taken.
+        Misconfigured: others could reach it and it would not ask who they are, or gRPC is not installed.
+        Unavailable: a port is taken.
     """
     served = [ServedModel(load_direct(platform.session(), ref)) for ref in refs]
     metrics = Metrics()
-    routes = InferenceDoor(served, metrics).routes()
-    _serve(platform, _app(platform, routes, metrics), (host, port), announce)
+    _serve(_Process(platform, DataPlane(served, metrics), metrics), _Where(host, port, grpc_port), announce)
 
 
-def endpoint_app(platform: Platform, predictor: EndpointPredictor) -> ASGIApp:
-    """The app of an endpoint's process; it refreshes the predictor while it runs, and closes it at the end."""
-    metrics = Metrics()
-    metrics.gauge(
-        "everloop_traffic_revision",
-        "The revision of the traffic in force.",
-        lambda: float(predictor.routing.endpoint.revision),
-    )
-    routes = [*InferenceDoor([ServedEndpoint(predictor)], metrics).routes(), *EndpointDoor(predictor).routes()]
-    return _app(platform, routes, metrics, predictor)
+def _app(serving: _Process, beside: GrpcDoor | None) -> ASGIApp:
+    platform, metrics, predictor = serving.platform, serving.metrics, serving.predictor
 
-
-def _app(
-    platform: Platform, routes: Sequence[Route], metrics: Metrics, predictor: EndpointPredictor | None = None
-) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if predictor is not None:
             predictor.start()
+        if beside is not None:
+            await beside.start()
         yield
+        if beside is not None:
+            await beside.stop()
         if predictor is not None:
             predictor.close()
 
@@ -249,6 +236,7 @@ def _app(
         require(request.state.principal, "metrics:read")
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
+    routes = [*InferenceDoor(serving.plane).routes(), *(EndpointDoor(predictor).routes() if predictor else ())]
     doors = Starlette(
         routes=[*routes, *health.routes(platform), Route("/metrics", scraped)],
         exception_handlers={
@@ -268,11 +256,30 @@ def refusal(error: EverloopError) -> Response:
     return _json({"error": str(error)}, error.status, headers)
 
 
-def _serve(platform: Platform, app: ASGIApp, where: tuple[str, int], announce: Callable[[str], None]) -> None:
-    check_exposure(where[0], platform.settings.values, lambda: has_token(platform))
-    listening = process.listen(*where)
-    announce(process.address_of(listening))
-    process.run(app, listening)
+def _serve(serving: _Process, where: _Where, announce: Callable[[str], None]) -> None:
+    platform = serving.platform
+    check_exposure(where.host, platform.settings.values, lambda: has_token(platform))
+    beside = None if where.grpc_port is None else _grpc_door(serving)
+    listening = process.listen(where.host, where.port)
+
+    async def listen() -> None:
+        addresses = [process.address_of(listening)]
+        if beside is not None and where.grpc_port is not None:
+            addresses.append(await beside.listen(where.host, where.grpc_port))
+        for address in addresses:
+            announce(address)
+
+    process.run(_app(serving, beside), listening, listen)
+
+
+def _grpc_door(serving: _Process) -> GrpcDoor:
+    try:
+        from everloop.server.grpc.door import GrpcDoor
+    except ImportError as error:
+        raise Misconfigured(f"--grpc-port needs gRPC: {error}.", hint="pip install 'everloop[grpc]'") from None
+    platform = serving.platform
+    gate = Gate(platform.settings.values, authenticator(platform), platform.local_principal)
+    return GrpcDoor(serving.plane, gate, serving.metrics, platform)
 
 
 def _missing(request: Request, error: HTTPException) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.registry.entities import Field
-from everloop.server.tensors import DATATYPES, MALFORMED, from_bytes, from_json
+from everloop.server.tensors import DATATYPES, MALFORMED, datatype_of, from_bytes, from_json
 
 BINARY_HEADER = "inference-header-content-length"
 """The request header that says where the JSON ends and binary tensors begin."""
@@ -123,6 +123,5 @@ def described(fields: Sequence[Field]) -> list[TensorMetadata]:
 
 def _output(name: str, values: Sequence[str] | np.ndarray) -> Output:
     if isinstance(values, np.ndarray):
-        datatype = "FP64" if values.dtype.kind == "f" else "INT64"
-        return Output(name, datatype, values.shape, values.ravel().tolist())
-    return Output(name, "BYTES", (len(values),), list(values))
+        return Output(name, datatype_of(values), values.shape, values.ravel().tolist())
+    return Output(name, datatype_of(values), (len(values),), list(values))

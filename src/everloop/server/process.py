@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 from starlette.types import ASGIApp
@@ -36,8 +38,11 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: ASGIApp, listening: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT: no new requests, the running ones are finished, and `run` returns."""
+def run(app: ASGIApp, listening: socket.socket, before: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT: no new requests, the running ones are finished, and `run` returns.
+
+    `before` is awaited first, in the loop that serves; what it raises ends `run`.
+    """
     import uvicorn
 
     config = uvicorn.Config(
@@ -48,13 +53,21 @@ def run(app: ASGIApp, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    server = uvicorn.Server(config)
+
+    async def serve() -> None:
+        if before is not None:
+            await before()
+        await server.serve(sockets=[listening])
+
+    handlers = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(serve())
     except _Stopped:
         return
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
         listening.close()
 

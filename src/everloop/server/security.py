@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -50,6 +51,36 @@ SECURITY_HEADERS = {
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Says who asks, whatever the protocol.
+
+    `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
+    """
+
+    settings: Settings
+    authenticate: Authenticate
+    local: Principal = LOCAL
+
+    async def caller(self, headers: Headers, client: str, public: bool) -> Principal | None:
+        """Who asks from the address `client`; None where the public may ask and it tells no more of itself.
+
+        Raises:
+            Unauthenticated: it shows no token and must, or one that lets nobody in.
+        """
+        secret = secret_of(headers)
+        if secret:
+            return await run_in_threadpool(self.authenticate, secret)
+        if self.settings.authentication == "auto" and _is_from_here(client, headers):
+            return self.local
+        if public:
+            return None
+        raise Unauthenticated(
+            "This server wants a token.",
+            hint="Send Authorization: Bearer <secret>; an owner makes one with everloop tokens create.",
+        )
+
+
 def guard(
     app: ASGIApp,
     settings: Settings,
@@ -62,24 +93,15 @@ def guard(
     `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
     `refuse` words what is not let through, as the door behind words its own errors.
     """
-    return _Guard(app, settings, authenticate, local, refuse)
+    return _Guard(app, Gate(settings, authenticate, local), refuse)
 
 
 class _Guard:
-    def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        authenticate: Authenticate,
-        local: Principal,
-        refuse: Callable[[EverloopError], Response],
-    ) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, refuse: Callable[[EverloopError], Response]) -> None:
         self._app = app
         self._refuse = refuse
-        self._settings = settings
-        self._authenticate = authenticate
-        self._local = local
-        self._limit = settings.max_body_mb << 20
+        self._gate = gate
+        self._limit = gate.settings.max_body_mb << 20
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -98,23 +120,12 @@ class _Guard:
 
     async def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        check_host(headers, self._settings)
+        check_host(headers, self._gate.settings)
         check_origin(headers)
         check_length(headers, self._limit)
-        scope.setdefault("state", {})["principal"] = await self._caller(scope, headers)
-
-    async def _caller(self, scope: Scope, headers: Headers) -> Principal | None:
-        secret = secret_of(headers)
-        if secret:
-            return await run_in_threadpool(self._authenticate, secret)
-        if self._settings.authentication == "auto" and _is_from_here(scope, headers):
-            return self._local
-        if scope["path"] in PUBLIC:
-            return None
-        raise Unauthenticated(
-            "This server wants a token.",
-            hint="Send Authorization: Bearer <secret>; an owner makes one with everloop tokens create.",
-        )
+        client = (scope.get("client") or ("",))[0]
+        principal = await self._gate.caller(headers, client, scope["path"] in PUBLIC)
+        scope.setdefault("state", {})["principal"] = principal
 
 
 class _Limited:
@@ -259,10 +270,9 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
-def _is_from_here(scope: Scope, headers: Headers) -> bool:
+def _is_from_here(client: str, headers: Headers) -> bool:
     """A proxy on this machine forwards requests of others, so what was forwarded is not trusted."""
-    client = scope.get("client")
-    return client is not None and is_loopback(client[0]) and not any(name in headers for name in _FORWARDED)
+    return is_loopback(client) and not any(name in headers for name in _FORWARDED)
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -66,6 +66,18 @@ def from_json(name: str, datatype: str, shape: Sequence[int], data: bytes | memo
     return _shaped(name, array, shape)
 
 
+def from_items(name: str, datatype: str, shape: Sequence[int], items: Sequence[object]) -> np.ndarray:
+    """A tensor out of values that have the datatype's kind already, as an array of its shape.
+
+    Raises:
+        InvalidInput: a value is out of the datatype's range, or they do not fill the shape.
+    """
+    try:
+        return _shaped(name, _array(items, *_dtype(name, datatype)), shape)
+    except OverflowError as error:
+        raise InvalidInput(f"Input {name!r} is not {datatype}: {error}.") from None
+
+
 def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview) -> np.ndarray:
     """A tensor whose values are raw bytes, little-endian, as an array of its shape.
 
@@ -78,6 +90,22 @@ def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview)
     if len(data) % np.dtype(dtype).itemsize:
         raise InvalidInput(f"Input {name!r} has {len(data)} bytes, which is no whole number of {datatype}.")
     return _shaped(name, np.frombuffer(data, dtype=dtype), shape)
+
+
+def datatype_of(values: Sequence[str] | np.ndarray) -> str:
+    """The datatype that an output goes out as."""
+    if not isinstance(values, np.ndarray):
+        return "BYTES"
+    return {"f": "FP64", "b": "BOOL", "i": "INT64", "u": "INT64"}.get(values.dtype.kind, "BYTES")
+
+
+def to_bytes(values: Sequence[str] | np.ndarray) -> bytes:
+    """An output as raw bytes, as `from_bytes` reads them in the datatype that `datatype_of` says."""
+    datatype = datatype_of(values)
+    if datatype != "BYTES":
+        return np.asarray(values).astype(_DTYPES[datatype][1], copy=False).tobytes()
+    texts = (str(text).encode() for text in np.ravel(np.asarray(values, dtype=object)))
+    return b"".join(part for text in texts for part in (len(text).to_bytes(4, "little"), text))
 
 
 def from_values(field: Field, values: Sequence[object]) -> np.ndarray:
@@ -139,7 +167,10 @@ def _shaped(name: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         raise InvalidInput(
             f"Input {name!r} has the shape {list(shape)}, but {len(array)} values.", hint="Send a value for each place."
         )
-    return array.reshape(shape)
+    try:
+        return array.reshape(shape)
+    except (ValueError, OverflowError) as error:  # Too many dimensions, or one that is too large beside one of 0.
+        raise InvalidInput(f"Input {name!r} has an impossible shape: {error}.") from None
 
 
 def _strings(name: str, data: memoryview) -> np.ndarray:

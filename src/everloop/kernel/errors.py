@@ -6,6 +6,9 @@ from typing import ClassVar
 
 import msgspec
 
+LONGEST = 2_000
+"""So many characters of a message travel."""
+
 
 class Problem(msgspec.Struct, frozen=True):
     """An error as it travels: what the REST door answers and the command line prints with `--json`."""
@@ -35,8 +38,8 @@ class EverloopError(Exception):
 
     @property
     def problem(self) -> Problem:
-        """The error as a value."""
-        return Problem(self.code, self.message, self.hint)
+        """The error as a value; values that it quotes may be endless, but it is not."""
+        return Problem(self.code, _cut(self.message), _cut(self.hint))
 
 
 class InvalidInput(EverloopError):
@@ -124,6 +127,10 @@ class Misconfigured(EverloopError):
     code = "misconfigured"
     status = 500
     exit_code = 10
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _families(root: type[EverloopError]) -> dict[str, type[EverloopError]]:

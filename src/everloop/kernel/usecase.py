@@ -23,6 +23,7 @@ Json = None | bool | int | float | str | list[typing.Any] | dict[str, typing.Any
 """Any JSON value. `Any` because the shape is really unknown."""
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _published: dict[str, UseCase] = {}
 
 
@@ -100,8 +101,9 @@ class UseCase:
         """The arguments, checked and converted; `strict=False` reads numbers and booleans out of strings.
 
         Raises:
-            InvalidInput: an argument is missing, unknown, or of the wrong type.
+            InvalidInput: an argument is missing, unknown, of the wrong type, or holds what no database can keep.
         """
+        _check_values(self.name, arguments)
         try:
             bound = msgspec.convert(arguments, self.arguments, strict=strict, from_attributes=True)
         except msgspec.ValidationError as error:
@@ -115,6 +117,16 @@ class UseCase:
             p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in self.signature.parameters.values()
         ]
         return ", ".join(parts) or "no arguments"
+
+
+def _check_values(name: str, arguments: Mapping[str, object]) -> None:
+    """Refuse texts that only some databases could keep: with NUL characters, or halves of characters."""
+    try:
+        written = msgspec.json.encode(arguments, enc_hook=str)
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name}: a text holds half of a character.", hint="Send valid Unicode.") from None
+    if b"\\u0000" in written and _NUL.search(written):
+        raise InvalidInput(f"{name}: a text holds a NUL character.", hint="Leave it out.")
 
 
 def usecase(

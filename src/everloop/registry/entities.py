@@ -13,6 +13,8 @@ from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json
 from everloop.store.entities import Digest
 
+FILES = "mlflow"
+"""The flavor of what MLflow's clients logged: files that are kept as they are, and that only those clients load."""
 Type = Literal["float64", "int64", "string", "bool"]
 Decision = Literal["approved", "rejected"]
 
@@ -79,7 +81,10 @@ class RegisteredModel(msgspec.Struct, frozen=True):
 
 
 class ModelVersion(msgspec.Struct, frozen=True):
-    """A registered version. It never changes; `run` is the id of the run that made it, `card` is Markdown."""
+    """A registered version. It never changes; `run` is the id of the run that made it, `card` is Markdown.
+
+    `source` is the URI that its files came from, as the client named it who registered them.
+    """
 
     model: Name
     version: int
@@ -88,6 +93,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
     card: str
     created: datetime
     note: str = ""
+    source: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -145,6 +151,18 @@ class VersionDeleted(Event, frozen=True, kw_only=True, tag="models.version_delet
 
 class ModelDeleted(Event, frozen=True, kw_only=True, tag="models.deleted"):
     """A name without versions was deleted."""
+
+
+class ModelTagged(Event, frozen=True, kw_only=True, tag="models.tagged"):
+    """Tags of a model or of a version were set; a value of None took one away."""
+
+    tags: dict[str, str | None]
+
+
+class ModelDescribed(Event, frozen=True, kw_only=True, tag="models.described"):
+    """A model was given another description."""
+
+    description: str
 
 
 class AliasMoved(Event, frozen=True, kw_only=True, tag="models.alias_moved"):

@@ -14,7 +14,9 @@ from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json, usecase
 from everloop.registry import card as cards
+from everloop.registry import tags
 from everloop.registry.entities import (
+    FILES,
     Alias,
     AliasDeleted,
     AliasMoved,
@@ -57,12 +59,17 @@ def register(
 
     Without a `card` one is written from the model's metrics, signature and provenance.
     """
-    _check_trained(session, trained)
+    return add(session, ModelVersion(name, 0, trained, run, card, session.clock.now(), note))
+
+
+def add(session: Session, proposed: ModelVersion) -> ModelVersion:
+    """Keep a version under the next number of its name, which is made if it is new; its card is written if it lacks."""
+    _check_trained(session, proposed.trained)
+    name, trained, run = proposed.model, proposed.trained, proposed.run
     known = session.first(RegisteredModel, _model(session, name)) or create(session, name)
     number = known.latest + 1
-    at = session.clock.now()
-    text = card or cards.written(name, number, trained, note)
-    made = ModelVersion(name, number, trained, run, text, at, note)
+    text = proposed.card or cards.written(name, number, trained, proposed.note)
+    made = msgspec.structs.replace(proposed, version=number, card=text)
     session.insert(versions_table, made)
     session.execute(update(models).where(_named(session, name)).values(latest=number))
     urn = session.urn("model", name, number)
@@ -124,6 +131,7 @@ def delete_model(session: Session, name: Name) -> RegisteredModel:
             f"Model {name!r} has had {known.latest} versions, and their numbers are never given again.",
             hint="Delete its versions one by one; the name stays.",
         )
+    tags.forget(session, name)
     session.execute(delete(models).where(_named(session, name)))
     session.emit(ModelDeleted(subject=session.urn("model", name)))
     return known
@@ -143,6 +151,7 @@ def delete_version(session: Session, name: Name, version: int, reason: str) -> M
     holding += [edge.downstream for edge in lineage.graph(session, urn, "downstream", 1).edges]
     if holding:
         raise Refused(f"{urn} is in use by {', '.join(holding)}.", hint="Move or delete those first.")
+    tags.forget(session, name, version)
     session.execute(delete(versions_table).where(_row(session, versions_table, name, version)))
     session.emit(VersionDeleted(subject=urn, version=version, digest=known.trained.digest, reason=reason))
     return known
@@ -246,6 +255,8 @@ def _check_trained(session: Session, trained: Model) -> None:
         raise NotFound(
             f"The store does not hold the model's files ({trained.digest}).", hint="Keep it with save_model first."
         )
+    if trained.flavor == FILES:
+        return
     if not trained.signature.inputs or not trained.signature.outputs:
         raise InvalidInput("The signature lacks inputs or outputs.", hint="Make it with signature_of.")
     twins = sorted(_twins(trained.signature))

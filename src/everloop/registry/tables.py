@@ -28,6 +28,7 @@ versions = Table(
     Column("card", Text, nullable=False),
     Column("created", UtcTime, nullable=False),
     Column("note", Text, nullable=False),
+    Column("source", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["project", "model"], ["models.project", "models.name"]),
 )
 aliases = Table(
@@ -41,6 +42,16 @@ aliases = Table(
     ForeignKeyConstraint(
         ["project", "model", "version"], ["model_versions.project", "model_versions.model", "model_versions.version"]
     ),
+)
+tags = Table(
+    "model_tags",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),  # 0 for the model itself
+    Column("key", String(250), primary_key=True),
+    Column("value", Text, nullable=False),
+    ForeignKeyConstraint(["project", "model"], ["models.project", "models.name"]),
 )
 approvals = Table(
     "model_approvals",

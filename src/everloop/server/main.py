@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everloop.app.platform import Platform
 from everloop.catalog.tables import ledger
@@ -18,6 +18,8 @@ from everloop.kernel.errors import EverloopError, Problem
 from everloop.server import health, process
 from everloop.server.answers import crash, refusal, refusal_of
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
+from everloop.server.mlflow import refusals
+from everloop.server.mlflow.door import MlflowDoor, answers
 from everloop.server.pages.routes import site
 from everloop.server.pages.site import Site, wants_page
 from everloop.server.rest import PREFIX, RestDoor
@@ -42,8 +44,16 @@ def build_app(platform: Platform) -> ASGIApp:
             Exception: lambda _, error: crash(error, platform.session().new_id()),
         },
     )
-    guarded = guard(doors, platform.settings.values, authenticator(platform), platform.local_principal)
-    return Measured(guarded, metrics)
+    security = (platform.settings.values, authenticator(platform), platform.local_principal)
+    ours = guard(doors, *security)
+    mlflow = guard(MlflowDoor(platform), *security, refuse=refusals.refusal_of)
+
+    async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+        """Each protocol words its own refusals, so each has a guard of its own."""
+        door = mlflow if scope["type"] == "http" and answers(scope["path"]) else ours
+        await door(scope, receive, send)
+
+    return Measured(by_path, metrics)
 
 
 def run_server(platform: Platform, host: str, port: int, announce: Callable[[str], None]) -> None:

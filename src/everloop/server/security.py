@@ -34,7 +34,7 @@ Authenticate = Callable[[str], Principal]
 """Gives the principal that a token's secret belongs to, or raises Unauthenticated."""
 
 LOCAL = Principal("local", ("owner",))
-PUBLIC = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+PUBLIC = frozenset({"/healthz", "/readyz", "/health", "/version", "/ping", "/v2/health/live", "/v2/health/ready"})
 """Paths that tell nothing but that the process lives, so that probes need no token."""
 BODY_SECONDS = 30.0
 """How long a client may keep us waiting for the next piece of a request's body."""

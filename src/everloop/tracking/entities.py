@@ -11,15 +11,23 @@ from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 from everloop.store.entities import Digest
 
-RunStatus = Literal["running", "finished", "failed"]
+RunStatus = Literal["running", "finished", "failed", "killed"]
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """A group of runs that are compared with each other."""
+    """A group of runs that are compared with each other.
+
+    `title` is what people call it, where that is no Name; `location` is where clients put the artifacts of its runs
+    themselves, empty for the store. Deleted, it is out of sight and takes no runs, and can be restored.
+    """
 
     name: Name
     description: str
     created: datetime
+    title: str = ""
+    tags: dict[str, str] = {}
+    location: str = ""
+    deleted: datetime | None = None
 
 
 class CodeRevision(msgspec.Struct, frozen=True):
@@ -64,7 +72,7 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One training or evaluation: what went in, what came out. Finished, it never changes.
+    """One training or evaluation: what went in, what came out. Finished, it never changes; it can be put out of sight.
 
     `metrics` holds the latest value of each key: the one with the largest (step, time, value). `environment` is the
     store's address of an Environment.
@@ -83,10 +91,26 @@ class Run(msgspec.Struct, frozen=True):
     started: datetime
     ended: datetime | None = None
     parent: str = ""
+    deleted: datetime | None = None
 
 
 class ExperimentCreated(Event, frozen=True, kw_only=True, tag="experiments.created"):
     """An experiment was made."""
+
+
+class ExperimentChanged(Event, frozen=True, kw_only=True, tag="experiments.changed"):
+    """An experiment's title or tags were changed."""
+
+    title: str
+    tags: dict[str, str]
+
+
+class ExperimentDeleted(Event, frozen=True, kw_only=True, tag="experiments.deleted"):
+    """An experiment was put out of sight."""
+
+
+class ExperimentRestored(Event, frozen=True, kw_only=True, tag="experiments.restored"):
+    """A deleted experiment is back."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="runs.started"):
@@ -116,3 +140,18 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="runs.finished"):
     """A run ended, and is immutable from now on."""
 
     status: RunStatus
+
+
+class RunChanged(Event, frozen=True, kw_only=True, tag="runs.changed"):
+    """A running run was renamed, or lost a tag."""
+
+    name: str
+    lost_tag: str = ""
+
+
+class RunDeleted(Event, frozen=True, kw_only=True, tag="runs.deleted"):
+    """A run was put out of sight."""
+
+
+class RunRestored(Event, frozen=True, kw_only=True, tag="runs.restored"):
+    """A deleted run is back."""

@@ -12,11 +12,20 @@ from sqlalchemy import and_, delete, insert, select, update
 
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
-from everloop.kernel.errors import Conflict, InvalidInput
-from everloop.tracking.entities import CodeRevision, MetricPoint, Run, RunStatus
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.tracking.entities import (
+    CodeRevision,
+    MetricPoint,
+    Run,
+    RunChanged,
+    RunDeleted,
+    RunRestored,
+    RunStatus,
+)
 from everloop.tracking.metrics import latest, number_of, pack
 from everloop.tracking.tables import metric_blocks, run_values, runs
 
+NAME_LENGTH = 256
 _KEY_LENGTH = 250
 _PAGE = 500
 
@@ -34,6 +43,7 @@ class Row(msgspec.Struct, frozen=True):
     started: datetime
     ended: datetime | None
     parent: str
+    deleted: datetime | None
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -63,9 +73,11 @@ def running(session: Session, id: str) -> Row:
     """The row of a run that can still be logged to.
 
     Raises:
-        Conflict: it has ended.
+        Conflict: it has ended, or was deleted.
     """
     row = row_of(session, id)
+    if row.deleted:
+        raise Conflict(f"Run {id} was deleted.", hint="Restore it first.")
     if row.status != "running":
         raise Conflict(
             f"Run {id} is {row.status} and can no longer change.", hint="Start another, with parent=<this run's id>."
@@ -74,14 +86,19 @@ def running(session: Session, id: str) -> Row:
 
 
 def assemble(session: Session, rows: Sequence[Row]) -> list[Run]:
-    """The runs with their parameters, tags and latest metrics: one query for each 500 runs."""
-    values: dict[str, list[Value]] = defaultdict(list)
-    for start in range(0, len(rows), _PAGE):
-        ids = [row.id for row in rows[start : start + _PAGE]]
-        query = select(run_values).where(run_values.c.project == session.project, run_values.c.run.in_(ids))
-        for value in session.all(Value, query):
-            values[value.run].append(value)
+    """The runs with their parameters, tags and latest metrics."""
+    values = values_of(session, [row.id for row in rows])
     return [_assembled(row, values[row.id]) for row in rows]
+
+
+def values_of(session: Session, ids: Sequence[str]) -> Mapping[str, list[Value]]:
+    """The latest value of every key of some runs, by run: one query for each 500 runs."""
+    values: dict[str, list[Value]] = defaultdict(list)
+    for start in range(0, len(ids), _PAGE):
+        page = run_values.c.run.in_(ids[start : start + _PAGE])
+        for value in session.all(Value, select(run_values).where(run_values.c.project == session.project, page)):
+            values[value.run].append(value)
+    return values
 
 
 def _assembled(row: Row, values: Iterable[Value]) -> Run:
@@ -147,6 +164,44 @@ def write_inputs(session: Session, row: Row, inputs: Iterable[str]) -> None:
     session.execute(update(runs).where(mine).values(inputs=(*row.inputs, *fresh)))
     for urn in fresh:
         link(session, session.urn("run", row.id), urn, "used")
+
+
+def rename(session: Session, id: str, name: str) -> None:
+    """Give a running run another name."""
+    running(session, id)
+    _set(session, id, name=name[:NAME_LENGTH])
+    session.emit(RunChanged(subject=session.urn("run", id), name=name[:NAME_LENGTH]))
+
+
+def delete_tag(session: Session, id: str, key: str) -> None:
+    """Take a tag from a running run.
+
+    Raises:
+        NotFound: it has no such tag.
+    """
+    row = running(session, id)
+    here = and_(run_values.c.project == session.project, run_values.c.run == id, run_values.c.kind == "tag")
+    if not session.execute(delete(run_values).where(here, run_values.c.key == key)):
+        raise NotFound(f"Run {id} has no tag {key!r}.")
+    session.emit(RunChanged(subject=session.urn("run", id), name=row.name, lost_tag=key))
+
+
+def hide(session: Session, id: str) -> None:
+    """Put a run out of sight, with all that it holds; once is enough."""
+    if row_of(session, id).deleted is None:
+        _set(session, id, deleted=session.clock.now())
+        session.emit(RunDeleted(subject=session.urn("run", id)))
+
+
+def restore(session: Session, id: str) -> None:
+    """Bring a run back that was put out of sight."""
+    if row_of(session, id).deleted is not None:
+        _set(session, id, deleted=None)
+        session.emit(RunRestored(subject=session.urn("run", id)))
+
+
+def _set(session: Session, id: str, **columns: object) -> None:
+    session.execute(update(runs).where(runs.c.project == session.project, runs.c.id == id).values(**columns))
 
 
 def check_keys(*groups: Iterable[str]) -> None:

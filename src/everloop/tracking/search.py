@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -28,16 +29,22 @@ _TOKEN = re.compile(
     |(?P<dot>\.))""",
     re.VERBOSE,
 )
+LONGEST = 10_000
+"""So many characters a filter may have: databases refuse patterns and conditions without end."""
 _HINT = "Write conditions such as metrics.auc > 0.7 and parameters.kind = 'gbm' and status = 'finished'."
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """One comparison of the filter."""
+    """One comparison of the filter.
+
+    Beside the operators of the language there are `in` and `not in`, which take a tuple, and `matches`, which takes a
+    regular expression for the whole text.
+    """
 
     kind: Kind
     key: str
     operator: str
-    value: float | str
+    value: float | str | datetime | tuple[str, ...]
 
 
 class Ordering(msgspec.Struct, frozen=True):
@@ -46,6 +53,20 @@ class Ordering(msgspec.Struct, frozen=True):
     kind: Kind
     key: str
     descending: bool
+
+
+class Search(msgspec.Struct, frozen=True):
+    """Which runs are wanted: of these experiments (of all, when none is named), those that meet every condition.
+
+    `deleted` says whether they have been put out of sight; None wants both.
+    """
+
+    experiments: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    orders: tuple[Ordering, ...] = ()
+    deleted: bool | None = False
+    limit: int = 100
+    offset: int = 0
 
 
 def parse(text: str) -> list[Condition]:
@@ -57,6 +78,8 @@ def parse(text: str) -> list[Condition]:
     Raises:
         InvalidInput: it is not in the language.
     """
+    if len(text) > LONGEST:
+        raise InvalidInput(f"The filter has {len(text):,} characters.", hint=f"Up to {LONGEST:,} make sense.")
     tokens = list(_tokens(text))
     conditions: list[Condition] = []
     while tokens:
@@ -95,26 +118,28 @@ def matches(condition: Condition) -> ColumnElement[bool]:
     return exists().where(mine, _compare(column, condition)).correlate(runs)
 
 
-def ordered(query: Select[tuple[object, ...]], order: Ordering | None) -> Select[tuple[object, ...]]:
-    """The query in order: without a value last in both directions, ties newest first."""
-    newest = (runs.c.started.desc(), runs.c.id.desc())
-    if order is None:
-        return query.order_by(*newest)
-    if order.kind == "column":
-        column: ColumnElement[object] = runs.c[order.key]
-    else:
-        values = run_values.alias()
-        column = values.c.number if order.kind == "metric" else values.c.text
-        query = query.outerjoin(values, _value_of(values, order.kind, order.key))
-    return query.order_by(column.is_(None), column.desc() if order.descending else column.asc(), *newest)
-
-
-def found(experiment: str, project: str, conditions: list[Condition]) -> Select[tuple[object, ...]]:
-    """The runs of a project (and of an experiment, when one is named) that meet every condition."""
+def found(project: str, search: Search) -> Select[tuple[object, ...]]:
+    """The runs of a project that are wanted, in order."""
     query: Select[tuple[object, ...]] = select(*runs.c).where(runs.c.project == project)
-    if experiment:
-        query = query.where(runs.c.experiment == experiment)
-    return query.where(*[matches(condition) for condition in conditions])
+    if search.experiments:
+        query = query.where(runs.c.experiment.in_(search.experiments))
+    if search.deleted is not None:
+        query = query.where(runs.c.deleted.is_not(None) if search.deleted else runs.c.deleted.is_(None))
+    query = query.where(*[matches(condition) for condition in search.conditions])
+    return _ordered(query, search.orders).limit(search.limit).offset(search.offset)
+
+
+def _ordered(query: Select[tuple[object, ...]], orders: Sequence[Ordering]) -> Select[tuple[object, ...]]:
+    """The query in order: without a value last in both directions, ties newest first."""
+    for order in orders:
+        if order.kind == "column":
+            column: ColumnElement[object] = runs.c[order.key]
+        else:
+            values = run_values.alias()
+            column = values.c.number if order.kind == "metric" else values.c.text
+            query = query.outerjoin(values, _value_of(values, order.kind, order.key))
+        query = query.order_by(column.is_(None), column.desc() if order.descending else column.asc())
+    return query.order_by(runs.c.started.desc(), runs.c.id.desc())
 
 
 def _value_of(values: FromClause, kind: Kind, key: str) -> ColumnElement[bool]:
@@ -130,6 +155,10 @@ def _compare(column: ColumnElement[object], condition: Condition) -> ColumnEleme
             return column != condition.value
         case "like":
             return func.lower(column).like(str(condition.value).lower())  # Alike on every database.
+        case "matches":
+            return column.regexp_match(str(condition.value))
+        case "in" | "not in" if isinstance(condition.value, tuple):
+            return column.in_(condition.value) if condition.operator == "in" else column.not_in(condition.value)
         case _:
             return column.op(condition.operator, is_comparison=True)(condition.value)
 

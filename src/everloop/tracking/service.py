@@ -12,6 +12,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 from everloop.store.entities import Digest
+from everloop.tracking import experiments as groups
 from everloop.tracking import runs as written
 from everloop.tracking import search as language
 from everloop.tracking.code import revision_of
@@ -20,7 +21,6 @@ from everloop.tracking.entities import (
     ArtifactLogged,
     CodeRevision,
     Experiment,
-    ExperimentCreated,
     MetricPoint,
     Run,
     RunFinished,
@@ -31,7 +31,7 @@ from everloop.tracking.entities import (
 from everloop.tracking.environment import capture
 from everloop.tracking.metrics import unpack
 from everloop.tracking.tables import artifacts as artifact_table
-from everloop.tracking.tables import experiments, metric_blocks, runs
+from everloop.tracking.tables import metric_blocks, runs
 
 _MOST = 10_000
 
@@ -39,25 +39,21 @@ _MOST = 10_000
 @usecase("experiments.create", permission="tracking:write", route="POST /experiments")
 def create_experiment(session: Session, name: Name, description: str = "") -> Experiment:
     """A new experiment."""
-    if _experiment(session, name) is not None:
-        raise Conflict(f"There is an experiment {name!r} already.", hint="Start runs in it, or choose another name.")
     made = Experiment(name, description, session.clock.now())
-    session.insert(experiments, made)
-    session.emit(ExperimentCreated(subject=session.urn("experiment", name)))
+    groups.add(session, made)
     return made
 
 
 @usecase("experiments.list", permission="tracking:read", route="GET /experiments")
 def list_experiments(session: Session) -> list[Experiment]:
     """Every experiment, by name."""
-    mine = experiments.c.project == session.project
-    return session.all(Experiment, select(experiments).where(mine).order_by(experiments.c.name))
+    return [experiment for experiment in groups.known(session) if experiment.deleted is None]
 
 
 @usecase("experiments.get", permission="tracking:read", route="GET /experiments/{name}")
 def get_experiment(session: Session, name: Name) -> Experiment:
     """One experiment."""
-    found = _experiment(session, name)
+    found = groups.first(session, name)
     if found is None:
         raise NotFound(f"There is no experiment {name!r}.", hint="everloop experiments list names them.")
     return found
@@ -80,16 +76,23 @@ def start(
     return log(session, run.id, (), parameters, tags) if parameters or tags else run
 
 
-def begin(session: Session, experiment: str, name: str, code: CodeRevision, parent: str = "") -> Run:
-    """A run that has begun, with a code revision that the caller knows."""
+def begin(
+    session: Session, experiment: str, name: str, code: CodeRevision, parent: str = "", *, elsewhere: bool = False
+) -> Run:
+    """A run that has begun, with a code revision that the caller knows.
+
+    One that runs `elsewhere`, in a process that only talks to us, has no environment that we could capture.
+    """
     if parent:
         written.row_of(session, parent)
-    if _experiment(session, experiment) is None:
-        create_experiment(session, experiment)
-    environment = session.store.put(msgspec.json.encode(capture(), order="sorted"))
+    group = groups.first(session, experiment) or create_experiment(session, experiment)
+    if group.deleted:
+        raise Conflict(f"Experiment {experiment!r} was deleted.", hint="Restore it, or start the run in another.")
+    environment = "" if elsewhere else session.store.put(msgspec.json.encode(capture(), order="sorted"))
     now = session.clock.now()
     id = session.new_id()
-    run = Run(id, experiment, name[:256] or id[-8:], "running", {}, {}, {}, (), code, environment, now, parent=parent)
+    called = name[: written.NAME_LENGTH] or id[-8:]
+    run = Run(id, experiment, called, "running", {}, {}, {}, (), code, environment, now, parent=parent)
     session.insert(runs, run)
     session.emit(RunStarted(subject=session.urn("run", id), experiment=experiment, revision=code.revision))
     return run
@@ -133,7 +136,7 @@ def log(
 def finish(session: Session, id: str, status: RunStatus = "finished") -> Run:
     """End a run; from now on it never changes."""
     if status == "running":
-        raise InvalidInput("A run cannot be finished as running.", hint="Finish it as finished or failed.")
+        raise InvalidInput("A run cannot be finished as running.", hint="Finish it as finished, failed or killed.")
     written.running(session, id)
     mine = (runs.c.project == session.project) & (runs.c.id == id)
     session.execute(update(runs).where(mine).values(status=status, ended=session.clock.now()))
@@ -153,9 +156,13 @@ def search(session: Session, experiment: str = "", where: str = "", order: str =
 
     `order` names another order, such as `metrics.auc desc`; runs without that value come last.
     """
-    query = language.found(experiment, session.project, language.parse(where))
-    query = language.ordered(query, language.parse_order(order) if order else None)
-    return written.assemble(session, session.all(written.Row, query.limit(max(0, min(limit, _MOST)))))
+    wanted = language.Search(
+        experiments=(experiment,) if experiment else (),
+        conditions=tuple(language.parse(where)),
+        orders=(language.parse_order(order),) if order else (),
+        limit=max(0, min(limit, _MOST)),
+    )
+    return written.assemble(session, session.all(written.Row, language.found(session.project, wanted)))
 
 
 @usecase("runs.history", permission="tracking:read", route="GET /runs/{id}/history/{key}")
@@ -193,8 +200,3 @@ def artifacts(session: Session, id: str) -> list[Artifact]:
     written.row_of(session, id)
     mine = (artifact_table.c.project == session.project) & (artifact_table.c.run == id)
     return session.all(Artifact, select(artifact_table).where(mine).order_by(artifact_table.c.path))
-
-
-def _experiment(session: Session, name: str) -> Experiment | None:
-    mine = (experiments.c.project == session.project) & (experiments.c.name == name)
-    return session.first(Experiment, select(experiments).where(mine))

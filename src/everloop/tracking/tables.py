@@ -14,6 +14,10 @@ experiments = Table(
     Column("name", String(128), primary_key=True),
     Column("description", Text, nullable=False),
     Column("created", UtcTime, nullable=False),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("tags", Encoded(dict[str, str]), nullable=False, server_default="{}"),
+    Column("location", Text, nullable=False, server_default=""),
+    Column("deleted", UtcTime),
 )
 runs = Table(
     "runs",
@@ -29,6 +33,7 @@ runs = Table(
     Column("started", UtcTime, nullable=False),
     Column("ended", UtcTime),
     Column("parent", String(32), nullable=False),
+    Column("deleted", UtcTime),
     Index("ix_runs_experiment", "project", "experiment", "started"),
 )
 run_values = Table(

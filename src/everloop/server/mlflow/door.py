@@ -1,0 +1,148 @@
+"""The MLflow door as an ASGI app: unmodified MLflow clients track, upload and register here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qs, unquote
+
+import anyio
+import anyio.to_thread
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from everloop.app.platform import Platform
+from everloop.kernel.errors import EverloopError, InvalidInput
+from everloop.kernel.usecase import Json
+from everloop.server.answers import JSON, crash
+from everloop.server.mlflow import artifacts, experiments, registry, runs, search
+from everloop.server.mlflow.endpoint import ENDPOINTS, Answer, Caller, Endpoint
+from everloop.server.mlflow.refusals import refusal, refusal_of
+from everloop.server.rest import check_depth
+
+VERSION = "3.17.2"
+"""The version of MLflow whose protocol this is."""
+THREADS = 10
+"""How many requests are worked on at once; each may hold a database connection."""
+MODULES = (experiments, runs, search, artifacts, registry)
+"""Where the endpoints are."""
+_ROOTS = ("/api/", "/ajax-api/")
+_FILES = "/mlflow-artifacts/artifacts"
+T = TypeVar("T")
+
+
+def answers(path: str) -> bool:
+    """Whether this door answers at a path."""
+    if path in ("/health", "/version"):
+        return True
+    below = _below_root(path)
+    return below is not None and below.split("/")[0] in ("2.0", "3.0") and "/mlflow" in below
+
+
+class MlflowDoor:
+    """MLflow's REST API over a platform; a guard stands before it and says who calls."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._limiter = anyio.CapacityLimiter(THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except EverloopError as error:
+            response = refusal_of(error)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the last line of defence: an answer without internals, and a log entry
+            identity = self._platform.session().new_id()
+            crash(error, identity)
+            response = refusal("INTERNAL_ERROR", f"Something went wrong in the server (error {identity}).", 500)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        sent = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        if sent in ("/health", "/version"):
+            return PlainTextResponse("OK" if sent == "/health" else VERSION)
+        below = (_below_root(sent) or "").removeprefix("2.0")
+        if below == _FILES or below.startswith(f"{_FILES}/"):
+            return await self._files(request, unquote(below.removeprefix(_FILES).strip("/")))
+        found = ENDPOINTS.get(below.removeprefix("/mlflow/").strip("/")) if below.startswith("/mlflow/") else None
+        if found is None:
+            return refusal("ENDPOINT_NOT_FOUND", f"No endpoint found for {request.method} {sent}.", 404)
+        if request.method not in found:
+            allowed = {"Allow": ", ".join(sorted(found))}
+            return refusal("BAD_REQUEST", f"{request.method} means nothing at {sent}.", 405, allowed)
+        return await self._call(request, found[request.method])
+
+    async def _call(self, request: Request, endpoint: Endpoint) -> Response:
+        if request.method == "GET":
+            given = endpoint.from_query(parse_qs(request.url.query, keep_blank_values=True))
+        else:
+            given = _fields(request.headers.get("content-type", ""), await request.body())
+        return _answer(await self._in_thread(lambda: endpoint.answer(self._caller(request), given)))
+
+    async def _files(self, request: Request, path: str) -> Response:
+        caller = self._caller(request)
+        if request.method == "PUT" and path:
+            await self._receive(request, caller, path)
+            return _answer({})
+        if request.method not in ("GET", "HEAD"):
+            allowed = {"Allow": "GET, HEAD, PUT" if path else "GET"}
+            return refusal("BAD_REQUEST", f"{request.method} means nothing for artifacts.", 405, allowed)
+        if not path:
+            folder = request.query_params.get("path", "")
+            return _answer(await self._in_thread(lambda: artifacts.listing(caller, folder)))
+        store = self._platform.resources.store
+        content = await self._in_thread(lambda: store.get(artifacts.digest_at(caller, path)))
+        headers = {"content-disposition": "attachment"}
+        return Response(content, headers=headers, media_type="application/octet-stream")
+
+    async def _receive(self, request: Request, caller: Caller, path: str) -> None:
+        """Take an upload to a file, piece by piece, and keep it when it is whole."""
+        with tempfile.TemporaryDirectory(prefix="everloop-upload-") as folder:
+            received = Path(folder) / "received"
+            with received.open("wb") as file:
+                async for piece in request.stream():
+                    file.write(piece)
+            await self._in_thread(lambda: artifacts.keep(caller, path, received))
+
+    def _caller(self, request: Request) -> Caller:
+        project = request.headers.get("x-everloop-project", "")
+        return Caller(self._platform, request.state.principal, project)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _below_root(path: str) -> str | None:
+    return next((path.removeprefix(root) for root in _ROOTS if path.startswith(root)), None)
+
+
+def _answer(value: Answer) -> Response:
+    return Response(msgspec.json.encode(value), media_type=JSON)
+
+
+def _fields(media: str, content: bytes) -> dict[str, Json]:
+    """The fields of a request in a JSON object.
+
+    Raises:
+        InvalidInput: it is no JSON object.
+    """
+    if not content:
+        return {}
+    if media.partition(";")[0].strip().lower() != JSON:
+        raise InvalidInput(f"Bad Request. Content-Type must be application/json, not {media[:80]!r}.")
+    try:
+        found = msgspec.json.decode(content)
+        check_depth(found)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"The request's body is not valid JSON ({error}).") from None
+    if not isinstance(found, dict):
+        raise InvalidInput("The request's body is no JSON object.")
+    return found

@@ -78,7 +78,11 @@ def add(file: Path, name: str | None, note: str) -> None:
     except OSError as error:
         raise NotFound(f"{file} cannot be read ({error.strerror}).", hint="Check the path.") from None
     arguments = {"name": name or file.stem, "digest": door.put(content), "format": _FORMATS[file.suffix.lower()]}
-    door.show(door.call("datasets.commit", arguments | {"note": note}))
+    made = door.call("datasets.commit", arguments | {"note": note})
+    door.show(made)
+    newest = door.call("datasets.get", {"name": made.dataset}).version
+    if made.version != newest:
+        door.say(f"This content is version {made.version}, which stays as it is; the newest is still {newest}.")
 
 
 @click.command(cls=Command)

@@ -114,8 +114,14 @@ class FolderBlobs:
 
 
 def open_blobs(url: str) -> FolderBlobs:
-    """The blobs in the folder that a `file:///…` URL or a plain path names."""
+    """The blobs in the folder that a `file:///…` URL or a plain path names.
+
+    Raises:
+        Misconfigured: the URL names no absolute path.
+    """
     parts = urlsplit(url)
+    if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.strip("/")):
+        raise Misconfigured(f"The store's URL {url} names no folder.", hint="Write file:///path, with three slashes.")
     return FolderBlobs(Path(unquote(parts.path) if parts.scheme == "file" else url))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
 
 from everloop.kernel.errors import Misconfigured
 
@@ -35,10 +36,14 @@ def open_database(url: str) -> PostgresqlDatabase:
     """The database that a URL such as `postgresql://user@host/everloop` names.
 
     Raises:
-        Misconfigured: the driver is not installed.
+        Misconfigured: the driver is not installed, or it is no such URL.
     """
     try:
         return PostgresqlDatabase(url)
+    except (ValueError, ArgumentError):  # Neither is quoted: a password may stand in it.
+        raise Misconfigured(
+            "EVERLOOP_DATABASE_URL is no URL of a database.", hint="Write postgresql://user:password@host:5432/name."
+        ) from None
     except ModuleNotFoundError:
         raise Misconfigured(
             "PostgreSQL needs a driver that is not installed.", hint="pip install 'everloop[postgresql]'"

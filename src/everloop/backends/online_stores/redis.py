@@ -8,7 +8,7 @@ from typing import cast
 
 import redis
 
-from everloop.kernel.errors import InvalidInput, Unavailable
+from everloop.kernel.errors import InvalidInput, Misconfigured, Unavailable
 
 _BATCH = 10_000
 """Items in one command: Redis refuses commands of more than a million parts."""
@@ -58,8 +58,17 @@ class RedisOnlineStore:
 
 
 def open_online_store(url: str) -> RedisOnlineStore:
-    """The store in the Redis that a URL such as `redis://host:6379/0` names; nothing is sent before it is used."""
-    return RedisOnlineStore(url)
+    """The store in the Redis that a URL such as `redis://host:6379/0` names; nothing is sent before it is used.
+
+    Raises:
+        Misconfigured: it is no such URL.
+    """
+    try:
+        return RedisOnlineStore(url)
+    except ValueError:
+        raise Misconfigured(
+            "EVERLOOP_ONLINE_STORE_URL is no URL of a Redis.", hint="Write redis://user:password@host:6379/0."
+        ) from None
 
 
 def _name(table: str) -> str:

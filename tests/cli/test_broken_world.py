@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import msgspec
 import pytest
 
+from everloop.app.platform import open_platform
+from everloop.app.settings import load
+from everloop.kernel.errors import Misconfigured
 from tests.cli.conftest import Everloop
 
 NOW = "2100-01-01T00:00:00Z"
@@ -145,15 +148,28 @@ class TestTheSettings:
         assert "hunter2" not in ran.out + ran.err
 
     def test_a_home_that_cannot_be_written_is_named(self) -> None:
-        """As a user without rights: root may write everywhere."""
-        code = (
-            "import os, sys; from everloop.cli.main import main; "
-            "os.geteuid() or (os.setgid(65534), os.setuid(65534)); main()"
-        )
         with tempfile.TemporaryDirectory() as folder:
             Path(folder).chmod(0o555)
-            words = ["datasets", "list", "--json", "--home", folder]
-            ran = subprocess.run([sys.executable, "-c", code, *words], cwd="/", capture_output=True, check=False)
-        problem = msgspec.json.decode(ran.stderr)["error"]
-        assert (ran.returncode, problem["code"]) == (10, "misconfigured")
-        assert f"{folder} cannot be written" in problem["message"]
+            assert without_rights(folder) == f"The home folder {folder} cannot be written."
+
+
+def without_rights(folder: str) -> str:
+    """What opening a home says to a user without rights, in a process of its own; root may write everywhere."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = "nothing"
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            open_platform(load({"home": folder}, environment={}, folder=Path("/")))
+        except Misconfigured as error:
+            said = error.message
+        finally:
+            os.write(writer, said.encode())
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        return pipe.read()

@@ -62,7 +62,7 @@ def native_scores(native: object, matrix: np.ndarray) -> np.ndarray:
 TRAINERS = {"lightgbm": train_lightgbm, "sklearn": train_sklearn}
 
 
-@pytest.fixture(params=sorted(TRAINERS))
+@pytest.fixture(params=["lightgbm", pytest.param("sklearn", marks=pytest.mark.slow)])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -212,6 +212,7 @@ class TestOnlineStore:
         assert store.read("t", [b"0"]) == [b"after"]
 
 
+@pytest.mark.slow
 def test_lmdb_can_be_forked_while_other_threads_read(tmp_path: Path) -> None:
     store = lmdb.open_online_store(str(tmp_path / "online"))
     store.write("t", [(b"parent", b"1")])

@@ -122,6 +122,7 @@ class TestWriting:
         assert write_table(session, "t", pieces) == snapshot
         assert read_table(session, snapshot).equals(table)
 
+    @pytest.mark.slow
     def test_an_edit_of_a_large_table_changes_few_chunks(self, session: Session) -> None:
         numbers = pa.array([(n * 2_654_435_761) % 2**32 for n in range(400_000)], pa.int64())
         write_table(session, "t", pa.table({"n": numbers}))

@@ -28,6 +28,7 @@ def test_a_policy_that_never_retrains_suffers_when_the_world_changes(world: Worl
     assert by_month["2026-01"] > by_month["2026-02"] + 0.3
 
 
+@pytest.mark.slow
 def test_a_schedule_retrains_as_often_as_it_says_and_does_better(world: World) -> None:
     never, weekly = simulated(world, "never", "every 4d").policies
     assert weekly.retrains == 5
@@ -47,6 +48,7 @@ def test_a_policy_on_drift_sees_what_the_monitor_would(world: World) -> None:
     assert simulated(world, "drift").policies[0].policy == "drift"
 
 
+@pytest.mark.slow
 def test_a_candidate_that_the_gates_stop_changes_nothing(world: World) -> None:
     world.apply(gates=(el.tests("nowhere"),))
     report = simulated(world, "never", "every 4d")
@@ -55,6 +57,7 @@ def test_a_candidate_that_the_gates_stop_changes_nothing(world: World) -> None:
     assert "There is no module 'nowhere'" in report.retrains[0].message
 
 
+@pytest.mark.slow
 def test_a_promoted_challenger_takes_over_when_its_rollout_would_have_ended(world: World) -> None:
     assert span_of(el.Canary([5, 25, 50], hold="6h")) == timedelta(hours=18)
     slow = el.Canary([50], hold="60d")
@@ -64,6 +67,7 @@ def test_a_promoted_challenger_takes_over_when_its_rollout_would_have_ended(worl
     assert schedule.roc_auc == never.roc_auc
 
 
+@pytest.mark.slow
 def test_nothing_is_registered_or_served(world: World) -> None:
     simulated(world, "loop")
     assert world.call("models.list") == []
@@ -71,6 +75,7 @@ def test_nothing_is_registered_or_served(world: World) -> None:
     assert world.candidates() == []
 
 
+@pytest.mark.slow
 def test_the_same_simulation_again_gives_the_same_and_trains_nothing(world: World) -> None:
     first, again = simulated(world, "every 4d"), simulated(world, "every 4d")
     assert first.months == again.months
@@ -84,6 +89,7 @@ def test_months_are_those_of_the_time_zone(world: World) -> None:
     assert [month.n for month in there.months] == [16 * 200 - 100, 7 * 200 + 100]
 
 
+@pytest.mark.slow
 def test_what_the_loop_does_the_simulation_foretells(world: World) -> None:
     foretold = simulated(world, "loop").retrains[0]
     world.tick()

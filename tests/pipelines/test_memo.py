@@ -413,7 +413,12 @@ def release(site: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", MUST + MUST_NOT, ids=lambda case: f"{'must' if case.reruns else 'must not'}: {case.name}"
+    "case",
+    [
+        pytest.param(case, id=f"{kind}: {case.name}", marks=[pytest.mark.slow] if number % 4 else [])
+        for kind, cases in (("must", MUST), ("must not", MUST_NOT))
+        for number, case in enumerate(cases)
+    ],
 )
 def test_a_step_runs_again_exactly_when_what_it_uses_changed(
     project: Project, case: Case, monkeypatch: pytest.MonkeyPatch

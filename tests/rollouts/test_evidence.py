@@ -56,6 +56,7 @@ def test_a_constant_prediction_at_five_percent_is_stopped_within_two_days(value:
     assert all(days_until_stopped(constant(value), 2, seed=seed) in (1, 2) for seed in range(10))
 
 
+@pytest.mark.slow
 def test_a_fair_challenger_is_not_stopped_in_two_weeks() -> None:
     stopped = [bool(days_until_stopped(decent, 14, share=0.25, seed=seed)) for seed in range(20)]
     assert sum(stopped) <= 1
@@ -163,6 +164,7 @@ def test_a_challenger_that_fails_half_of_the_time_is_stopped_after_a_few_users()
     assert all(stopped)
 
 
+@pytest.mark.slow
 def test_a_challenger_that_fails_as_often_as_the_stable_version_is_kept_though_both_are_over_the_limit() -> None:
     running = rollout(Canary(guards=(ERRORS,)))
     stopped = [decide(running, errors(0.02, 0.02, 20_000, seed), START).action == "roll_back" for seed in range(5)]

@@ -274,7 +274,7 @@ class RunsGroup:
     """Parameters, metrics, artifacts, environment of each training."""
     def artifacts(self, id: str) -> builtins.list[everloop.tracking.entities.Artifact]:
         """The files of a run, by path."""
-    def finish(self, id: str, status: typing.Literal['running', 'finished', 'failed'] = 'finished') -> everloop.tracking.entities.Run:
+    def finish(self, id: str, status: typing.Literal['running', 'finished', 'failed', 'killed'] = 'finished') -> everloop.tracking.entities.Run:
         """End a run; from now on it never changes."""
     def get(self, id: str) -> everloop.tracking.entities.Run:
         """One run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -114,6 +115,17 @@ class TestUp:
         children = children_of(up)
         assert up.stop() == 0
         assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+    def test_it_does_not_start_where_it_cannot_listen(self, start: Start) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            up = start("up", "--port", str(taken.getsockname()[1]), "--json")
+            assert up.running.wait(PATIENCE) == 9
+        assert "Address already in use" in msgspec.json.decode(up.log.read_bytes())["error"]["message"]
+
+    def test_it_takes_a_free_port_for_0_and_the_endpoint_the_next(self, start: Start, endpoint: str) -> None:
+        up = start("up", "--port", "0")
+        server, served = (up.address_of(what) for what in ("server", f"serving {endpoint}"))
+        assert int(served.rpartition(":")[2]) == int(server.rpartition(":")[2]) + 1
 
     def test_a_process_that_is_killed_comes_back(self, start: Start, platform: Platform) -> None:
         up = start("up", "--port", str(free_port()))

@@ -148,7 +148,7 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     loaded = settings or load_settings(arguments)
     values = loaded.values
     home = Path(values.home)
-    _prepare_home(home)
+    prepare_home(home)
     areas.load_all()
     database = _database(values)
     migrations.upgrade(database)
@@ -203,7 +203,12 @@ def _scheme(url: str) -> str:
     return scheme if separator else "file"
 
 
-def _prepare_home(home: Path) -> None:
+def prepare_home(home: Path) -> None:
+    """Make the home folder, unless it is there.
+
+    Raises:
+        Misconfigured: it cannot be made, or not be written.
+    """
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

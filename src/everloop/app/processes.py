@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+
+from everloop.kernel.errors import Unavailable
 
 ENTRIES = {
     "server": "everloop.server.main:run_server",
@@ -34,6 +37,22 @@ def entry(name: str) -> Callable[..., Any]:
     module, _, function = ENTRIES[name].partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module), function)
     return found
+
+
+def free_port(host: str, port: int) -> int:
+    """A port that nobody listens on: the given one, or any for 0.
+
+    Raises:
+        Unavailable: the port is taken, or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as listening:
+            return int(listening.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        raise Unavailable(
+            f"Cannot listen on {host}:{port} ({error}).", hint="Choose another port with --port, or end what has it."
+        ) from None
 
 
 class Command(msgspec.Struct, frozen=True):

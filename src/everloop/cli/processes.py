@@ -44,7 +44,10 @@ def controller(interval: float, port: int) -> None:
 @_listening
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Also over gRPC, on this port; 0 takes a free one.")
 def serve(what: tuple[str, ...], host: str | None, port: int | None, grpc_port: int | None) -> None:
-    """Serve an endpoint, or registered models by name (models:/NAME@ALIAS, models:/NAME/VERSION), over HTTP."""
+    """Serve an endpoint, or registered models by name (models:/NAME@ALIAS, models:/NAME/VERSION).
+
+    It answers over HTTP, and over gRPC where --grpc-port is given.
+    """
     door = this_door()
     door.options |= {"host": host, "port": port}
     values = door.local.settings.values
@@ -68,13 +71,15 @@ def up(host: str | None, port: int | None) -> None:
     """
     door = this_door()
     door.options |= {"host": host, "port": port}
-    supervisor = processes.Supervisor(_environment(door), lambda line: click.echo(line, err=True))
+    values = door.local.settings.values
+    first = processes.free_port(values.host, values.port)
+    supervisor = processes.Supervisor(_environment(door, first), lambda line: click.echo(line, err=True))
     supervisor.keep([processes.Command("server", ("server",)), processes.Command("controller", ("controller",))])
     ports: dict[str, int] = {}
-    supervisor.run(lambda: _endpoints(door, ports))
+    supervisor.run(lambda: _endpoints(door, first, ports))
 
 
-def _endpoints(door: Door, ports: dict[str, int]) -> Iterable[processes.Command]:
+def _endpoints(door: Door, first: int, ports: dict[str, int]) -> Iterable[processes.Command]:
     """A process for each endpoint that there is now; each keeps the port that it got when it was first seen."""
     try:
         found = door.call("endpoints.list", {})
@@ -82,18 +87,18 @@ def _endpoints(door: Door, ports: dict[str, int]) -> Iterable[processes.Command]
         click.echo(str(error), err=True)
         return
     for endpoint in found:
-        port = ports.setdefault(endpoint.name, door.settings.values.port + 1 + len(ports))
+        port = ports.setdefault(endpoint.name, first + 1 + len(ports))
         yield processes.Command(f"endpoint {endpoint.name}", ("serve", endpoint.name, "--port", str(port)))
 
 
-def _environment(door: Door) -> dict[str, str]:
+def _environment(door: Door, port: int) -> dict[str, str]:
     """What the children must know of the options that were given here."""
     values = door.local.settings.values
     return {
         "EVERLOOP_HOME": values.home,
         "EVERLOOP_PROJECT": values.project,
         "EVERLOOP_HOST": values.host,
-        "EVERLOOP_PORT": str(values.port),
+        "EVERLOOP_PORT": str(port),
     }
 
 

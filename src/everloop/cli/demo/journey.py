@@ -16,7 +16,7 @@ import msgspec
 
 from everloop.app import project
 from everloop.app import settings as settings_file
-from everloop.app.platform import Platform, open_platform
+from everloop.app.platform import Platform, open_platform, prepare_home
 from everloop.app.settings import Loaded
 from everloop.cli.demo import bookkeeping
 from everloop.cli.demo.account import Account
@@ -82,7 +82,8 @@ def prepare(home: Path, months: int) -> None:
             f"{home} is the home of another platform, which the demo would disturb.",
             hint="Choose another with --home, such as everloop demo --home demo-home.",
         )
-    (home / "logs").mkdir(parents=True, exist_ok=True)
+    prepare_home(home)
+    (home / "logs").mkdir(exist_ok=True)
     length = home / "demo-months"
     if length.exists() and length.read_text() != str(months):
         raise Misconfigured(

@@ -81,7 +81,7 @@ class EvidenceBuilder:
         met: list[_Served] = []
         ready: list[tuple[list[_Served], float]] = []
         for batch in batches:
-            for at, prediction, deployment, role, probability, key, output in _rows(batch, _COLUMNS):
+            for at, prediction, deployment, role, probability, key, output in _rows(self._as_met(batch), _COLUMNS):
                 unit = key or prediction
                 one = self._served(deployment, probability, output)
                 if at < self._since or one is None or not self._is_first(unit, one.challenger, role):
@@ -110,6 +110,21 @@ class EvidenceBuilder:
         """What is known by now."""
         peaks = {game.key: game.log_peak for game in self._games}
         return Evidence(self._arms[True].stats(), self._arms[False].stats(), peaks)
+
+    def _as_met(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A request's rows, each unit beginning with the version that it met.
+
+        Where the challenger failed, the stable version's answer stands before that in the log. No unit changes its
+        place among the others: an order that knew what failed would not be fair to bet on.
+        """
+        output = batch.column("output").to_numpy(zero_copy_only=False).astype(float)
+        failed = np.isnan(output) & (batch.column("deployment").to_numpy() == self._rollout.challenger)
+        if not failed.any():
+            return batch
+        units = [key or prediction for key, prediction in _rows(batch, ("key", "prediction_id"))]
+        first = dict(zip(reversed(units), reversed(range(len(units))), strict=True))
+        place = [first[unit] - 0.5 if fails else at for at, (unit, fails) in enumerate(zip(units, failed, strict=True))]
+        return batch.take(np.argsort(place, kind="stable"))
 
     def _served(self, deployment: int, probability: float, output: float | None) -> _Served | None:
         if deployment not in (self._rollout.challenger, self._rollout.stable):

@@ -44,7 +44,9 @@ class TestHosts:
     def test_addresses_and_localhost_are_answered(self, http: TestClient, host: str) -> None:
         assert http.get("/healthz", headers={"host": host}).status_code == 200
 
-    @pytest.mark.parametrize("host", ["evil.example", "evil.example:7410", "127.0.0.1.evil.example", "", "[::1", "a@b"])
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "evil.example:7410", "127.0.0.1.evil.example", "", "[::1", "a@b", "[x]"]
+    )
     def test_names_that_are_not_ours_are_refused(self, http: TestClient, host: str) -> None:
         answer = http.get("/healthz", headers={"host": host})
         assert answer.status_code == 403
@@ -67,7 +69,8 @@ class TestOrigins:
         assert http.post(f"{API}/experiments", json={"name": "x"}, headers=headers).status_code == 200
 
     @pytest.mark.parametrize(
-        "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:7410"]
+        "origin",
+        ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:7410", "http://[", "http://[x]"],
     )
     def test_a_page_of_another_site_may_not(self, http: TestClient, origin: str) -> None:
         answer = http.post(f"{API}/experiments", json={"name": "x"}, headers={"origin": origin})

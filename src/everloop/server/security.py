@@ -195,7 +195,7 @@ def check_origin(headers: Headers) -> None:
         PermissionDenied: the request comes from another origin.
     """
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+    if origin is not None and origin.partition("://")[2].lower() != headers["host"].lower():
         raise PermissionDenied(
             f"A page of {origin} may not call this server.", hint="Only pages that it served itself may."
         )
@@ -253,7 +253,10 @@ def secret_of(headers: Headers) -> str:
 
 def hostname(host: str) -> str:
     """The name in a Host header, without port and brackets, in lower case."""
-    return (urlsplit(f"//{host}").hostname or "") if host.count("[") == host.count("]") else ""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_address(name: str) -> bool:

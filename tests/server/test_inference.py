@@ -173,6 +173,7 @@ BAD: dict[str, tuple[str, bytes, int, str]] = {
     "wrong shape": (f"{DELAY}/infer", changed("hour", shape=[2, 2], data=[1, 2, 3, 4]), 400, "[2, 2]"),
     "no shape": (f"{DELAY}/infer", changed("hour", shape=[]), 400, "shape"),
     "negative shape": (f"{DELAY}/infer", changed("hour", shape=[-2]), 400, "[-2]"),
+    "too many dimensions": (f"{DELAY}/infer", changed("hour", shape=[2, *[1] * 100]), 400, "shape"),
     "shape against data": (f"{DELAY}/infer", changed("hour", shape=[3]), 400, "2 values"),
     "other length": (f"{DELAY}/infer", changed("hour", shape=[3], data=[1, 2, 3]), 400, "differ in length"),
     "wrong datatype": (f"{DELAY}/infer", changed("distance", datatype="BYTES", data=["a", "b"]), 400, "distance"),

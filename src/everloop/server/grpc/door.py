@@ -9,22 +9,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
 from everloop.app.platform import Platform
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
-from everloop.kernel.errors import EverloopError, InvalidInput, PermissionDenied, Unavailable
+from everloop.kernel.errors import EverloopError, PermissionDenied, Unavailable
 from everloop.server.answers import log
 from everloop.server.dataplane import DataPlane, decoded
 from everloop.server.grpc import inference_pb2 as pb
-from everloop.server.grpc.messages import metadata_of, response_of, tensors_of
+from everloop.server.grpc.messages import metadata_of, parsed, response_of, tensors_of
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate
 from everloop.server.turns import MOST_WAITING
@@ -32,7 +32,6 @@ from everloop.server.turns import MOST_WAITING
 if TYPE_CHECKING:
     Answer = Callable[["Call"], Awaitable[Message]]
 
-M = TypeVar("M", bound=Message)
 SERVICE = "inference.GRPCInferenceService"
 PUBLIC = frozenset({"ServerLive", "ServerReady"})
 """Methods that tell nothing but that the process lives, so that probes need no token."""
@@ -42,8 +41,10 @@ GRACE_SECONDS = 3.0
 """How long calls may go on once HTTP has stopped."""
 MOST_CALLS = 2 * MOST_WAITING
 """So many calls may be open; the rest are refused. Predictions are refused earlier, so that probes still get in."""
-LONGEST_MESSAGE = 1000
-"""Clients take 8 kB of metadata, and a message of the door's may repeat what it was sent."""
+MOST_PENDING = 4 * MOST_CALLS
+"""So many calls may arrive before they are looked at. What is over it is cancelled, which clients do not try again."""
+LONGEST_MESSAGE = 2000
+"""In bytes, which may become three times as many: clients take 8 kB, and an error may repeat what was sent."""
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -94,8 +95,7 @@ class GrpcDoor:
             Unavailable: the port is taken or the address is not ours.
         """
         limit = self._gate.settings.max_body_mb << 20
-        options = (("grpc.max_receive_message_length", limit), ("grpc.so_reuseport", 0))
-        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
+        server = grpc.aio.server(options=_options(limit), maximum_concurrent_rpcs=MOST_CALLS)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, self._methods()),))
         name = f"[{host}]" if ":" in host else host
         try:
@@ -129,7 +129,7 @@ class GrpcDoor:
     async def model_ready(self, call: Call) -> Message:
         """The model is served."""
         call.require("endpoints:read")
-        asked = _parsed(pb.ModelReadyRequest, call.body)
+        asked = parsed(pb.ModelReadyRequest, call.body)
         self._plane.found(asked.name, asked.version)
         return pb.ModelReadyResponse(ready=True)
 
@@ -142,13 +142,13 @@ class GrpcDoor:
     async def metadata(self, call: Call) -> Message:
         """What the model takes and gives."""
         call.require("endpoints:read")
-        asked = _parsed(pb.ModelMetadataRequest, call.body)
+        asked = parsed(pb.ModelMetadataRequest, call.body)
         return metadata_of(self._plane.metadata(asked.name, asked.version))
 
     async def infer(self, call: Call) -> Message:
         """Predictions."""
         call.require("endpoints:predict")
-        asked = await decoded(call.body, lambda: _parsed(pb.ModelInferRequest, call.body))
+        asked = await decoded(call.body, lambda: parsed(pb.ModelInferRequest, call.body))
         one = self._plane.found(asked.model_name, asked.model_version)
         tensors = await decoded(call.body, lambda: tensors_of(asked))
         wishes = [wish.name for wish in asked.outputs]
@@ -179,7 +179,7 @@ class GrpcDoor:
                 self._seconds.observe(perf_counter() - started, method=method)
             if not isinstance(found, EverloopError):
                 return found
-            await context.abort(_code(found), str(found)[:LONGEST_MESSAGE])
+            await context.abort(_code(found), _message(found))
             raise found  # Not reached: `abort` raises what ends the call.
 
         return called
@@ -202,6 +202,16 @@ class GrpcDoor:
             return EverloopError(f"Something went wrong in the server; its log tells more under {identity}.")
 
 
+def _options(limit: int) -> tuple[tuple[str, int], ...]:
+    """The port is ours alone, and messages have a limit in bytes."""
+    pending = ("grpc.server.max_pending_requests", "grpc.server.max_pending_requests_hard_limit")
+    return (
+        ("grpc.max_receive_message_length", limit),
+        ("grpc.so_reuseport", 0),
+        *((name, MOST_PENDING) for name in pending),
+    )
+
+
 def client_of(peer: str) -> str:
     """The IP address in what gRPC calls a peer, such as `ipv4:127.0.0.1:50000`; empty when it is none."""
     kind, _, address = unquote(peer).partition(":")
@@ -215,12 +225,8 @@ def _headers(context: grpc.aio.ServicerContext) -> Headers:
     )
 
 
-def _parsed(kind: type[M], body: bytes) -> M:
-    try:
-        found: M = kind.FromString(body)
-        return found
-    except DecodeError as error:
-        raise InvalidInput(f"The message is no {kind.DESCRIPTOR.name}: {error}.") from None
+def _message(error: EverloopError) -> str:
+    return str(error).encode()[:LONGEST_MESSAGE].decode(errors="ignore")
 
 
 def _code(found: bytes | EverloopError) -> grpc.StatusCode:

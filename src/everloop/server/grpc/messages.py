@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 
 from everloop.kernel.errors import InvalidInput
 from everloop.server import oip
@@ -12,6 +14,7 @@ from everloop.server.grpc import inference_pb2 as pb
 from everloop.server.served import Answered
 from everloop.server.tensors import datatype_of, from_bytes, from_items, to_bytes
 
+M = TypeVar("M", bound=Message)
 _LISTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -27,6 +30,19 @@ _LISTS = {
     "BYTES": "bytes_contents",
 }
 """The list that holds the values of each datatype."""
+
+
+def parsed(kind: type[M], body: bytes) -> M:
+    """The message of a kind that a body holds.
+
+    Raises:
+        InvalidInput: it holds none.
+    """
+    try:
+        found: M = kind.FromString(body)
+    except DecodeError as error:
+        raise InvalidInput(f"The message is no {kind.DESCRIPTOR.name}: {error}.") from None
+    return found
 
 
 def tensors_of(request: pb.ModelInferRequest) -> dict[str, np.ndarray]:

@@ -1,0 +1,165 @@
+"""The gRPC door in front of what fails, hangs or is asked too much."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc.aio
+import numpy as np
+import pytest
+
+from everloop.app.platform import Platform
+from everloop.kernel.errors import Conflict, Corrupted, EverloopError, Refused, TooLarge, Unavailable
+from everloop.registry.entities import Field
+from everloop.server.dataplane import DataPlane
+from everloop.server.grpc import inference_pb2 as pb
+from everloop.server.grpc.door import GrpcDoor, client_of
+from everloop.server.metrics import Metrics
+from everloop.server.security import Gate
+from everloop.server.served import Answered
+from everloop.server.turns import MOST_WAITING
+from everloop.serving.predictor import PredictionRequest
+from tests.server.grpcclient import request
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+ROW = [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.0]}]
+
+
+class Doubled:
+    """A model that doubles `x`, once it is let."""
+
+    name = "doubled"
+    versions = ("1",)
+    inputs = (Field("x", "float64"),)
+    outputs = (Field("y", "float64"),)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.free = threading.Event()
+        self.free.set()
+
+    def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:
+        self.free.wait(30)
+        if self.error is not None:
+            raise self.error
+        found = [2 * one.columns["x"] for one in requests]
+        return [Answered("1", one.id, {"y": y}, y) for one, y in zip(requests, found, strict=True)]
+
+
+Ask = Callable[..., Coroutine[Any, Any, str]]
+
+
+@asynccontextmanager
+async def door(platform: Platform, model: Doubled) -> AsyncIterator[Ask]:
+    """What asks a door for the double of 1: it gives the code and the message, or the answer."""
+    metrics = Metrics()
+    gate = Gate(platform.settings.values, lambda secret: platform.local_principal, platform.local_principal)
+    server = GrpcDoor(DataPlane([model], metrics), gate, metrics, platform)
+    address = await server.listen("127.0.0.1", 0)
+    await server.start()
+    async with grpc.aio.insecure_channel(address.removeprefix("grpc://")) as channel:
+
+        async def ask(timeout: float = 20, **metadata: str) -> str:
+            body = request("doubled", ROW, raw=True).SerializeToString()
+            try:
+                answer = await channel.unary_unary(METHOD)(body, timeout=timeout, metadata=tuple(metadata.items()))
+            except grpc.aio.AioRpcError as error:
+                return f"{error.code().name}: {error.details()}"
+            return str(np.frombuffer(pb.ModelInferResponse.FromString(answer).raw_output_contents[0]).tolist())
+
+        yield ask
+    model.free.set()
+    await server.stop()
+
+
+async def asked(platform: Platform, model: Doubled) -> str:
+    async with door(platform, model) as ask:
+        return await ask()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unavailable("The feature store is away.", hint="Start it."), "UNAVAILABLE"),
+        (TooLarge("Ten rows are the limit."), "RESOURCE_EXHAUSTED"),
+        (Conflict("It was asked before."), "ABORTED"),
+        (Refused("The policy says no."), "FAILED_PRECONDITION"),
+        (Corrupted("The model is not what its digest says."), "INTERNAL"),
+    ],
+)
+def test_an_error_has_its_code_and_says_what_to_do(platform: Platform, error: EverloopError, code: str) -> None:
+    assert asyncio.run(asked(platform, Doubled(error))) == f"{code}: {error}"
+
+
+def test_a_model_that_crashes_is_told_to_the_log_only(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer = asyncio.run(asked(platform, Doubled(ZeroDivisionError("secret"))))
+    assert answer.startswith("INTERNAL: Something went wrong")
+    assert "secret" not in answer
+    identity = caplog.records[0].getMessage().removeprefix("error ")
+    assert identity in answer
+    assert "secret" in caplog.text
+
+
+def test_a_deadline_that_passes_leaves_the_others_alone(platform: Platform) -> None:
+    async def run() -> tuple[str, str]:
+        model = Doubled()
+        async with door(platform, model) as ask:
+            model.free.clear()
+            late = await ask(timeout=0.2)
+            model.free.set()
+            return late, await ask()
+
+    late, next_one = asyncio.run(run())
+    assert late.startswith("DEADLINE_EXCEEDED")
+    assert next_one == "[2.0]"
+
+
+def test_too_many_at_once_are_refused_and_the_rest_answered(platform: Platform) -> None:
+    async def run() -> list[str]:
+        model = Doubled()
+        async with door(platform, model) as ask:
+            model.free.clear()
+            calls = [asyncio.create_task(ask()) for _ in range(MOST_WAITING + 200)]
+            while sum(call.done() for call in calls) < 100:
+                await asyncio.sleep(0.05)
+            model.free.set()
+            return [*await asyncio.gather(*calls), await ask()]
+
+    answers = asyncio.run(run())
+    refused = [answer for answer in answers if answer != "[2.0]"]
+    assert 100 <= len(refused) <= 200
+    assert {answer.partition(" requests")[2] for answer in refused} == {
+        " are waiting. Try again, or start more processes."
+    }
+    assert {answer.partition(":")[0] for answer in refused} == {"UNAVAILABLE"}
+    assert answers[-1] == "[2.0]"
+
+
+def test_what_a_proxy_on_this_machine_forwards_is_not_trusted(platform: Platform) -> None:
+    async def run() -> tuple[str, str]:
+        async with door(platform, Doubled()) as ask:
+            return await ask(**{"x-forwarded-for": "203.0.113.9"}), await ask(authorization="Basic ???")
+
+    forwarded, senseless = asyncio.run(run())
+    assert forwarded.startswith("UNAUTHENTICATED: This server wants a token.")
+    assert senseless.startswith("UNAUTHENTICATED: The basic authorization")
+
+
+@pytest.mark.parametrize(
+    ("peer", "client"),
+    [
+        ("ipv4:127.0.0.1:50000", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:50000", "::1"),
+        ("ipv6:[::1]:50000", "::1"),
+        ("unix:/tmp/socket", ""),
+        ("", ""),
+    ],
+)
+def test_a_peer_has_an_address_or_none(peer: str, client: str) -> None:
+    assert client_of(peer) == client

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import grpc.aio
 import numpy as np
@@ -40,10 +39,12 @@ class Doubled:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
+        self.asked = threading.Event()
         self.free = threading.Event()
         self.free.set()
 
     def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:
+        self.asked.set()
         self.free.wait(30)
         if self.error is not None:
             raise self.error
@@ -51,30 +52,34 @@ class Doubled:
         return [Answered("1", one.id, {"y": y}, y) for one, y in zip(requests, found, strict=True)]
 
 
-Ask = Callable[..., Coroutine[Any, Any, str]]
+class Asking:
+    """Asks a door for the double of 1: it gives the code and the message, or the answer."""
+
+    def __init__(self, door: GrpcDoor, channel: grpc.aio.Channel) -> None:
+        self.door = door
+        self._channel = channel
+
+    async def __call__(self, timeout: float = 20, **metadata: str) -> str:
+        body = request("doubled", ROW, raw=True).SerializeToString()
+        try:
+            answer = await self._channel.unary_unary(METHOD)(body, timeout=timeout, metadata=tuple(metadata.items()))
+        except grpc.aio.AioRpcError as error:
+            return f"{error.code().name}: {error.details()}"
+        return str(np.frombuffer(pb.ModelInferResponse.FromString(answer).raw_output_contents[0]).tolist())
 
 
 @asynccontextmanager
-async def door(platform: Platform, model: Doubled) -> AsyncIterator[Ask]:
-    """What asks a door for the double of 1: it gives the code and the message, or the answer."""
+async def door(platform: Platform, model: Doubled) -> AsyncIterator[Asking]:
+    """A door in front of a model, for as long as the test takes."""
     metrics = Metrics()
     gate = Gate(platform.settings.values, lambda secret: platform.local_principal, platform.local_principal)
-    server = GrpcDoor(DataPlane([model], metrics), gate, metrics, platform)
-    address = await server.listen("127.0.0.1", 0)
-    await server.start()
+    opened = GrpcDoor(DataPlane([model], metrics), gate, metrics, platform)
+    address = await opened.listen("127.0.0.1", 0)
+    await opened.start()
     async with grpc.aio.insecure_channel(address.removeprefix("grpc://")) as channel:
-
-        async def ask(timeout: float = 20, **metadata: str) -> str:
-            body = request("doubled", ROW, raw=True).SerializeToString()
-            try:
-                answer = await channel.unary_unary(METHOD)(body, timeout=timeout, metadata=tuple(metadata.items()))
-            except grpc.aio.AioRpcError as error:
-                return f"{error.code().name}: {error.details()}"
-            return str(np.frombuffer(pb.ModelInferResponse.FromString(answer).raw_output_contents[0]).tolist())
-
-        yield ask
+        yield Asking(opened, channel)
     model.free.set()
-    await server.stop()
+    await opened.stop()
 
 
 async def asked(platform: Platform, model: Doubled) -> str:
@@ -118,6 +123,23 @@ def test_a_deadline_that_passes_leaves_the_others_alone(platform: Platform) -> N
     late, next_one = asyncio.run(run())
     assert late.startswith("DEADLINE_EXCEEDED")
     assert next_one == "[2.0]"
+
+
+def test_a_call_that_is_being_answered_when_the_door_stops_is_answered(platform: Platform) -> None:
+    async def run() -> str:
+        model = Doubled()
+        async with door(platform, model) as ask:
+            model.free.clear()
+            call = asyncio.create_task(ask())
+            while not model.asked.is_set():
+                await asyncio.sleep(0.01)
+            stopping = asyncio.create_task(ask.door.stop())
+            await asyncio.sleep(0.2)
+            model.free.set()
+            await stopping
+            return await call
+
+    assert asyncio.run(run()) == "[2.0]"
 
 
 def test_too_many_at_once_are_refused_and_the_rest_answered(platform: Platform) -> None:

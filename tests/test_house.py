@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,10 +38,10 @@ HEAVY = {
 }
 
 
-def calls(module: Path) -> Iterator[tuple[int, str, ast.Call]]:
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.Call):
-            yield node.lineno, ast.unparse(node.func), node
+@cache
+def calls(module: Path) -> list[tuple[int, str, ast.Call]]:
+    nodes = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
+    return [(node.lineno, ast.unparse(node.func), node) for node in nodes]
 
 
 def test_nothing_but_the_system_clock_asks_the_system_for_the_time() -> None:

@@ -44,6 +44,7 @@ def spoil(project: Path) -> None:
     (project / "depots.csv").write_text(table.replace("queue", "length"))
 
 
+@pytest.mark.slow
 class TestTheUsersCode:
     def test_a_step_that_raises_is_named_with_its_exception_and_line(self, bare: Everloop, project: Path) -> None:
         edit(project, "    cut = joined", '    raise ZeroDivisionError("no parcels")\n    cut = joined')
@@ -68,6 +69,7 @@ class TestTheUsersCode:
         assert {one["name"] for one in bare("datasets", "list", "--json").json} == {"parcels", "depots"}
 
 
+@pytest.mark.slow
 class TestTheData:
     def test_a_source_without_the_views_column_is_refused_with_those_it_has(
         self, bare: Everloop, project: Path

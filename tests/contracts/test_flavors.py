@@ -294,6 +294,7 @@ class Sneaky:
         return {}
 
 
+@pytest.mark.slow
 class TestSklearn:
     """What is scikit-learn's alone."""
 

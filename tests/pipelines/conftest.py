@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,8 +53,10 @@ def idle(platform: Platform) -> Session:
 
 
 @pytest.fixture
-def project(tmp_path: Path, idle: Session) -> Project:
+def project(tmp_path: Path, idle: Session) -> Iterator[Project]:
     """An empty project."""
     folder = tmp_path / "project"
     folder.mkdir()
-    return Project(folder, idle)
+    finders = list(sys.meta_path)
+    yield Project(folder, idle)
+    sys.meta_path[:] = finders  # Or each import looks into the folders of all projects before.

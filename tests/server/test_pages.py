@@ -109,10 +109,12 @@ def test_an_empty_page_says_which_command_to_run_next(http: TestClient, path: st
     assert f"<code>{command}</code>" in page_of(http, path)
 
 
+@pytest.mark.slow
 def test_every_link_leads_to_a_page_and_every_page_can_be_come_to(crawled: dict[str, str]) -> None:
     assert {pattern_of(path) for path in crawled} == set(VIEWS)
 
 
+@pytest.mark.slow
 def test_nothing_that_people_write_becomes_markup(crawled: dict[str, str]) -> None:
     for path, html in crawled.items():
         assert "<script>alert" not in html, path
@@ -135,6 +137,7 @@ def test_what_stands_in_an_address_does_not_become_markup(reading: TestClient, f
     assert "<script>alert" not in response.text
 
 
+@pytest.mark.slow
 def test_pages_obey_their_own_security_policy(crawled: dict[str, str]) -> None:
     for path, html in crawled.items():
         outline = Outline(html)
@@ -143,6 +146,7 @@ def test_pages_obey_their_own_security_policy(crawled: dict[str, str]) -> None:
         assert all(str(script["src"]).startswith("/static/") for script in outline.all("script")), path
 
 
+@pytest.mark.slow
 def test_pages_can_be_read_without_seeing_them(crawled: dict[str, str]) -> None:
     for path, html in crawled.items():
         outline = Outline(html)
@@ -155,6 +159,7 @@ def test_pages_can_be_read_without_seeing_them(crawled: dict[str, str]) -> None:
         assert all("aria-label" in svg for svg in outline.all("svg") if svg.get("class") in ("plot", "graph")), path
 
 
+@pytest.mark.slow
 def test_ids_are_given_once_and_live_parts_have_one(crawled: dict[str, str]) -> None:
     for path, html in crawled.items():
         outline = Outline(html)

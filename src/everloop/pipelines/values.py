@@ -59,7 +59,7 @@ def decode(text: str, store: Store) -> object:
 
 def digest(text: str) -> Digest:
     """The digest of an encoded value: equal for equal values, whatever the order of their mappings."""
-    return digest_of(json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False).encode())
+    return digest_of(json.dumps(json.loads(text, object_hook=_ordered), sort_keys=True, ensure_ascii=False).encode())
 
 
 def shown(value: object, store: Store) -> Json:
@@ -86,6 +86,14 @@ def unshown(shape: object, store: Store) -> object:
             f"A {shape[_UNKEPT]} was handed in, which was not kept.", hint="Run the pipeline with a new one."
         )
     return decode(json.dumps(shape), store)
+
+
+def _ordered(shape: dict[str, Json]) -> dict[str, Json]:
+    """A mapping that is kept as pairs, in an order that depends on its content alone."""
+    pairs = shape.get("$dict")
+    if isinstance(pairs, list):
+        shape["$dict"] = sorted(pairs, key=lambda pair: json.dumps(pair, sort_keys=True))
+    return shape
 
 
 def _path_text(value: object) -> str:

@@ -70,12 +70,12 @@ class Timeline:
         newest = ends[some] - 1
         stamps = np.full(len(codes), BEFORE_ALL)
         stamps[some] = self._times[newest]
+        windows = self._windows(codes, at, ends)
         columns = []
         for feature in self.view.features:
-            column = np.full(len(codes), np.nan)
-            if feature.aggregation:
-                column = self._windowed(feature, codes, at, ends)
-            else:
+            column = windows.get(feature)
+            if column is None:
+                column = np.full(len(codes), np.nan)
                 column[some] = self._values[feature.column][newest]
             columns.append(column)
         return stamps, columns
@@ -98,18 +98,38 @@ class Timeline:
         ranks = np.searchsorted(self._instants, times, side="right")
         return np.searchsorted(self._places, codes * (len(self._instants) + 1) + ranks, side="right")
 
-    def _windowed(self, feature: Feature, codes: Codes, at: Integers, ends: Integers) -> Floats:
-        starts = np.minimum(self._ends(codes, at - span_micros(feature.over or timedelta())), ends)
-        if feature.aggregation == "count":
-            counts = (ends - starts).astype(np.float64)
-            counts[codes == NULL] = np.nan
-            return counts
-        if feature.aggregation == "last":
-            return last_present(self._values[feature.column], starts, ends)
-        key = (feature.column, feature.aggregation)
+    def _windows(self, codes: Codes, at: Integers, ends: Integers) -> dict[Feature, Floats]:
+        """The columns of all windows; those over the same values are merged together, whatever their spans."""
+        found: dict[Feature, Floats] = {}
+        alike: dict[tuple[str, str], list[tuple[Feature, Integers]]] = {}
+        for feature in self.view.features:
+            if not feature.aggregation:
+                continue
+            starts = np.minimum(self._ends(codes, at - span_micros(feature.over or timedelta())), ends)
+            if feature.aggregation == "count":
+                found[feature] = _counts(codes, ends - starts)
+            elif feature.aggregation == "last":
+                found[feature] = last_present(self._values[feature.column], starts, ends)
+            else:
+                alike.setdefault((feature.column, feature.aggregation), []).append((feature, starts))
+        for key, asked in alike.items():
+            starts = np.concatenate([starts for _, starts in asked])
+            numbers = self._blocks_of(key).over(starts, np.tile(ends, len(asked)))
+            found |= zip((feature for feature, _ in asked), np.split(numbers, len(asked)), strict=True)
+        return found
+
+    def _blocks_of(self, key: tuple[str, str]) -> Blocks:
+        """The partial states of a column under an aggregation, made at the first use."""
         if key not in self._blocks:
-            self._blocks[key] = Blocks(self._values[feature.column], MERGES[feature.aggregation])
-        return self._blocks[key].over(starts, ends)
+            column, aggregation = key
+            self._blocks[key] = Blocks(self._values[column], MERGES[aggregation])
+        return self._blocks[key]
+
+
+def _counts(codes: Codes, rows: Integers) -> Floats:
+    counts = rows.astype(np.float64)
+    counts[codes == NULL] = np.nan
+    return counts
 
 
 _recent: OrderedDict[tuple[str, FeatureView], Timeline] = OrderedDict()

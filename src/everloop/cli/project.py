@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
 import click
 import msgspec
 
+from everloop.app.examples import example_folder
 from everloop.cli.door import Command, this_door
 from everloop.kernel.errors import InvalidInput, NotFound
 
@@ -126,7 +126,7 @@ def _argument(text: str) -> tuple[str, object]:
 
 
 def _example(name: str) -> str:
-    return (files("everloop.cli.parcels") / name).read_text()
+    return (example_folder("parcels") / name).read_text()
 
 
 def _write(path: Path, text: str) -> bool:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import msgspec
 
 from everloop.app import project
 from everloop.app import settings as settings_file
+from everloop.app.examples import example_folder
 from everloop.app.platform import Platform, open_platform, prepare_home
 from everloop.app.settings import Loaded
 from everloop.cli.demo import bookkeeping
@@ -31,7 +31,6 @@ from everloop.pipelines.project import load_module
 
 LOOP = "delay"
 _SETTLING = timedelta(days=4)
-_FOLDER = "examples/flights"
 
 
 def travel(settings: Loaded, months: int) -> Account:
@@ -98,20 +97,6 @@ def prepare(home: Path, months: int) -> None:
         )
 
 
-def example_folder() -> Path:
-    """Where the project of the demo lies: beside the source, or in the installed package.
-
-    Raises:
-        Misconfigured: it is in neither place.
-    """
-    spec = find_spec("everloop")
-    package = Path(spec.origin).parent if spec and spec.origin else Path()
-    for folder in (package.parents[1] / _FOLDER, package / _FOLDER):
-        if (folder / "flights").is_dir():
-            return folder
-    raise Misconfigured("The example project is not installed.", hint="Run the demo from a checkout of the repository.")
-
-
 class _Journey:
     def __init__(self, platform: Platform, narrator: Narrator, months: int) -> None:
         self.months = months
@@ -121,7 +106,7 @@ class _Journey:
         clock = platform.resources.clock
         assert isinstance(clock, SharedClock), "prepare() has set it"
         self.clock = clock
-        self.folder = example_folder()
+        self.folder = example_folder("flights")
         self.world = load_module(self.folder, "flights.world")
 
     def run(self, started: float) -> Account:

@@ -1,1 +1,0 @@
-"""The example that `everloop init --example` copies: will a parcel be late?"""

@@ -9,7 +9,7 @@ import pytest
 
 from everloop.app.platform import open_platform
 from everloop.app.settings import load
-from everloop.cli.demo.journey import alone, example_folder, prepare
+from everloop.cli.demo.journey import alone, prepare
 from everloop.kernel.clock import SharedClock
 from everloop.kernel.errors import Conflict, Misconfigured
 
@@ -45,3 +45,26 @@ def test_a_demo_is_not_gone_on_with_at_another_length(home: Path) -> None:
     prepare(home, 2)
     with pytest.raises(Misconfigured, match="2 months into the year, not 3"):
         prepare(home, 3)
+
+
+def test_two_demos_do_not_live_in_one_home(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(Conflict, match="A demo is running"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_a_home_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Misconfigured, match="cannot be made"):
+        prepare(tmp_path / "file", 1)
+
+
+def test_processes_that_work_in_a_home_one_after_the_other_make_different_ids(home: Path) -> None:
+    prepare(home, 1)
+    made = []
+    for _ in range(2):
+        platform = open_platform(load({"home": str(home)}, environment={}, folder=home))
+        made.append(platform.call("runs.start", {"experiment": "fit"}).id)
+        platform.close()
+    assert made[0] != made[1]

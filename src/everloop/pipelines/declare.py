@@ -81,7 +81,7 @@ class Pipeline(Generic[P, R]):
     def parameters(self) -> dict[str, str]:
         """The parameters with their types, as written."""
         found = inspect.signature(self.function).parameters.values()
-        return {p.name: "" if p.annotation is p.empty else inspect.formatannotation(p.annotation) for p in found}
+        return {p.name: _spelled(p.annotation) for p in found}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The pipeline's value."""
@@ -152,3 +152,10 @@ def _check(function: Callable[..., Any], kind: str) -> None:
             f"{function.__qualname__} is async or a generator, and a {kind} gives one value that can be remembered.",
             hint="Make it a plain def that returns; run coroutines inside with asyncio.run.",
         )
+
+
+def _spelled(annotation: object) -> str:
+    """An annotation as it stands in the code; those that are not evaluated are texts already."""
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from everloop.app.platform import Platform
 from everloop.catalog.entities import LineageEdge
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session, active_session
 from everloop.catalog.tables import answered, ledger, lineage
+from everloop.datasets.entities import Dataset
+from everloop.datasets.tables import datasets
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import parse_urn
 from tests.catalog.events import Noted
@@ -140,3 +143,43 @@ def test_the_active_session_is_found_only_inside(platform: Platform) -> None:
         assert active_session() is session
     with pytest.raises(NotFound, match="No platform is active"):
         active_session()
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What these tests read back."""
+
+    key: str
+    usecase: str
+
+
+def test_rows_come_back_as_structs(session: Session) -> None:
+    for key in "ba":
+        session.insert(answered, answer(key) | {"at": session.clock.now()})
+    query = select(answered).order_by(answered.c.key)
+    assert session.all(Kept, query) == [Kept("a", "x"), Kept("b", "x")]
+    assert session.first(Kept, query) == session.one(Kept, query, "none") == Kept("a", "x")
+    assert session.scalars(select(answered.c.key).order_by(answered.c.key)) == ["a", "b"]
+
+
+def test_what_is_not_there_is_none_or_told_in_the_callers_words(session: Session) -> None:
+    query = select(answered)
+    assert session.first(Kept, query) is None
+    with pytest.raises(NotFound, match="There is no answer") as caught:
+        session.one(Kept, query, "There is no answer.", "Ask again.")
+    assert caught.value.problem.hint == "Ask again."
+
+
+def test_a_statement_says_how_many_rows_it_changed(session: Session) -> None:
+    for key in "abc":
+        session.insert(answered, answer(key) | {"at": session.clock.now()})
+    assert session.execute(update(answered).where(answered.c.key != "a").values(usecase="y")) == 2
+
+
+def test_names_are_those_of_the_sessions_project(platform: Platform) -> None:
+    assert platform.session(project="mine").urn("model", "late", 2) == "model:mine/late@2"
+
+
+def test_a_row_is_kept_in_the_sessions_project(platform: Platform) -> None:
+    with platform.session(project="mine").begin() as unit:
+        unit.insert(datasets, Dataset("d", "", 0, unit.clock.now()))
+        assert unit.scalars(select(datasets.c.project)) == ["mine"]

@@ -104,3 +104,16 @@ def test_whole_numbers_are_not_guessed_to_be_times() -> None:
 def test_a_span_beyond_all_times_is_cut() -> None:
     assert span_micros(timedelta(hours=1)) == 3_600_000_000
     assert 0 < span_micros(timedelta.max) < np.iinfo(np.int64).max // 2
+
+
+def test_times_finer_than_a_microsecond_are_refused_with_a_remedy() -> None:
+    fine = pa.chunked_array([pa.array([1_500], pa.timestamp("ns", "UTC"))])
+    with pytest.raises(InvalidInput, match="'at' has times finer than a microsecond") as caught:
+        times(fine, "at")
+    assert caught.value.problem.hint == "Round them up."
+
+
+def test_whole_microseconds_in_a_finer_unit_are_fine() -> None:
+    whole = pa.chunked_array([pa.array([2_000, None], pa.timestamp("ns", "UTC"))])
+    micros, present = times(whole, "at")
+    assert (micros.tolist(), present.tolist()) == ([2, 0], [True, False])

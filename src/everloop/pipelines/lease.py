@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 _FOLDER = "executions"
 
@@ -63,7 +64,7 @@ def _name_of(home: Path) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
-        temporary = path.with_name(f"home.{os.getpid()}")
+        temporary = path.with_name(f"home.{os.getpid()}.{get_ident()}")
         temporary.write_text(os.urandom(16).hex())
         try:
             os.link(temporary, path)  # Fails when another process was first; then its name counts.

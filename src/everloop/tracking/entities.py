@@ -11,6 +11,7 @@ from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 from everloop.store.entities import Digest
 
+LoggedModelStatus = Literal["pending", "ready", "failed"]
 RunStatus = Literal["running", "finished", "failed", "killed"]
 
 
@@ -94,6 +95,22 @@ class Run(msgspec.Struct, frozen=True):
     deleted: datetime | None = None
 
 
+class LoggedModel(msgspec.Struct, frozen=True):
+    """What a client logged as a model, of a run or of none. Its files are artifacts under its id."""
+
+    id: str
+    experiment: Name
+    run: str
+    name: str
+    kind: str
+    status: LoggedModelStatus
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    created: datetime
+    updated: datetime
+    deleted: datetime | None = None
+
+
 class ExperimentCreated(Event, frozen=True, kw_only=True, tag="experiments.created"):
     """An experiment was made."""
 
@@ -155,3 +172,11 @@ class RunDeleted(Event, frozen=True, kw_only=True, tag="runs.deleted"):
 
 class RunRestored(Event, frozen=True, kw_only=True, tag="runs.restored"):
     """A deleted run is back."""
+
+
+class ModelLogged(Event, frozen=True, kw_only=True, tag="runs.model_logged"):
+    """A client began to log a model, brought it to an end, changed its notes, or deleted it."""
+
+    name: str
+    status: LoggedModelStatus
+    deleted: bool = False

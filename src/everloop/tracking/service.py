@@ -179,18 +179,23 @@ def history(session: Session, id: str, key: str) -> list[MetricPoint]:
 def log_artifact(session: Session, id: str, path: str, digest: str) -> Artifact:
     """Add a file, whose bytes are in the store already, to a running run."""
     written.running(session, id)
+    return add_artifact(session, id, path, digest, session.urn("run", id))
+
+
+def add_artifact(session: Session, id: str, path: str, digest: str, urn: str) -> Artifact:
+    """Add a file to what holds files under an id, a run or a logged model; the same file again is no error."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or not pure.parts or ".." in pure.parts or len(path) > 500 or not path.isprintable():
         raise InvalidInput(f"{path[:80]!r} is not a path inside a run.", hint="Use a relative path without '..'.")
-    known = {artifact.path: artifact for artifact in artifacts(session, id)}.get(str(pure))
+    known = {artifact.path: artifact for artifact in files_of(session, id)}.get(str(pure))
     if known is not None and known.digest != digest:
-        raise Conflict(f"Run {id} has another file {path!r} already.", hint="Log it under another path.")
+        raise Conflict(f"{urn} has another file {path!r} already.", hint="Log it under another path.")
     if known is not None:
         return known
     address = Digest(digest)
     made = Artifact(str(pure), address, len(session.store.get(address)))
     session.insert(artifact_table, msgspec.structs.asdict(made) | {"run": id})
-    session.emit(ArtifactLogged(subject=session.urn("run", id), path=made.path, digest=digest))
+    session.emit(ArtifactLogged(subject=urn, path=made.path, digest=digest))
     return made
 
 
@@ -198,5 +203,10 @@ def log_artifact(session: Session, id: str, path: str, digest: str) -> Artifact:
 def artifacts(session: Session, id: str) -> list[Artifact]:
     """The files of a run, by path."""
     written.row_of(session, id)
+    return files_of(session, id)
+
+
+def files_of(session: Session, id: str) -> list[Artifact]:
+    """The files that are kept under an id, of a run or a logged model, by path."""
     mine = (artifact_table.c.project == session.project) & (artifact_table.c.run == id)
     return session.all(Artifact, select(artifact_table).where(mine).order_by(artifact_table.c.path))

@@ -69,3 +69,20 @@ artifacts = Table(
     Column("digest", String(64), nullable=False, info={"digest": True}),
     Column("size", BigInteger, nullable=False),
 )
+logged_models = Table(
+    "logged_models",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("id", String(32), primary_key=True),
+    Column("experiment", String(128), nullable=False),
+    Column("run", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("parameters", Encoded(dict[str, str]), nullable=False),
+    Column("tags", Encoded(dict[str, str]), nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("updated", UtcTime, nullable=False),
+    Column("deleted", UtcTime),
+    Index("ix_logged_models_run", "project", "run"),
+)

@@ -1,6 +1,7 @@
 """Artifacts for MLflow's clients: files of runs, and the files of model versions, by the path in their URI.
 
-`mlflow-artifacts:/<experiment>/<run>/artifacts/<path>` is a file of a run, and
+`mlflow-artifacts:/<experiment>/<run>/artifacts/<path>` is a file of a run,
+`mlflow-artifacts:/<experiment>/models/<id>/artifacts/<path>` one of a logged model, and
 `mlflow-artifacts:/models/<name>/<version>/<path>` one of a registered version, which cannot be written.
 """
 
@@ -12,10 +13,10 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from everloop.catalog.session import Session
-from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
 from everloop.registry import service as registry
-from everloop.server.mlflow import experiments, runs
+from everloop.server.mlflow import experiments, loggedmodels, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.store.entities import Digest, TreeEntry
 from everloop.tracking import service as tracking
@@ -24,11 +25,12 @@ MODELS = "models"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What a path names: a file or folder of a run, or of a version of a model."""
+    """What a path names: a file or folder of a run, of a logged model, or of a version of a registered model."""
 
     path: str
     run: str = ""
     experiment: str = ""
+    logged: str = ""
     model: str = ""
     version: int = 0
 
@@ -81,12 +83,18 @@ def keep(caller: Caller, path: str, received: Path) -> None:
         InvalidInput: the path is not one of a run's.
     """
     place = place_of(path)
-    if not place.run or not place.path:
+    if not (place.run or place.logged) or not place.path:
         raise InvalidInput(f"Nothing can be uploaded to '{path[:200]}'.", hint="Upload below a run's artifact_uri.")
     with caller.unit("tracking:write", write=False) as unit:  # The bytes are written while nothing is locked.
-        _check_run(unit, place)
+        _holder(unit, place)
     digest = caller.platform.resources.store.put_file(received)
-    caller.call("runs.log_artifact", id=place.run, path=place.path, digest=digest)
+    if place.run:
+        caller.call("runs.log_artifact", id=place.run, path=place.path, digest=digest)
+        return
+    with caller.unit("tracking:write") as unit:
+        if loggedmodels.existing(unit, place.logged).status != "pending":
+            raise Conflict(f"Logged model {place.logged} is complete and can no longer change.")
+        tracking.add_artifact(unit, place.logged, place.path, digest, unit.urn("logged_model", place.logged))
 
 
 def files_at(session: Session, place: Place) -> Sequence[TreeEntry]:
@@ -95,9 +103,9 @@ def files_at(session: Session, place: Place) -> Sequence[TreeEntry]:
     Raises:
         NotFound: there is no such run or version.
     """
-    if place.run:
-        _check_run(session, place)
-        return [TreeEntry(it.path, it.digest, it.size) for it in tracking.artifacts(session, place.run)]
+    if place.run or place.logged:
+        holder = _holder(session, place)
+        return [TreeEntry(it.path, it.digest, it.size) for it in tracking.files_of(session, holder)]
     version = registry.version(session, place.model, place.version)
     return session.store.tree(version.trained.digest)
 
@@ -112,14 +120,19 @@ def place_of(path: str) -> Place:
     parts = PurePosixPath(_checked(path)).parts
     if len(parts) >= 3 and parts[0] == MODELS and parts[2].isdecimal() and len(parts[2]) < 10:
         return Place("/".join(parts[3:]), model=parts[1], version=int(parts[2]) or -1)
+    if len(parts) >= 4 and parts[1] == MODELS and parts[3] == "artifacts":
+        return Place("/".join(parts[4:]), logged=parts[2], experiment=parts[0])
     if len(parts) >= 3 and parts[2] == "artifacts":
         return Place("/".join(parts[3:]), run=parts[1], experiment=parts[0])
     raise NotFound(f"There are no artifacts at '{path[:200]}'.", hint="Start from the artifact_uri of a run.")
 
 
-def _check_run(session: Session, place: Place) -> None:
-    if experiments.id_of(runs.row_of(session, place.run).experiment) != place.experiment:
-        raise NotFound(f"Experiment {place.experiment[:80]} has no run {place.run[:80]}.")
+def _holder(session: Session, place: Place) -> str:
+    """The id of the run or logged model that a place is in."""
+    it = loggedmodels.existing(session, place.logged) if place.logged else runs.row_of(session, place.run)
+    if experiments.id_of(it.experiment) != place.experiment:
+        raise NotFound(f"Experiment {place.experiment[:80]} has no {it.id}.")
+    return it.id
 
 
 def _checked(path: str) -> str:

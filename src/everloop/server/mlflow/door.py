@@ -19,8 +19,8 @@ from everloop.app.platform import Platform
 from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.server.answers import JSON, crash
-from everloop.server.mlflow import artifacts, experiments, registry, runs, search
-from everloop.server.mlflow.endpoint import ENDPOINTS, Answer, Caller, Endpoint
+from everloop.server.mlflow import artifacts, experiments, loggedmodels, registry, runs, search
+from everloop.server.mlflow.endpoint import Answer, Caller, Endpoint, at
 from everloop.server.mlflow.refusals import refusal, refusal_of
 from everloop.server.rest import check_depth
 
@@ -28,7 +28,7 @@ VERSION = "3.17.2"
 """The version of MLflow whose protocol this is."""
 THREADS = 10
 """How many requests are worked on at once; each may hold a database connection."""
-MODULES = (experiments, runs, search, artifacts, registry)
+MODULES = (experiments, runs, search, artifacts, loggedmodels, registry)
 """Where the endpoints are."""
 _ROOTS = ("/api/", "/ajax-api/")
 _FILES = "/mlflow-artifacts/artifacts"
@@ -72,20 +72,20 @@ class MlflowDoor:
         below = (_below_root(sent) or "").removeprefix("2.0")
         if below == _FILES or below.startswith(f"{_FILES}/"):
             return await self._files(request, unquote(below.removeprefix(_FILES).strip("/")))
-        found = ENDPOINTS.get(below.removeprefix("/mlflow/").strip("/")) if below.startswith("/mlflow/") else None
-        if found is None:
+        found, in_path = at(below.removeprefix("/mlflow/").strip("/")) if below.startswith("/mlflow/") else ({}, {})
+        if not found:
             return refusal("ENDPOINT_NOT_FOUND", f"No endpoint found for {request.method} {sent}.", 404)
         if request.method not in found:
             allowed = {"Allow": ", ".join(sorted(found))}
             return refusal("BAD_REQUEST", f"{request.method} means nothing at {sent}.", 405, allowed)
-        return await self._call(request, found[request.method])
+        return await self._call(request, found[request.method], in_path)
 
-    async def _call(self, request: Request, endpoint: Endpoint) -> Response:
+    async def _call(self, request: Request, endpoint: Endpoint, in_path: dict[str, Json]) -> Response:
         if request.method == "GET":
             given = endpoint.from_query(parse_qs(request.url.query, keep_blank_values=True))
         else:
             given = _fields(request.headers.get("content-type", ""), await request.body())
-        return _answer(await self._in_thread(lambda: endpoint.answer(self._caller(request), given)))
+        return _answer(await self._in_thread(lambda: endpoint.answer(self._caller(request), given | in_path)))
 
     async def _files(self, request: Request, path: str) -> Response:
         caller = self._caller(request)

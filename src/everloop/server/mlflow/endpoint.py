@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -81,6 +82,21 @@ class Endpoint:
 
 ENDPOINTS: dict[str, dict[str, Endpoint]] = {}
 """By path below `/api/2.0/mlflow/`, then by method."""
+
+
+def at(path: str) -> tuple[dict[str, Endpoint], dict[str, Json]]:
+    """The endpoints at a path, by method, and what of a request stands in the path itself."""
+    if path in ENDPOINTS:
+        return ENDPOINTS[path], {}
+    segments = path.split("/")
+    for pattern, found in ENDPOINTS.items():
+        parts = pattern.split("/")
+        if len(parts) == len(segments) and all(
+            part.startswith("{") or part == sent for part, sent in zip(parts, segments, strict=True)
+        ):
+            named = zip(parts, segments, strict=True)
+            return found, {part[1:-1]: unquote(sent) for part, sent in named if part.startswith("{")}
+    return {}, {}
 
 
 def endpoint(*routes: str) -> Callable[[Function], Function]:

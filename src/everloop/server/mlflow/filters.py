@@ -12,7 +12,7 @@ from everloop.kernel.errors import InvalidInput
 
 Kind = Literal["attribute", "metric", "parameter", "tag"]
 Facts = Mapping[str, str | int | None]
-"""What a list can be searched and ordered by: attributes by name, tags as `tags.<key>`."""
+"""What a list can be searched and ordered by: attributes by name, and `tags.<key>`, `params.<key>`."""
 
 _KINDS: dict[str, Kind] = {
     "attribute": "attribute",
@@ -120,7 +120,7 @@ def selected(
     orders = [parse_order(text) for text in order_by] or [parse_order(part) for part in default.split(", ")]
     known = {name for row in rows for name in row}
     for kind, key in [(named.kind, named.key) for named in comparisons] + [(named.kind, named.key) for named in orders]:
-        if kind != "tag" and rows and key not in known:
+        if kind == "attribute" and rows and key not in known:
             raise InvalidInput(f"Invalid attribute key {key!r} specified.", hint=_HINT)
     found = [row for row in rows if all(_holds(comparison, row) for comparison in comparisons)]
     for order in reversed(orders):
@@ -157,7 +157,7 @@ def _holds(comparison: Comparison, row: Facts) -> bool:
 
 
 def _name(kind: Kind, key: str) -> str:
-    return f"tags.{key}" if kind == "tag" else key
+    return {"tag": f"tags.{key}", "parameter": f"params.{key}", "metric": f"metrics.{key}"}.get(kind, key)
 
 
 class _Reader:

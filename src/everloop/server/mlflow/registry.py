@@ -13,7 +13,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
 from everloop.registry import service, tags
 from everloop.registry.entities import FILES, Alias, Model, ModelVersion, RegisteredModel, Signature
-from everloop.server.mlflow import artifacts, filters, paging, runs
+from everloop.server.mlflow import artifacts, filters, loggedmodels, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
 from everloop.server.mlflow.experiments import ARTIFACTS, id_of
 from everloop.server.mlflow.refusals import AlreadyExists
@@ -259,6 +259,15 @@ def get_by_alias(caller: Caller, request: AliasOf) -> Answer:
         return {"model_version": _version(unit, service.version(unit, request.name, known.version))}
 
 
+def _logged(source: str) -> str:
+    """The logged model that a source is the whole of, if any: `models:/m-…`, or the root of its artifacts."""
+    scheme, path = urlsplit(source).scheme, urlsplit(source).path.strip("/")
+    if scheme == "models":
+        return path if path.startswith("m-") and "/" not in path else ""
+    parts = path.split("/")
+    return parts[2] if source.startswith(ARTIFACTS) and len(parts) == 4 and parts[1] == artifacts.MODELS else ""
+
+
 def _existing(session: Session, request: OfVersion) -> ModelVersion:
     if request.version < 1:
         raise NotFound(f"Model Version (name={request.name[:128]}, version={request.version}) not found")
@@ -277,13 +286,17 @@ def _files_of(session: Session, source: str) -> tuple[Sequence[TreeEntry], str]:
     if parts.scheme == "runs":
         run, _, path = path.partition("/")
         place = artifacts.Place(path, run=run, experiment=_experiment_of(session, run))
+    elif _logged(source):
+        known = loggedmodels.existing(session, _logged(source))
+        place = artifacts.Place("", logged=known.id, experiment=id_of(known.experiment))
     elif parts.scheme == "models":
         place = artifacts.place_of(f"{artifacts.MODELS}/{path}")
     elif parts.scheme == "mlflow-artifacts":
         place = artifacts.place_of(path)
     else:
         return (), ""
-    return _below(artifacts.files_at(session, place), place.path, source), place.run
+    made_by = loggedmodels.existing(session, place.logged).run if place.logged else place.run
+    return _below(artifacts.files_at(session, place), place.path, source), made_by
 
 
 def _experiment_of(session: Session, run: str) -> str:
@@ -351,6 +364,7 @@ def _version(session: Session, known: ModelVersion) -> Answer:
         "description": noted.get(_NOTE, known.note),
         "source": known.source or f"{ARTIFACTS}/{artifacts.MODELS}/{known.model}/{known.version}",
         "run_id": known.run,
+        "model_id": _logged(known.source),
         "status": "READY",
         "tags": pairs({key: value for key, value in noted.items() if key != _NOTE}),
         "aliases": [it.alias for it in service.aliases(session, known.model) if it.version == known.version],

@@ -14,6 +14,7 @@ from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.usecase import Json
 from everloop.server.mlflow import experiments, paging
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
+from everloop.tracking import loggedmodels
 from everloop.tracking import runs as written
 from everloop.tracking import service as tracking
 from everloop.tracking.entities import CodeRevision, MetricPoint, RunStatus
@@ -240,12 +241,14 @@ def row_of(session: Session, id: str) -> Row:
 def shown(session: Session, rows: Sequence[Row]) -> list[Answer]:
     """Runs as they travel."""
     values = written.values_of(session, [row.id for row in rows])
+    models = loggedmodels.by_run(session, [row.id for row in rows])
     roots = {known.name: experiments.location_of(known) for known in experiments.everything(session)}
     return [
         {
             "info": _info(row, f"{roots[row.experiment]}/{row.id}/artifacts", values[row.id]),
             "data": _data(values[row.id]),
             "inputs": {"dataset_inputs": []},
+            "outputs": {"model_outputs": [{"model_id": it.id, "step": 0} for it in models.get(row.id, ())]},
         }
         for row in rows
     ]

@@ -8,7 +8,6 @@ from datetime import datetime
 import msgspec
 
 from everloop.catalog.session import Session
-from everloop.governance.roles import require
 from everloop.kernel.clock import from_micros
 from everloop.kernel.errors import InvalidInput
 from everloop.server.mlflow import experiments, filters, paging, runs
@@ -43,17 +42,6 @@ class Search(msgspec.Struct, frozen=True):
     max_results: int = 1000
     order_by: list[str] = []
     page_token: str = ""
-
-
-class Nothing(msgspec.Struct, frozen=True):
-    """A request of which nothing matters."""
-
-
-@endpoint("POST logged-models/search")
-def search_logged_models(caller: Caller, request: Nothing) -> Answer:
-    """None: models are files of runs here. Clients ask before they list or register what they do not find in a run."""
-    require(caller.principal, "tracking:read")
-    return {"models": []}
 
 
 @endpoint("POST runs/search")

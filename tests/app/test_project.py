@@ -135,6 +135,23 @@ def test_one_wrong_declaration_keeps_everything_out(platform: Platform, write: W
     assert platform.call("audit.entries", {}) == before
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ('model="no good"', "name"),
+        ('model="late", rollout=el.Canary(guards=[el.error_rate(5)])', "limit"),
+        ('model="late", rollout=el.Canary(steps=[50, 25])', "steps of a canary"),
+    ],
+)
+def test_a_loop_that_no_door_would_take_is_not_kept(
+    platform: Platform, write: Write, tmp_path: Path, wrong: str, said: str
+) -> None:
+    loop = f'loop = el.Loop({wrong}, pipeline="fit", label=el.Label("late"))'
+    with pytest.raises((InvalidInput, StepFailed), match=said):
+        apply(platform, collect(tmp_path, write(PIPELINE + loop)))
+    assert platform.call("loops.list", {}) == []
+
+
 def test_a_source_without_the_column_names_view_column_and_what_there_is(
     platform: Platform, write: Write, tmp_path: Path
 ) -> None:

@@ -64,6 +64,14 @@ def test_structs_are_taken_as_they_are(paint: UseCase) -> None:
     assert bound["colours"] == (Colour("red", 0.5),)
 
 
+@pytest.mark.parametrize("made", [Colour(7), Colour("red", "half"), object()])  # type: ignore[arg-type]  # wrong on purpose
+def test_structs_that_were_made_wrong_in_python_are_refused_like_those_of_every_door(
+    paint: UseCase, made: object
+) -> None:
+    with pytest.raises(InvalidInput, match=r"^tests\.paint: "):
+        paint.bind({"room": "kitchen", "wall": 1, "colours": (made,)})
+
+
 def test_the_function_stays_a_function(paint: UseCase) -> None:
     assert paint.function(None, "kitchen", 1, (Colour("red"),)) == ["red"]
 

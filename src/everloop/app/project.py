@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -80,10 +80,17 @@ def apply(platform: Platform, declared: Declarations) -> AppliedProject:
         require(platform.local_principal, published()[name].permission)
     with platform.session().begin() as unit, unit.activate():
         return AppliedProject(
-            features.apply(unit, declared.services) if declared.services else [],
-            pipelines.apply(unit, declared.pipelines) if declared.pipelines else [],
-            [loops.apply(unit, loop) for loop in declared.loops],
+            features.apply(unit, **_bound("features.apply", services=declared.services)) if declared.services else [],
+            pipelines.apply(unit, **_bound("pipelines.apply", definitions=declared.pipelines))
+            if declared.pipelines
+            else [],
+            [loops.apply(unit, **_bound("loops.apply", loop=loop)) for loop in declared.loops],
         )
+
+
+def _bound(usecase: str, **arguments: object) -> dict[str, Any]:
+    """The arguments of a use case (of whatever types), checked as they are at every door."""
+    return published()[usecase].bind(arguments)
 
 
 def _flat(values: Iterable[object]) -> Iterator[object]:

@@ -10,6 +10,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal, TypeVar
 
@@ -105,7 +106,7 @@ class UseCase:
         """
         _check_values(self.name, arguments)
         try:
-            bound = msgspec.convert(arguments, self.arguments, strict=strict, from_attributes=True)
+            bound = msgspec.convert(_plain(self.name, arguments), self.arguments, strict=strict)
         except msgspec.ValidationError as error:
             raise InvalidInput(f"{self.name}: {error}.", hint=f"It takes {self.signature_text}.") from None
         return {name: getattr(bound, name) for name in self.signature.parameters}
@@ -119,6 +120,14 @@ class UseCase:
         return ", ".join(parts) or "no arguments"
 
 
+def _plain(name: str, arguments: Mapping[str, object]) -> object:
+    """The arguments without Structs: those that were made in Python have not been checked by anybody yet."""
+    try:
+        return msgspec.to_builtins(dict(arguments), builtin_types=(bytes, datetime, timedelta))
+    except TypeError as error:
+        raise InvalidInput(f"{name}: {error}.", hint="Send plain values, or what Everloop itself gives.") from None
+
+
 def _check_values(name: str, arguments: Mapping[str, object]) -> None:
     """Refuse texts that only some databases could keep: with NUL characters, or halves of characters."""
     try:
@@ -129,9 +138,7 @@ def _check_values(name: str, arguments: Mapping[str, object]) -> None:
         raise InvalidInput(f"{name}: a text holds a NUL character.", hint="Leave it out.")
 
 
-def usecase(
-    name: str, *, permission: str, route: str, long: bool = False, secret: bool = False
-) -> Callable[[F], F]:
+def usecase(name: str, *, permission: str, route: str, long: bool = False, secret: bool = False) -> Callable[[F], F]:
     """Publish a function through all three doors; the function itself stays as it is.
 
     Args:

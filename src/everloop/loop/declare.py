@@ -26,6 +26,7 @@ from everloop.loop.entities import (
     Trigger,
 )
 from everloop.rollouts import entities as rollouts
+from everloop.rollouts.decision import check as check_strategy
 from everloop.rollouts.entities import BetterOrEqual, ErrorRate, Guard, MinimumLabels, Strategy
 
 
@@ -155,6 +156,10 @@ def check(loop: entities.Loop) -> None:
     problems = [problem for part in (*loop.triggers, *loop.gates) if (problem := _problem(part))]
     if loop.limits.retrains_per_month < 0 or loop.limits.cooldown.total_seconds() < 0:
         problems.append("Limits must not be negative.")
+    try:
+        check_strategy(loop.rollout)
+    except InvalidInput as error:
+        problems.append(error.message)
     if problems:
         raise InvalidInput(f"Loop {loop.name}: {' '.join(problems)}", hint="Mend its declaration and apply it again.")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
 
+from everloop.kernel.errors import InvalidInput
 from everloop.rollouts.entities import (
     BetterOrEqual,
     BlueGreen,
@@ -40,6 +42,23 @@ class Decision(msgspec.Struct, frozen=True):
     action: Action
     reason: str
     verdicts: tuple[Verdict, ...] = ()
+
+
+def check(strategy: Strategy) -> None:
+    """Let a strategy through that can be gone through.
+
+    Raises:
+        InvalidInput: a canary's percentages do not grow.
+    """
+    if not isinstance(strategy, Canary):
+        return
+    steps = strategy.steps
+    growing = all(before < after for before, after in pairwise(steps))
+    if not steps or not growing or not all(0 < step <= 100 for step in steps):
+        listed = ", ".join(f"{step:g}" for step in steps) or "none"
+        raise InvalidInput(
+            f"The steps of a canary are {listed}.", hint="Give growing percentages above 0, such as 5, 25, 50."
+        )
 
 
 def percents(strategy: Strategy) -> tuple[float, ...]:

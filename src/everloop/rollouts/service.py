@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from msgspec.structs import replace
@@ -10,12 +9,11 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 
 from everloop.catalog import lineage
 from everloop.catalog.session import Session
-from everloop.kernel.errors import Conflict, InvalidInput
+from everloop.kernel.errors import Conflict
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.rollouts.decision import decide, percents, shares
+from everloop.rollouts.decision import check, decide, percents, shares
 from everloop.rollouts.entities import (
-    Canary,
     Evidence,
     Rollout,
     RolloutAdvanced,
@@ -40,7 +38,7 @@ def start(session: Session, endpoint: Name, version: int, strategy: Strategy) ->
         Conflict: a rollout of this endpoint is running, its traffic is divided, or the version is the stable one.
         InvalidInput: the strategy's percentages do not grow.
     """
-    _check(strategy)
+    check(strategy)
     running = active(session, endpoint)
     if running is not None:
         raise Conflict(
@@ -149,18 +147,6 @@ def history(session: Session, id: str) -> list[RolloutStep]:
     get(session, id)
     mine = (rollout_steps.c.project == session.project) & (rollout_steps.c.rollout == id)
     return session.all(RolloutStep, select(rollout_steps).where(mine).order_by(rollout_steps.c.sequence))
-
-
-def _check(strategy: Strategy) -> None:
-    if not isinstance(strategy, Canary):
-        return
-    steps = strategy.steps
-    growing = all(before < after for before, after in pairwise(steps))
-    if not steps or not growing or not all(0 < step <= 100 for step in steps):
-        listed = ", ".join(f"{step:g}" for step in steps) or "none"
-        raise InvalidInput(
-            f"The steps of a canary are {listed}.", hint="Give growing percentages above 0, such as 5, 25, 50."
-        )
 
 
 def _stable(session: Session, endpoint: str) -> int:

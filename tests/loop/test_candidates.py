@@ -88,6 +88,13 @@ def test_of_two_controllers_that_make_the_same_move_one_is_told(session: Session
         candidates.rolled_back(session, candidate, "second")
 
 
+def test_of_two_controllers_that_trained_the_same_candidate_one_registers_it(session: Session, loop: Loop) -> None:
+    training = candidates.begin_training(session, proposed(session, loop))
+    candidates.trained(session, training, "e1", 2)
+    with pytest.raises(Conflict, match="no longer training with version none"):
+        candidates.trained(session, training, "e2", 3)
+
+
 def test_a_promoted_candidate_can_be_taken_back(session: Session, loop: Loop) -> None:
     promoted = candidates.promoted(session, rolling(session, loop), "good")
     assert candidates.rolled_back(session, promoted, "it was not").status == "rolled_back"

@@ -194,9 +194,10 @@ def _move(session: Session, candidate: Candidate, to: Status, **changes: object)
         (candidates.c.project == session.project)
         & (candidates.c.id == candidate.id)
         & (candidates.c.status == candidate.status)
+        & (candidates.c.version == candidate.version)
     )
     if session.execute(update(candidates).where(here).values(status=to, **changes)) == 0:
-        moved = f"Candidate {candidate.id} is no longer {candidate.status}."
+        moved = f"Candidate {candidate.id} is no longer {candidate.status} with version {candidate.version or 'none'}."
         raise Conflict(moved, hint="Another controller moved it; tick again.")
     return msgspec.structs.replace(candidate, status=to, **changes)
 

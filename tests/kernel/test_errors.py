@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from everloop.kernel import errors
-from everloop.kernel.errors import EverloopError, NotFound, Problem, TooLarge, error_of
+from everloop.kernel.errors import Conflict, EverloopError, NotFound, Problem, TooLarge, error_of
 
 FAMILY = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, EverloopError)]
 
@@ -15,6 +15,13 @@ def test_an_error_reads_as_what_happened_and_what_to_do() -> None:
     error = NotFound("There is no model 'x'.", hint="everloop models list shows what there is.")
     assert str(error) == "There is no model 'x'. everloop models list shows what there is."
     assert str(NotFound("There is no model 'x'.")) == "There is no model 'x'."
+
+
+def test_a_doors_own_kind_of_an_error_arrives_as_what_it_is_a_kind_of() -> None:
+    class Taken(Conflict):
+        """A conflict that some door words in its own way."""
+
+    assert type(error_of(Taken("It is there.").problem)) is Conflict
 
 
 @pytest.mark.parametrize("kind", FAMILY)

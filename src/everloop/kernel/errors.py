@@ -134,10 +134,10 @@ def _cut(text: str) -> str:
 
 
 def _families(root: type[EverloopError]) -> dict[str, type[EverloopError]]:
-    found = {root.code: root}
+    found: dict[str, type[EverloopError]] = {}
     for child in root.__subclasses__():
         found |= _families(child)
-    return found
+    return found | {root.code: root}  # A door's own kind of an error travels as what it is a kind of.
 
 
 def error_of(problem: Problem) -> EverloopError:

@@ -124,6 +124,8 @@ def test_defaults_are_not_spelled_out() -> None:
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+"""What every database keeps; the rest is refused."""
 values = st.fixed_dictionaries(
     {"name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)},
     optional={

@@ -77,7 +77,7 @@ class TestSharedClock:
             "from everloop.kernel.clock import SharedClock\n"
             "clock = SharedClock(Path(sys.argv[1]))\n"
             "for line in sys.stdin:\n"
-            "    print(clock.now().isoformat(), flush=True); clock.advance(clock.now() + timedelta(hours=1))"
+            "    clock.advance(clock.now() + timedelta(hours=1)); print(clock.now().isoformat(), flush=True)"
         )
         command = [sys.executable, "-c", script, str(tmp_path / "clock")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -85,7 +85,7 @@ class TestSharedClock:
             assert other.stdout is not None
             for day in range(3):
                 clock.advance(AT + timedelta(days=day))
-                expected = clock.now()
+                expected = clock.now() + timedelta(hours=1)
                 print("tell", file=other.stdin, flush=True)
                 assert datetime.fromisoformat(other.stdout.readline().strip()) == expected
             other.stdin.close()

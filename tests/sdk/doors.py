@@ -98,9 +98,9 @@ class CommandDoor:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             code = run(commands, [*_words(usecase, arguments), "--json"], CommandLine(self._platform))
-        if code == 0:
+        if out.getvalue():  # A bad verdict is an answer too, with an exit code of its own.
             return Outcome(msgspec.json.decode(out.getvalue()))
-        assert out.getvalue() == ""
+        assert code != 0
         return Outcome(problem=msgspec.convert(msgspec.json.decode(err.getvalue())["error"], Problem))
 
 

@@ -291,3 +291,34 @@ class TestRegistry:
         with pytest.raises(MlflowException) as caught:
             client.create_registered_model("twice")
         assert caught.value.error_code == "RESOURCE_ALREADY_EXISTS"
+
+
+class TestLoggedModels:
+    def test_a_scikit_learn_model_is_logged_registered_and_loaded_back(self, mlflow, client: MlflowClient) -> None:  # type: ignore[no-untyped-def]
+        import numpy as np
+        from sklearn.linear_model import LogisticRegression
+
+        table = np.random.default_rng(5).random((60, 2))
+        model = LogisticRegression().fit(table, table[:, 0] > 0.5)
+        with mlflow.start_run() as run:
+            logged = mlflow.sklearn.log_model(
+                model, name="model", registered_model_name="late", pip_requirements=["scikit-learn"]
+            )
+        client.set_registered_model_alias("late", "champion", 1)
+        for uri in (logged.model_uri, f"runs:/{run.info.run_id}/model", "models:/late@champion"):
+            assert np.array_equal(mlflow.sklearn.load_model(uri).predict_proba(table), model.predict_proba(table))
+        found = client.search_logged_models([run.info.experiment_id], "name = 'model'")
+        assert [(it.model_id, it.source_run_id) for it in found] == [(logged.model_id, run.info.run_id)]
+        assert [it.model_id for it in client.get_run(run.info.run_id).outputs.model_outputs] == [logged.model_id]
+
+    def test_a_model_is_tagged_and_deleted(self, mlflow, client: MlflowClient) -> None:  # type: ignore[no-untyped-def]
+        from mlflow.exceptions import MlflowException
+
+        made = mlflow.initialize_logged_model("bare", params={"depth": 3}, tags={"a": "b"})
+        client.set_logged_model_tags(made.model_id, {"c": "d"})
+        client.delete_logged_model_tag(made.model_id, "a")
+        found = client.get_logged_model(made.model_id)
+        assert (found.params, found.tags["c"], "a" in found.tags) == ({"depth": "3"}, "d", False)
+        client.delete_logged_model(made.model_id)
+        with pytest.raises(MlflowException, match="deleted"):
+            client.get_logged_model(made.model_id)

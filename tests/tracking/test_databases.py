@@ -10,6 +10,8 @@ import pytest
 
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
+from everloop.tracking.runs import Row
+from everloop.tracking.search import Condition, Ordering, Search, found
 from tests.servers import postgresql
 
 
@@ -53,3 +55,26 @@ def test_a_pipeline_is_remembered_alike(platform: Platform, tmp_path: Path) -> N
     assert [run.executed for run in runs] == [["work"], []]
     assert platform.call("pipelines.executions", {"pipeline": "fit"})[0] == runs[1]
     assert runs[1].output == [2, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "names"),
+    [
+        ("matches", r"(?s)^(?:gbm.*)\Z", ["gbm-a"]),
+        ("matches", r"(?is)^(?:gbm.*)\Z", ["GBM (b)", "gbm-a"]),
+        ("matches", r"(?s)^(?:.BM\ \(b\))\Z", ["GBM (b)"]),
+        ("in", ("gbm-a", "x"), ["gbm-a"]),
+        ("not in", ("gbm-a", "x"), ["GBM (b)"]),
+    ],
+)
+def test_patterns_and_lists_select_alike(
+    platform: Platform, operator: str, value: str | tuple[str, ...], names: list[str]
+) -> None:
+    for kind in ("gbm-a", "GBM (b)"):
+        platform.call("runs.start", {"experiment": "trial", "name": kind, "parameters": {"kind": kind}})
+    wanted = Search(
+        conditions=(Condition("parameter", "kind", operator, value),), orders=(Ordering("column", "name", False),)
+    )
+    with platform.session().begin(write=False) as unit:
+        rows = unit.all(Row, found(unit.project, wanted))
+    assert sorted(row.name for row in rows) == names

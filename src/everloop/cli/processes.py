@@ -20,7 +20,7 @@ def _listening(command: Callable[..., None]) -> Callable[..., None]:
 @_listening
 @click.option("--artifacts", metavar="URI", help="The default artifact root that the MLflow door names.")
 def server(host: str | None, port: int | None, artifacts: str | None) -> None:
-    """Run the HTTP doors: UI, REST, health.
+    """Run the HTTP doors: UI, REST, MLflow, health.
 
     Beyond this machine it listens only where EVERLOOP_AUTHENTICATION=required is set and a token exists.
     """
@@ -67,19 +67,20 @@ def serve(what: tuple[str, ...], host: str | None, port: int | None, grpc_port: 
 def up(host: str | None, port: int | None) -> None:
     """Start everything: the server, the controller, and a process for each endpoint; those that die start again.
 
-    Endpoints listen on the ports after the server's, in the order in which they appear. Stop it with Ctrl-C.
+    Endpoints listen on the ports after the server's, in the order in which they appear; on free ones with --port 0.
+    Stop it with Ctrl-C.
     """
     door = this_door()
     door.options |= {"host": host, "port": port}
     values = door.local.settings.values
-    first = processes.free_port(values.host, values.port)
-    supervisor = processes.Supervisor(_environment(door, first), lambda line: click.echo(line, err=True))
+    server_port = processes.free_port(values.host, values.port)
+    supervisor = processes.Supervisor(_environment(door, server_port), lambda line: click.echo(line, err=True))
     supervisor.keep([processes.Command("server", ("server",)), processes.Command("controller", ("controller",))])
     ports: dict[str, int] = {}
-    supervisor.run(lambda: _endpoints(door, first, ports))
+    supervisor.run(lambda: _endpoints(door, ports))
 
 
-def _endpoints(door: Door, first: int, ports: dict[str, int]) -> Iterable[processes.Command]:
+def _endpoints(door: Door, ports: dict[str, int]) -> Iterable[processes.Command]:
     """A process for each endpoint that there is now; each keeps the port that it got when it was first seen."""
     try:
         found = door.call("endpoints.list", {})
@@ -87,8 +88,20 @@ def _endpoints(door: Door, first: int, ports: dict[str, int]) -> Iterable[proces
         click.echo(str(error), err=True)
         return
     for endpoint in found:
-        port = ports.setdefault(endpoint.name, first + 1 + len(ports))
-        yield processes.Command(f"endpoint {endpoint.name}", ("serve", endpoint.name, "--port", str(port)))
+        if endpoint.name not in ports:
+            ports[endpoint.name] = _next_port(door, len(ports))
+        words = ("serve", endpoint.name, "--port", str(ports[endpoint.name]))
+        yield processes.Command(f"endpoint {endpoint.name}", words)
+
+
+def _next_port(door: Door, taken: int) -> int:
+    """The port after those of the server and the endpoints before; any free one, if the server took any.
+
+    The neighbour of a port that the system chose is one that it gives to clients: while nobody listens there, one that
+    asks again and again connects to itself, and keeps the endpoint from coming back.
+    """
+    values = door.local.settings.values
+    return values.port + 1 + taken if values.port else processes.free_port(values.host, 0)
 
 
 def _environment(door: Door, port: int) -> dict[str, str]:

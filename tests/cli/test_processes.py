@@ -94,6 +94,11 @@ def children_of(process: Process) -> list[int]:
     ]
 
 
+def command_of(process: int) -> list[str]:
+    """The words that a process was started with."""
+    return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+
+
 @pytest.fixture
 def endpoint(platform: Platform) -> str:
     """The name of an endpoint of the home."""
@@ -122,10 +127,30 @@ class TestUp:
             assert up.running.wait(PATIENCE) == 9
         assert "Address already in use" in msgspec.json.decode(up.log.read_bytes())["error"]["message"]
 
-    def test_it_takes_a_free_port_for_0_and_the_endpoint_the_next(self, start: Start, endpoint: str) -> None:
+    def test_everything_takes_a_free_port_for_0(self, start: Start, endpoint: str) -> None:
         up = start("up", "--port", "0")
-        server, served = (up.address_of(what) for what in ("server", f"serving {endpoint}"))
-        assert int(served.rpartition(":")[2]) == int(server.rpartition(":")[2]) + 1
+        assert all(alive(up.address_of(what)) for what in ("server", f"serving {endpoint}"))
+
+    def test_the_endpoint_that_is_killed_comes_back_where_it_was_and_knows_its_answers(
+        self, start: Start, endpoint: str
+    ) -> None:
+        up = start("up", "--port", "0")
+        url = up.address_of(f"serving {endpoint}")
+        columns = {"wind": [0.9, 0.1], "hour": [0.5, 0.5]}
+        inputs = [{"name": n, "shape": [2], "datatype": "FP64", "data": values} for n, values in columns.items()]
+        asked = {"id": "request-1", "inputs": inputs}
+        before = httpx.post(f"{url}/v2/models/{endpoint}/infer", json=asked)
+        assert before.status_code == 200, before.text
+        os.kill(next(child for child in children_of(up) if "serve" in command_of(child)), signal.SIGKILL)
+        until(lambda: not alive(url))
+        until(lambda: alive(url))
+        assert httpx.post(f"{url}/v2/models/{endpoint}/infer", json=asked).json() == before.json()
+
+    def test_the_controller_that_is_killed_comes_back(self, start: Start, platform: Platform) -> None:
+        up = start("up", "--port", "0")
+        up.address_of("controller")
+        os.kill(next(child for child in children_of(up) if "controller" in command_of(child)), signal.SIGKILL)
+        until(lambda: sum("controller: http" in line for line in up.lines()) == 2)
 
     def test_a_process_that_is_killed_comes_back(self, start: Start, platform: Platform) -> None:
         up = start("up", "--port", str(free_port()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ from everloop.serving.entities import Label
 
 if TYPE_CHECKING:
     from everloop.app.platform import Platform
+    from everloop.features.online import Changes, Materializer
 
 TICK = timedelta(hours=6)
 """How much simulated time passes between two ticks of the controller, counted from the beginning of the replay."""
@@ -75,11 +76,14 @@ class Asker:
         self._infer = f"/v2/models/{model}/infer"
         self._connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=60.0)
 
-    def ask(self, moment: Moment) -> int:
-        """Ask about every unit of a moment in one request; how many predictions came back."""
+    def ask(self, moment: Moment, meanwhile: Callable[[], object]) -> int:
+        """Ask about every unit of a moment in one request; how many predictions came back.
+
+        `meanwhile` is called while the endpoint works: once, or again when it had to be asked again.
+        """
         rows = len(next(iter(moment.request.values())))
         inputs = [_tensor(name, values, rows) for name, values in moment.request.items()]
-        answer = self._post(self._infer, {"id": f"{moment.at:%Y%m%dT%H%M}", "inputs": inputs})
+        answer = self._post(self._infer, {"id": f"{moment.at:%Y%m%dT%H%M}", "inputs": inputs}, meanwhile)
         return int(msgspec.json.decode(answer)["outputs"][0]["shape"][0])
 
     def tell(self, known: Known) -> None:
@@ -93,11 +97,13 @@ class Asker:
         """Let the endpoint see a change of its traffic now rather than in half a second."""
         self._post("/refresh", {})
 
-    def _post(self, path: str, body: object) -> bytes:
+    def _post(self, path: str, body: object, meanwhile: Callable[[], object] = lambda: None) -> bytes:
         content = msgspec.json.encode(body)
+        refusal = ""
         for _ in range(ATTEMPTS):
             try:
                 self._connection.request("POST", path, content, {"Content-Type": "application/json"})
+                meanwhile()
                 answer = self._connection.getresponse()
                 text = answer.read()
             except (OSError, HTTPException):
@@ -105,12 +111,39 @@ class Asker:
                 self._endpoint.ready()
                 continue
             if answer.status == 503:
+                refusal = f" Its last words: {text[:500].decode(errors='replace')}"
                 time.sleep(0.05)
                 continue
             return _checked(path, answer.status, text)
         raise Unavailable(
-            f"The endpoint at {self._endpoint.url} does not answer.", hint="See the home's logs/endpoint.log."
+            f"The endpoint at {self._endpoint.url} does not answer.{refusal}", hint="See the home's logs/endpoint.log."
         )
+
+
+class Ahead:
+    """The moments of a replay, each with what the online store has to be told for it.
+
+    The next one is made ready while the endpoint answers the one before; it is written when its time has come.
+    """
+
+    def __init__(self, moments: Iterable[Moment], materializer: Materializer) -> None:
+        self._moments = iter(moments)
+        self._materializer = materializer
+        self._ready: tuple[Moment, Changes] | None = None
+
+    def prepare(self) -> None:
+        """Make the next moment ready, if it is not and there is one."""
+        if self._ready is None and (moment := next(self._moments, None)) is not None:
+            self._ready = (moment, self._materializer.changes(moment.at))
+
+    def __iter__(self) -> Iterator[tuple[Moment, Changes]]:
+        """Every moment, in order."""
+        while True:
+            self.prepare()
+            ready, self._ready = self._ready, None
+            if ready is None:
+                return
+            yield ready
 
 
 class Replay:
@@ -138,15 +171,16 @@ class Replay:
         done = 0
         # What was told last before a kill is not known: the last day is told again, which changes nothing.
         told = self._clock.now() - timedelta(days=1)
-        for moment in world.hours(self._clock.now()):
+        ahead = Ahead(world.hours(self._clock.now()), materializer)
+        for moment, changes in ahead:
             while next_tick <= moment.at:
                 self._clock.advance(next_tick)
                 self._asker.tell(world.known(told, next_tick))
                 self.tick(loop, plants)
                 told, next_tick = next_tick, next_tick + TICK
             self._clock.advance(moment.at)
-            materializer.advance(moment.at)
-            done += self._asker.ask(moment)
+            materializer.write(changes)
+            done += self._asker.ask(moment, meanwhile=ahead.prepare)
             self._narrator.advance(done, f"{moment.at:%d %B}")
 
     def settle(self, world: World, loop: str, until: datetime) -> None:

@@ -10,8 +10,7 @@ from everloop.app import doctor
 from everloop.kernel.errors import error_of
 from everloop.serving.freshness import FeatureKeeper
 from tests.quickstart.conftest import Site
-from tests.server.hostile import marks, play, wrong_calls
-from tests.server.test_hostile import in_python
+from tests.server.hostile import in_python, marks, play, wrong_calls
 
 pytestmark = pytest.mark.slow
 

@@ -168,3 +168,12 @@ def words_of(usecase: UseCase, arguments: Mapping[str, Any]) -> list[str]:
 def text_of(value: Any) -> str:
     """A value as people write it in a path or on a command line."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def in_python(platform: Platform, wrong: Wrong) -> Problem | None:
+    """In this process: nothing but our own errors comes out."""
+    try:
+        platform.call(wrong.usecase, wrong.arguments)
+    except EverloopError as error:
+        return error.problem
+    return None

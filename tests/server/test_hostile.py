@@ -24,7 +24,7 @@ from everloop.cli.main import commands
 from everloop.kernel.errors import EverloopError, Problem, error_of
 from everloop.kernel.usecase import published
 from tests.server.conftest import client_of
-from tests.server.hostile import Wrong, is_told_well, marks, path_of, play, words_of, wrong_calls
+from tests.server.hostile import Wrong, in_python, is_told_well, marks, path_of, play, words_of, wrong_calls
 
 API = "/api/v1"
 DOORS = ("rest", "python", "command line")
@@ -53,15 +53,6 @@ def at_rest(platform: Platform, wrong: Wrong) -> Problem | None:
     assert answer.status_code < 500, answer.text
     assert set(answer.json()["error"]) == {"code", "message", "hint"}
     return problem
-
-
-def in_python(platform: Platform, wrong: Wrong) -> Problem | None:
-    """In this process: nothing but our own errors comes out."""
-    try:
-        platform.call(wrong.usecase, wrong.arguments)
-    except EverloopError as error:
-        return error.problem
-    return None
 
 
 def on_the_command_line(platform: Platform, wrong: Wrong) -> Problem | None:

@@ -139,3 +139,9 @@ def test_any_other_text_is_refused_or_parsed_and_nothing_else(text: str) -> None
 def test_an_order_is_parsed() -> None:
     assert parse_order("metrics.auc desc") == Ordering("metric", "auc", True)
     assert parse_order("started") == Ordering("column", "started", False)
+
+
+@pytest.mark.parametrize("text", ["metrics.a > 1 and " * 1_000 + "metrics.a > 1", f"name like '{'%x' * 50_000}'"])
+def test_a_filter_without_end_is_refused_before_a_database_has_to(text: str) -> None:
+    with pytest.raises(InvalidInput, match="characters"):
+        parse(text)

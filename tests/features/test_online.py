@@ -151,6 +151,29 @@ def test_a_new_materializer_goes_on_where_the_last_one_stopped(session: Session,
     assert (state.generation, state.until) == (1, micros(moment(30)))
 
 
+def test_changes_that_are_made_ahead_show_only_once_they_are_written(session: Session, departures: Snapshot) -> None:
+    pinned = pinned_of(departures, delays())
+    materializer = Materializer(session, pinned)
+    materializer.advance(moment(15))
+    before = read(session, pinned, 15, "EWR", "JFK")
+    ahead = materializer.changes(moment(20))
+    assert read(session, pinned, 15, "EWR", "JFK") == before
+    assert materializer.write(ahead) == 1
+    assert read(session, pinned, 20, "EWR") != before
+
+
+def test_changes_that_the_store_has_gone_past_are_made_anew(session: Session, departures: Snapshot) -> None:
+    pinned = pinned_of(departures, delays())
+    materializer = Materializer(session, pinned)
+    ahead = materializer.changes(moment(40))
+    materializer.advance(moment(30))
+    materializer.write(ahead)
+    later = read(session, pinned, 40, "EWR", "JFK")
+    materializer.advance(moment(5))
+    materializer.advance(moment(40))
+    assert read(session, pinned, 40, "EWR", "JFK") == later
+
+
 def test_going_back_takes_back_what_was_not_known_yet(session: Session, departures: Snapshot) -> None:
     pinned = pinned_of(departures, delays())
     materializer = Materializer(session, pinned)

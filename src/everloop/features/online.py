@@ -39,6 +39,15 @@ class OnlineState(msgspec.Struct, frozen=True):
     sources: dict[str, str]
 
 
+class Changes(msgspec.Struct, frozen=True):
+    """What brings a table from one state to the state at `until`: keys with their values."""
+
+    until: datetime
+    before: OnlineState | None
+    after: OnlineState
+    items: list[tuple[bytes, bytes]]
+
+
 class Materializer:
     """Moves the online store of a service through time. Nothing is kept but in the store, so it can be killed anywhere.
 
@@ -56,20 +65,28 @@ class Materializer:
 
         A moment before the store's, or other snapshots than its, write everything anew. One process at a time.
         """
+        return self.write(self.changes(until))
+
+    def changes(self, until: datetime) -> Changes:
+        """What `advance` would write now. Nobody sees anything of it yet, so it can be made ready ahead of its time."""
         now = micros(until)
         state = read_state(self._store, self._table)
         if state is None or state.sources != self._sources or now < state.until:
             generation, after = (state.generation if state else 0) + 1, BEFORE_ALL
-        elif now == state.until:
-            return 0
         else:
             generation, after = state.generation, state.until
         items: list[tuple[bytes, bytes]] = []
-        for known in self._timelines:
+        for known in self._timelines if after != now else ():
             items += _encoded(known, known.moved(after, now), now, generation)
-        reached = msgspec.json.encode(OnlineState(generation, now, self._sources))
-        self._store.write(self._table, [*items, (_STATE, reached)])
-        return len(items)
+        return Changes(until, state, OnlineState(generation, now, self._sources), items)
+
+    def write(self, changes: Changes) -> int:
+        """Write changes; they are made anew when the store is no longer where they begin. How many values it took."""
+        if read_state(self._store, self._table) != changes.before:
+            changes = self.changes(changes.until)
+        if changes.after != changes.before:
+            self._store.write(self._table, [*changes.items, (_STATE, msgspec.json.encode(changes.after))])
+        return len(changes.items)
 
 
 class OnlineFeatures:

@@ -10,7 +10,7 @@ import pytest
 
 from everloop.cli.demo.children import Child
 from everloop.cli.demo.narrator import Narrator
-from everloop.cli.demo.replay import TICK, Asker, Known, Moment, Replay
+from everloop.cli.demo.replay import TICK, Ahead, Asker, Known, Moment, Replay
 from everloop.kernel.clock import SharedClock
 from everloop.loop.entities import TickReport
 
@@ -58,3 +58,35 @@ def test_a_replay_that_goes_on_ticks_at_the_moments_of_one_that_began_there(
     child = Child("endpoint", ["serve", "delay"], 1, tmp_path / "log", {})
     Replay(ticks, clock, Asker(child, "delay"), Narrator()).settle(Nothing(), "delay", BEGINS + 4 * TICK)  # type: ignore[arg-type]  # A platform that only ticks.
     assert ticks.at == [BEGINS + number * TICK for number in range(first, 5)]
+
+
+class Told:
+    """A moment at which nothing is asked."""
+
+    def __init__(self, number: int) -> None:
+        self.at = BEGINS + timedelta(hours=number)
+        self.request: dict[str, list[str | None] | list[float]] = {}
+
+
+class Making:
+    """Stands where the materializer does, and writes down for which moments it made changes."""
+
+    def __init__(self) -> None:
+        self.made: list[datetime] = []
+
+    def changes(self, until: datetime) -> str:
+        self.made.append(until)
+        return f"{until:%H}"
+
+
+def test_the_next_moment_is_made_ready_once_while_the_endpoint_answers() -> None:
+    moments, making = [Told(0), Told(1), Told(2)], Making()
+    ahead = Ahead(moments, making)  # type: ignore[arg-type]  # A materializer that only writes down.
+    seen = []
+    for moment, changes in ahead:
+        assert making.made[-1] == moment.at
+        ahead.prepare()
+        ahead.prepare()
+        seen.append(changes)
+    assert seen == ["05", "06", "07"]
+    assert making.made == [moment.at for moment in moments]

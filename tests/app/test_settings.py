@@ -62,8 +62,17 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, text: str, words: str) 
 
 
 def test_a_wrong_variable_says_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="port"):
+    with pytest.raises(Misconfigured, match="port") as raised:
         load(None, {"EVERLOOP_PORT": "x"}, tmp_path)
+    assert "EVERLOOP_PORT" in raised.value.hint
+
+
+def test_an_unknown_setting_is_named_with_its_file_and_what_there_is(tmp_path: Path) -> None:
+    toml(tmp_path, "prot = 1")
+    with pytest.raises(Misconfigured, match="prot") as raised:
+        load(None, {}, tmp_path)
+    assert str(tmp_path / "everloop.toml") in raised.value.hint
+    assert "port," in raised.value.hint
 
 
 def test_lists_are_separated_by_commas_in_a_variable(tmp_path: Path) -> None:

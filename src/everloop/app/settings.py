@@ -120,7 +120,7 @@ def load(
     except msgspec.ValidationError as error:
         raise Misconfigured(
             f"The settings are wrong: {error}.",
-            hint="everloop settings lists every key, its value and where it came from.",
+            hint=f"Set in {_places(from_file, given, file, home)}. The keys are {', '.join(Settings.__struct_fields__)}.",
         ) from None
     origins: dict[str, Origin] = dict.fromkeys(from_file, "everloop.toml")
     origins |= dict.fromkeys(from_environment, "environment")
@@ -132,6 +132,12 @@ def _home(given: Mapping[str, object], from_file: Mapping[str, object], folder: 
     """The home as an absolute path: one that a file names is meant from that file's folder, any other from here."""
     base = Path.cwd() if "home" in given else folder
     return base / Path(str(given.get("home") or from_file.get("home") or Settings().home)).expanduser()
+
+
+def _places(from_file: Mapping[str, object], given: Mapping[str, object], file: Path | None, home: Path) -> str:
+    """Where to look for a wrong setting: the files that were read, and the variables and options that were given."""
+    files = [str(place) for place in (file, home / FILE) if place and place.is_file()] if from_file else []
+    return ", ".join([*dict.fromkeys(files), *(f"{variable_of(key)} or --{key}" for key in given)]) or "no place"
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -67,6 +67,8 @@ class Heart:
                 self.beat()
             except EverloopError as error:
                 log.error("controller: %s", error)
+            except Exception:  # noqa: BLE001 - a heart that stopped for good would look alive
+                log.exception("controller: the loops could not be listed")
             self._stopping.wait(self._interval)
 
     def _keep_fresh(self) -> None:

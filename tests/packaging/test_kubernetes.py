@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from everloop.app.platform import Platform
+from everloop.app.settings import load
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.packaging.kubernetes import label
+from everloop.server.security import check_exposure
 
 
 @pytest.fixture
@@ -50,6 +52,14 @@ def test_it_runs_without_privileges(documents: list[Any]) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_its_server_starts_with_authentication_and_answers_to_the_services_name(documents: list[Any]) -> None:
+    (container,) = documents[0]["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one.get("value", "") for one in container["env"]}
+    values = load({}, {name: text for name, text in given.items() if name.startswith("EVERLOOP_")}).values
+    check_exposure(values.host, values, lambda: True)
+    assert documents[1]["metadata"]["name"] in values.allowed_hosts
 
 
 def test_secrets_stand_in_a_secret(registered: Platform) -> None:

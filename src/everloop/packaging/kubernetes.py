@@ -40,6 +40,14 @@ spec:
           env:
             - name: EVERLOOP_HOST
               value: "0.0.0.0"
+            - name: EVERLOOP_AUTHENTICATION
+              value: required
+            - name: NAMESPACE
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.namespace
+            - name: EVERLOOP_ALLOWED_HOSTS
+              value: "{name},{name}.$(NAMESPACE),{name}.$(NAMESPACE).svc,{name}.$(NAMESPACE).svc.cluster.local"
             - name: EVERLOOP_HOME
               value: /tmp/everloop
           envFrom:
@@ -90,6 +98,7 @@ def rendered(version: ModelVersion, image: str) -> str:
     """A Deployment and a Service as YAML.
 
     The secret `everloop` has EVERLOOP_DATABASE_URL and EVERLOOP_STORE_URL; the image brings Everloop and the flavor.
+    Callers show a token, which must have been made before (everloop tokens create), and use the Service's name.
     """
     return _TEMPLATE.format(
         name=label(f"{version.model}-{version.version}"),

@@ -98,6 +98,7 @@ def test_a_dataset_leads_forward_to_models_and_counts_their_predictions(told: Wo
     [
         ("0" * 32 + "-0", NotFound),
         ("model:default/ghost@1", NotFound),
+        ("model:default/late@newest", NotFound),
         ("prediction:default/late@" + "0" * 32 + "-0", NotFound),
         ("model:elsewhere/late@1", InvalidInput),
         ("what is this", InvalidInput),

@@ -47,8 +47,21 @@ def predictions_of(session: Session, urns: Iterable[str]) -> dict[str, int]:
     return counts
 
 
+def _number(urn: Urn) -> int:
+    """The version that a URN names, 0 for none.
+
+    Raises:
+        NotFound: it is no number, so there is no such version.
+    """
+    if not urn.version.isdecimal():
+        if urn.version:
+            raise NotFound(f"{urn} has no number for a version.")
+        return 0
+    return int(urn.version)
+
+
 def _dataset(session: Session, urn: Urn) -> Facts:
-    found = snapshot_of(session, urn.name, int(urn.version or 0))
+    found = snapshot_of(session, urn.name, _number(urn))
     return {
         "rows": f"{found.rows:,} in {len(found.columns)} columns",
         "bytes": f"{found.bytes:,} at {found.digest}",
@@ -58,7 +71,7 @@ def _dataset(session: Session, urn: Urn) -> Facts:
 
 
 def _model(session: Session, urn: Urn) -> Facts:
-    found = models.version(session, urn.name, int(urn.version or 0))
+    found = models.version(session, urn.name, _number(urn))
     decisions = [
         f"{one.decision} by {one.approver}: {one.reason}" for one in models.approvals(session, urn.name, found.version)
     ]
@@ -103,13 +116,13 @@ def _execution(session: Session, urn: Urn) -> Facts:
 
 
 def _feature_service(session: Session, urn: Urn) -> Facts:
-    found = features.service(session, urn.name, int(urn.version or 0))
+    found = features.service(session, urn.name, _number(urn))
     names = [f"{view.name} ({', '.join(feature.name for feature in view.features)})" for view in found.views]
     return {"views": "; ".join(names), "request": ", ".join(field.name for field in found.request)}
 
 
 def _deployment(session: Session, urn: Urn) -> Facts:
-    wanted = int(urn.version or 0)
+    wanted = _number(urn)
     found = next((one for one in endpoints.deployments(session, urn.name) if one.revision == wanted), None)
     if found is None:
         return {}

@@ -120,7 +120,7 @@ def load(
     except msgspec.ValidationError as error:
         raise Misconfigured(
             f"The settings are wrong: {error}.",
-            hint=f"Set in {_places(from_file, given, file, home)}. The keys are {', '.join(Settings.__struct_fields__)}.",
+            hint=f"Set in {_places(from_file, given, file, home)}. There are {', '.join(Settings.__struct_fields__)}.",
         ) from None
     origins: dict[str, Origin] = dict.fromkeys(from_file, "everloop.toml")
     origins |= dict.fromkeys(from_environment, "environment")

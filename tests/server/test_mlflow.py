@@ -207,6 +207,17 @@ class TestRuns:
         assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
+class TestInputs:
+    def test_a_dataset_that_a_run_used_is_told_again_with_its_context(self, mlflow, client: MlflowClient) -> None:  # type: ignore[no-untyped-def]
+        import numpy as np
+
+        with mlflow.start_run() as run:
+            mlflow.log_input(mlflow.data.from_numpy(np.zeros((3, 2)), name="zeros"), context="training")
+        [found] = client.get_run(run.info.run_id).inputs.dataset_inputs
+        assert (found.dataset.name, found.dataset.source_type) == ("zeros", "code")
+        assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]
+
+
 class TestArtifacts:
     def test_files_go_up_are_listed_and_come_down_again(self, mlflow, client: MlflowClient, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         whole = tmp_path / "whole.bin"

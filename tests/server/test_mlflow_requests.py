@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.server.mlflow.door import VERSION, answers
+from everloop.server.mlflow.endpoint import ENDPOINTS
 from tests.server.conftest import client_of
 
 API = "/api/2.0/mlflow"
@@ -135,6 +137,13 @@ def test_numbers_of_64_bits_come_as_numbers_or_texts_and_nan_as_text(http: TestC
         ("NaN", 1, 1_700_000_000_000),
         ("-Infinity", 2, 1_700_000_000_000),
     ]
+
+
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"digest": "d" * 37}, {"source": "s" * 70_000}, {"source": None}])
+def test_a_dataset_that_cannot_be_is_refused(http: TestClient, run: dict[str, Any], wrong: dict[str, Any]) -> None:
+    dataset = {"name": "zeros", "digest": "d", "source_type": "code", "source": "{}"} | wrong
+    body = {"run_id": run["run_id"], "datasets": [{"dataset": dataset}]}
+    assert error(http.post(f"{API}/runs/log-inputs", json=body)) == (400, "INVALID_PARAMETER_VALUE")
 
 
 def test_long_values_are_cut(http: TestClient, run: dict[str, Any]) -> None:
@@ -275,3 +284,28 @@ def test_each_project_has_experiments_of_its_own(http: TestClient) -> None:
     http.post(f"{API}/experiments/create", json={"name": "delay"}, headers=other)
     assert len(http.get(f"{API}/experiments/search", headers=other).json()["experiments"]) == 2
     assert len(http.get(f"{API}/experiments/search").json()["experiments"]) == 1
+
+
+ODD: list[Any] = [None, "", "x" * 5000, "a\x00b", "\ud800", -1, 2**63, 2**70, 1.5, True, [], [1], ["x"], {}, {"key": 1}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(ENDPOINTS))
+def test_nothing_that_is_sent_is_a_500(http: TestClient, run: dict[str, Any], path: str) -> None:
+    good = {"run_id": run["run_id"], "experiment_id": "0", "name": "delay", "version": "1", "source": "s3://b/x"}
+    good |= {"key": "k", "value": "1", "timestamp": 1, "metric_key": "k", "alias": "a", "experiment_name": "x"}
+    sent = path.replace("{model_id}", "m-%00").replace("{tag_key}", "%ff")
+    for method, endpoint in ENDPOINTS[path].items():
+        for field in endpoint.fields:
+            for odd in ODD:
+                body = good | {field: odd}
+                if method == "GET":
+                    answer = http.get(
+                        f"{API}/{sent}", params={k: str(v).encode("utf-8", "replace") for k, v in body.items()}
+                    )
+                else:
+                    content = json.dumps(body)
+                    answer = http.request(
+                        method, f"{API}/{sent}", content=content, headers={"content-type": "application/json"}
+                    )
+                assert answer.status_code < 500, (method, field, odd, answer.text)

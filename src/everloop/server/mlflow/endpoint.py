@@ -59,8 +59,9 @@ class Endpoint:
     def __init__(self, function: Function) -> None:
         self._function = function
         self._request = typing.get_type_hints(function)["request"]
-        fields = msgspec.structs.fields(self._request)
-        self._lists = {field.name for field in fields if typing.get_origin(field.type) in (list, tuple)}
+        declared = msgspec.structs.fields(self._request)
+        self.fields = tuple(field.name for field in declared)
+        self._lists = {field.name for field in declared if typing.get_origin(field.type) in (list, tuple)}
 
     def answer(self, caller: Caller, given: Mapping[str, Json]) -> Answer:
         """Read the request and answer it; what is null was not given, and 64-bit numbers may come as texts.

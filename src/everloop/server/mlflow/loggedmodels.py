@@ -10,10 +10,11 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import experiments, filters, paging, runs
+from everloop.server.mlflow import experiments, filters, inputs, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
 from everloop.tracking import experiments as groups
 from everloop.tracking import loggedmodels as tracking
+from everloop.tracking import service as written
 from everloop.tracking.entities import LoggedModel, LoggedModelStatus
 
 Status = Literal["LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED"]
@@ -83,6 +84,13 @@ class Search(msgspec.Struct, frozen=True):
     order_by: list[OrderBy] = []
     max_results: int = 100
     page_token: str = ""
+
+
+class Inputs(runs.ById, frozen=True):
+    """What a run used."""
+
+    datasets: list[inputs.DatasetInput] = []
+    models: list[ById] = []
 
 
 class Outputs(runs.ById, frozen=True):
@@ -181,6 +189,18 @@ def search(caller: Caller, request: Search) -> Answer:
         page, token = paging.page(rows, request.page_token, size)
         models: list[Json] = [_shown(unit, found[str(facts["model_id"])]) for facts in page]
     return {"models": models} | ({"next_page_token": token} if token else {})
+
+
+@endpoint("POST runs/log-inputs")
+def log_inputs(caller: Caller, request: Inputs) -> Answer:
+    """Note the datasets and logged models that a run used."""
+    if len(request.datasets) + len(request.models) > _MOST:
+        raise InvalidInput(f"A run takes at most {_MOST} inputs at once.", hint="Split them into several requests.")
+    with caller.unit("tracking:write") as unit:
+        used = [inputs.keep(unit, given) for given in request.datasets]
+        used += [unit.urn("logged_model", existing(unit, model.model_id).id) for model in request.models]
+        written.log(unit, runs.id_of(request), inputs=tuple(used))
+    return {}
 
 
 @endpoint("POST runs/outputs")

@@ -12,7 +12,7 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import from_micros, micros
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import experiments, paging
+from everloop.server.mlflow import experiments, inputs, paging
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
 from everloop.tracking import loggedmodels
 from everloop.tracking import runs as written
@@ -247,7 +247,7 @@ def shown(session: Session, rows: Sequence[Row]) -> list[Answer]:
         {
             "info": _info(row, f"{roots[row.experiment]}/{row.id}/artifacts", values[row.id]),
             "data": _data(values[row.id]),
-            "inputs": {"dataset_inputs": []},
+            "inputs": inputs.shown(session, row.inputs),
             "outputs": {"model_outputs": [{"model_id": it.id, "step": 0} for it in models.get(row.id, ())]},
         }
         for row in rows

@@ -53,6 +53,16 @@ def test_the_challenger_is_measured_on_its_holdout(world: World, good: Model) ->
     assert set(examination.measured) == {"roc_auc", "log_loss", "brier"}
 
 
+def test_a_challenger_that_gives_no_number_for_some_rows_is_refused_however_well_it_ranks_the_others(
+    world: World, good: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Examination._scores
+    monkeypatch.setattr(Examination, "_scores", lambda self, model: np.r_[np.nan, whole(self, model)[1:]])
+    (result,) = examined(world, good, trained(world, "fit_backwards"), el.better_than())
+    assert not result.passed
+    assert "no finite number for 1 of 300 rows" in result.message
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -126,7 +126,12 @@ class Examination:
 
     @cached_property
     def _ours(self) -> NDArray[np.float64]:
-        return self._scores(self._challenger)
+        scores = self._scores(self._challenger)
+        missing = int((~np.isfinite(scores)).sum())
+        if missing:
+            # Ranked, what is no number would stand above every number.
+            raise InvalidInput(f"The model gives no finite number for {missing} of {len(scores)} rows of its holdout.")
+        return scores
 
     def _scores(self, model: Model) -> NDArray[np.float64]:
         predictor = load_model(self._session, model)

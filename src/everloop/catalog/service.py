@@ -25,7 +25,7 @@ def entries(
         select(ledger)
         .where(ledger.c.project == session.project)
         .order_by(ledger.c.sequence.desc())
-        .limit(min(limit, 10_000))
+        .limit(max(0, min(limit, 10_000)))
     )
     if kind:
         query = query.where(_begins(ledger.c.kind, kind))

@@ -97,7 +97,7 @@ def list_materializations(session: Session, service: str = "", limit: int = 20) 
     query = select(materializations).where(materializations.c.project == session.project)
     if service:
         query = query.where(materializations.c.service == service)
-    return session.all(Materialization, query.order_by(materializations.c.id.desc()).limit(min(limit, 1000)))
+    return session.all(Materialization, query.order_by(materializations.c.id.desc()).limit(max(0, min(limit, 1000))))
 
 
 @usecase("features.lookup", permission="features:read", route="POST /features/services/{service}/lookup")

@@ -77,7 +77,7 @@ def get(session: Session, name: Name) -> AppliedLoop:
 def candidates(session: Session, name: Name, limit: int = 100) -> list[Candidate]:
     """The candidates of a loop, newest first, each with what its gates said and what became of it."""
     get(session, name)
-    return states.history(session, name, min(limit, 10_000))
+    return states.history(session, name, max(0, min(limit, 10_000)))
 
 
 @usecase("loops.status", permission="loops:read", route="GET /loops/{name}/status")

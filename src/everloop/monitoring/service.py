@@ -105,7 +105,7 @@ def reports(session: Session, endpoint: Name, limit: int = 100, final: bool = Fa
     query = _reports(session, endpoint)
     if final:
         query = query.where(window_reports.c.final)
-    rows = session.all(_Kept, query.limit(min(limit, 10_000)))
+    rows = session.all(_Kept, query.limit(max(0, min(limit, 10_000))))
     return [row.report for row in rows if row.report is not None]
 
 
@@ -115,7 +115,7 @@ def list_alerts(session: Session, endpoint: str = "", open_only: bool = False, l
     query = lifecycle.of(session, endpoint).order_by(alerts.c.opened.desc(), alerts.c.id.desc())
     if open_only:
         query = query.where(alerts.c.resolved.is_(None))
-    return session.all(Alert, query.limit(min(limit, 10_000)))
+    return session.all(Alert, query.limit(max(0, min(limit, 10_000))))
 
 
 @usecase("monitors.alert", permission="monitors:read", route="GET /alerts/{id}")
@@ -156,7 +156,7 @@ def list_incidents(session: Session, endpoint: str = "", limit: int = 100) -> li
     if endpoint:
         query = query.where(incidents.c.endpoint == endpoint)
     query = query.order_by(incidents.c.opened.desc(), incidents.c.id.desc())
-    return session.all(Incident, query.limit(min(limit, 10_000)))
+    return session.all(Incident, query.limit(max(0, min(limit, 10_000))))
 
 
 @usecase("monitors.status", permission="monitors:read", route="GET /monitors/{endpoint}/status")

@@ -132,7 +132,7 @@ def get(session: Session, id: str) -> Rollout:
 @usecase("rollouts.list", permission="rollouts:read", route="GET /rollouts")
 def list_rollouts(session: Session, endpoint: str = "", limit: int = 100) -> list[Rollout]:
     """The newest rollouts, of one endpoint or of all, newest first."""
-    return session.all(Rollout, _newest(session, endpoint).limit(min(limit, 10_000)))
+    return session.all(Rollout, _newest(session, endpoint).limit(max(0, min(limit, 10_000))))
 
 
 @usecase("rollouts.active", permission="rollouts:read", route="GET /endpoints/{endpoint}/rollout")

@@ -96,6 +96,14 @@ def test_a_password_in_a_url_is_no_business_of_the_table(tmp_path: Path) -> None
     assert "host/db" in str(loaded.table())
 
 
+def test_a_hooks_secret_path_is_no_business_of_the_table_either(tmp_path: Path) -> None:
+    loaded = load(
+        {"channels": ("https://hooks.test/services/s3cret?x=s3cret", "file:///tmp/alerts.jsonl")}, {}, tmp_path
+    )
+    assert "s3cret" not in str(loaded.table())
+    assert "https://hooks.test/…, file:///tmp/alerts.jsonl" in str(loaded.table())
+
+
 @pytest.mark.parametrize("key", Settings.__struct_fields__)
 def test_every_setting_has_a_variable(tmp_path: Path, key: str) -> None:
     assert variable_of(key) == f"EVERLOOP_{key.upper()}"

@@ -15,6 +15,8 @@ from everloop.kernel.errors import Misconfigured
 
 FILE = "everloop.toml"
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]*@")
+_HOOK = re.compile(r"^(https?://[^/?#]*).*$")
+"""A hook's path is its secret, more often than not."""
 Origin = Literal["default", "everloop.toml", "environment", "argument"]
 
 
@@ -155,5 +157,7 @@ def _parsed(key: str, text: str) -> object:
 def _shown(key: str, value: object) -> str:
     if key == "token":
         return "(set)" if value else ""
+    if key == "channels" and isinstance(value, tuple):
+        value = tuple(_HOOK.sub(r"\1/…", url) for url in value)
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
     return _PASSWORD.sub(r"\1***@", text)

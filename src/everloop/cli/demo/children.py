@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from everloop.app.processes import die_with_parent
@@ -69,12 +70,14 @@ class Child:
             self._process.wait()
 
     def _answers(self) -> bool:
-        import httpx
-
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5.0)
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5.0).status_code == 200
-        except httpx.TransportError:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
 
 def peak_kb(process: int | str = "self") -> int:

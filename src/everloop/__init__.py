@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from everloop.kernel.errors import TooLarge as TooLarge
     from everloop.kernel.errors import Unauthenticated as Unauthenticated
     from everloop.kernel.errors import Unavailable as Unavailable
+    from everloop.loop.declare import BlueGreen as BlueGreen
     from everloop.loop.declare import Canary as Canary
     from everloop.loop.declare import Label as Label
     from everloop.loop.declare import Limits as Limits
     from everloop.loop.declare import Loop as Loop
+    from everloop.loop.declare import Shadow as Shadow
     from everloop.loop.declare import better_or_equal as better_or_equal
     from everloop.loop.declare import better_than as better_than
     from everloop.loop.declare import drift as drift
@@ -67,8 +69,6 @@ if TYPE_CHECKING:
     from everloop.registry.entities import Provenance as Provenance
     from everloop.registry.entities import Signature as Signature
     from everloop.registry.save import save_model as save_model
-    from everloop.rollouts.entities import BlueGreen as BlueGreen
-    from everloop.rollouts.entities import Shadow as Shadow
     from everloop.sdk.active import load_model as load_model
     from everloop.sdk.active import pin as pin
     from everloop.sdk.active import point_in_time as point_in_time
@@ -116,10 +116,12 @@ _HOMES = {
     "TooLarge": "everloop.kernel.errors",
     "Unauthenticated": "everloop.kernel.errors",
     "Unavailable": "everloop.kernel.errors",
+    "BlueGreen": "everloop.loop.declare",
     "Canary": "everloop.loop.declare",
     "Label": "everloop.loop.declare",
     "Limits": "everloop.loop.declare",
     "Loop": "everloop.loop.declare",
+    "Shadow": "everloop.loop.declare",
     "better_or_equal": "everloop.loop.declare",
     "better_than": "everloop.loop.declare",
     "drift": "everloop.loop.declare",
@@ -145,8 +147,6 @@ _HOMES = {
     "Provenance": "everloop.registry.entities",
     "Signature": "everloop.registry.entities",
     "save_model": "everloop.registry.save",
-    "BlueGreen": "everloop.rollouts.entities",
-    "Shadow": "everloop.rollouts.entities",
     "load_model": "everloop.sdk.active",
     "pin": "everloop.sdk.active",
     "point_in_time": "everloop.sdk.active",

@@ -10,6 +10,7 @@ import pytest
 from everloop.kernel.errors import InvalidInput
 from everloop.loop import declare as el
 from everloop.loop import entities
+from everloop.rollouts.entities import Strategy
 
 
 def full() -> entities.Loop:
@@ -79,3 +80,13 @@ def test_every_mistake_is_named_at_once() -> None:
 def test_a_duration_that_is_none_is_refused_where_it_stands() -> None:
     with pytest.raises(InvalidInput, match="'soon' is not a duration"):
         el.every("soon")
+
+
+@pytest.mark.parametrize("strategy", [el.BlueGreen(hold="2h"), el.Shadow(hold="2h"), el.Canary(hold="2h")])
+def test_every_strategy_takes_its_span_as_text(strategy: Strategy) -> None:
+    assert strategy.hold == timedelta(hours=2)
+
+
+def test_a_canary_that_does_not_grow_is_refused_with_the_loop() -> None:
+    with pytest.raises(InvalidInput, match="steps of a canary are 50, 25"):
+        el.Loop(model="delay", pipeline=fit, label=el.Label("x"), rollout=el.Canary(steps=[50, 25]))

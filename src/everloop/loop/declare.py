@@ -132,6 +132,16 @@ def Canary(steps: Sequence[float] = (5, 25, 50), hold: str = "6h", guards: Seque
     return rollouts.Canary(steps=tuple(float(step) for step in steps), hold=duration(hold), guards=tuple(guards))
 
 
+def BlueGreen(hold: str = "6h", guards: Sequence[Guard] = ()) -> rollouts.BlueGreen:
+    """All traffic at once, with the version before in its shadow until the guards agree."""
+    return rollouts.BlueGreen(hold=duration(hold), guards=tuple(guards))
+
+
+def Shadow(hold: str = "24h", guards: Sequence[Guard] = ()) -> rollouts.Shadow:
+    """No traffic: the challenger predicts beside the stable version until the guards agree."""
+    return rollouts.Shadow(hold=duration(hold), guards=tuple(guards))
+
+
 def error_rate(limit: float) -> ErrorRate:
     """Roll back when the challenger's share of failed predictions is above the limit."""
     return ErrorRate(limit=limit)

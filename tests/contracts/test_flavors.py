@@ -237,6 +237,20 @@ class TestLightgbm:
         assert found.shape == (ROWS, 3)
         assert np.ptp(raw - found.sum(axis=1)) < 1e-9
 
+    def test_many_rows_shared_out_among_cores_have_the_contributions_of_each_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("os.cpu_count", lambda: 3)
+        data = {name: np.tile(values, 4) for name, values in columns().items()}
+        flavor = backends.load("flavors", "lightgbm")()
+        flavor.save(train_lightgbm(data), tmp_path, signature_of(data))
+        predictor = flavor.load(tmp_path)
+        together = predictor.contributions(data)
+        assert len(together) == 4 * ROWS
+        for row in (0, ROWS, 4 * ROWS - 1):
+            alone = predictor.contributions({name: values[row : row + 1] for name, values in data.items()})
+            assert (together[row] == alone[0]).all()
+
     def test_several_classes_sum_the_sizes_of_their_contributions(self, tmp_path: Path) -> None:
         data = columns()
         flavor = backends.load("flavors", "lightgbm")()

@@ -73,3 +73,13 @@ def test_what_is_not_there_is_not_found(path: str) -> None:
 def test_tests_that_cannot_be_imported_are_told_as_the_users_error(path: str) -> None:
     with pytest.raises(StepFailed, match="RuntimeError: no such library"):
         found(path)
+
+
+@pytest.mark.parametrize("path", ["../outside.py", "{}/outside.py", "link/outside.py"])
+def test_what_lies_outside_of_the_projects_folder_is_not_run(tmp_path: Path, path: str) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "link").symlink_to(tmp_path)
+    (tmp_path / "outside.py").write_text("raise SystemExit")
+    with pytest.raises(NotFound, match="not in the project's folder"):
+        found(path.format(tmp_path), project)

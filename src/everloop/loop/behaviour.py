@@ -77,7 +77,9 @@ def _modules(folder: Path, place: str) -> Iterator[ModuleType]:
     if "/" not in place and not place.endswith(".py"):
         yield load_module(folder, place)
         return
-    here = folder / place
+    here = (folder / place).resolve()
+    if not here.is_relative_to(folder.resolve()):
+        raise NotFound(f"{place} is not in the project's folder.", hint="Write the path from the project's folder.")
     files = sorted(here.rglob("test_*.py")) if here.is_dir() else [here]
     if not all(file.is_file() for file in files):
         raise NotFound(f"There is no {place} in {folder.name}.", hint="Write the path from the project's folder.")

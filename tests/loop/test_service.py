@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from everloop.app.platform import Platform
-from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.governance.entities import Principal
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from everloop.loop import declare as el
 from everloop.loop import service as loops
 from everloop.loop.entities import BY_HAND, Every, Loop
@@ -17,6 +18,11 @@ def test_a_loop_that_is_applied_can_be_had_back(platform: Platform, loop: Loop) 
     applied = platform.call("loops.apply", {"loop": loop})
     assert platform.call("loops.get", {"name": "delay"}) == applied
     assert [one.name for one in platform.call("loops.list", {})] == ["delay"]
+
+
+def test_who_may_not_deploy_may_not_change_what_guards_a_deployment(platform: Platform, loop: Loop) -> None:
+    with pytest.raises(PermissionDenied, match="may not loops:deploy"):
+        platform.call("loops.apply", {"loop": loop}, principal=Principal("ada", ("contributor",)))
 
 
 def test_a_changed_loop_has_a_higher_revision_and_an_unchanged_one_has_not(platform: Platform, loop: Loop) -> None:

@@ -31,7 +31,7 @@ from everloop.registry import service as models
 from everloop.registry.entities import ModelVersion
 
 
-@usecase("loops.apply", permission="loops:write", route="PUT /loops")
+@usecase("loops.apply", permission="loops:deploy", route="PUT /loops")
 def apply(session: Session, loop: Loop) -> AppliedLoop:
     """Install a loop, or change it; an unchanged declaration keeps its revision.
 

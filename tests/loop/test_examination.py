@@ -63,6 +63,16 @@ def test_a_challenger_that_gives_no_number_for_some_rows_is_refused_however_well
     assert "no finite number for 1 of 300 rows" in result.message
 
 
+def test_a_model_that_breaks_is_not_measured_and_stops_no_controller(
+    world: World, good: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Examination, model: Model) -> None:
+        raise RuntimeError(model.flavor)
+
+    monkeypatch.setattr(Examination, "_scores", broken)
+    assert Examination(world.platform.session(), good, lambda alias: None, TOY).measured == {}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

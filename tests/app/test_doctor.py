@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from everloop.app.platform import Platform
 from everloop.app.settings import Loaded, load
 from everloop.kernel.clock import SystemClock
 
+LOOK = importlib.metadata.packages_distributions
 Examined = Callable[..., dict[str, Finding]]
 
 
@@ -35,6 +37,17 @@ def examined(home: Path, tmp_path: Path) -> Examined:
         return {finding.name: finding for finding in examine(load(asked, environment={}, folder=tmp_path))}
 
     return look
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """What is installed here: a look at every file of every distribution, taken once for all tests."""
+    return LOOK()
+
+
+@pytest.fixture(autouse=True)
+def _one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", distributions)
 
 
 def free_port() -> int:

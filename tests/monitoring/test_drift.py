@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -153,3 +154,9 @@ def test_quiet_windows_have_hardly_any_impact(reference: Reference) -> None:
     wind = reference.features[0]
     seen = [impact(wind, profile(wind, days(1, random)["wind"])) for _ in range(40)]
     assert np.mean(seen) < 0.01
+
+
+def test_a_feature_whose_effect_on_the_model_is_unknown_has_no_impact(reference: Reference) -> None:
+    feature = msgspec.structs.replace(reference.features[0], curve=())
+    far = profile(feature, np.full(ROWS, 1e6))
+    assert impact(feature, far) == 0.0

@@ -55,6 +55,11 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     assert calibration_error(label, output) == pytest.approx((abs(0.12 - 1) + abs(1.95 - 2)) / 4)
 
 
+def test_rows_of_neighbouring_bins_do_not_make_up_for_each_other() -> None:
+    label, output = np.array([1.0, 0.0]), np.array([0.85, 0.95])
+    assert calibration_error(label, output) == pytest.approx((0.15 + 0.95) / 2)
+
+
 def test_a_calibrated_model_has_almost_no_calibration_error() -> None:
     random = np.random.default_rng(2)
     output = random.random(50_000)

@@ -87,3 +87,10 @@ def test_an_unknown_model_is_not_found(registered: Platform) -> None:
 @pytest.mark.parametrize("name", ["Late_Flights-3", "9lives-1", "a.b.c-2", "x" * 128 + "-12", "é-1"])
 def test_every_name_becomes_a_label(name: str) -> None:
     assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", label(name))
+
+
+@pytest.mark.parametrize(("length", "kept"), [(63, True), (64, False)])
+def test_a_name_is_shortened_only_when_it_is_too_long_for_a_label(length: int, kept: bool) -> None:
+    name = "m" * length
+    assert (label(name) == name) == kept
+    assert len(label(name)) <= 63

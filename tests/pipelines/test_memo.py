@@ -448,7 +448,7 @@ ARGUMENTS = [
 
 @pytest.mark.parametrize(
     ("first", "second", "reruns"),
-    ARGUMENTS,
+    [pytest.param(*case, marks=[pytest.mark.slow] if number % 4 else []) for number, case in enumerate(ARGUMENTS)],
     ids=lambda value: repr(sorted(value)) if isinstance(value, set) else repr(value),
 )
 def test_arguments_count_by_value_and_type(project: Project, first: object, second: object, reruns: bool) -> None:

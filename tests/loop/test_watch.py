@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pyarrow as pa
+import pytest
+
+from everloop.loop import watch
 from everloop.loop.watch import Feed, Watch
 from everloop.monitoring.entities import WindowReport
 from everloop.monitoring.window import WindowMonitor
@@ -58,3 +62,12 @@ def test_what_came_before_a_rollout_is_no_evidence(world: World) -> None:
     world.tick()
     rollout: Rollout = world.call("rollouts.active", endpoint="late")
     assert fresh(world).evidence(rollout).stable.units == 0
+
+
+def test_neighbours_with_the_same_columns_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "TOGETHER", 5)
+    numbers = [pa.record_batch({"at": [number, number]}) for number in range(3)]
+    others = [pa.record_batch({"at": [3], "key": ["a"]})]
+    found = watch._together([*numbers, *others, numbers[0]])
+    assert [batch.num_rows for batch in found] == [4, 2, 1, 2]
+    assert [at for batch in found for at in batch["at"].to_pylist()] == [0, 0, 1, 1, 2, 2, 3, 0, 0]

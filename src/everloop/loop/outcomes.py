@@ -50,13 +50,18 @@ class OutcomeLog:
 
     def labels(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Take in labels; one whose prediction is not there yet waits for it."""
+        found: dict[int, float] = {}
         for batch in batches:
             for key, value in zip(batch.column("key").to_pylist(), batch.column("value").to_pylist(), strict=True):
                 row = self._row.get(key)
                 if row is None:
                     self._early.setdefault(key, value)
-                elif np.isnan(self._truth.values[row]):
-                    self._truth.values[row] = value
+                else:
+                    found.setdefault(row, value)
+        rows = np.fromiter(found, np.int64, len(found))
+        values = np.fromiter(found.values(), np.float64, len(found))
+        first = np.isnan(self._truth.values[rows])
+        self._truth.values[rows[first]] = values[first]
 
     def between(self, start: int, end: int) -> Outcomes:
         """The labelled answers of [start, end), in µs."""

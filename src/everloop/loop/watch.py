@@ -29,6 +29,8 @@ from everloop.serving.segments import Position
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TOGETHER = 10_000
+"""So many rows are looked at as one batch, however few each request had: most of what is done costs by the batch."""
 KEPT_WINDOWS = 400
 """So many windows are remembered for the drift trigger."""
 
@@ -43,7 +45,7 @@ class News:
 
 
 class Feed:
-    """The predictions and labels of an endpoint, each batch once, in the order of the logs."""
+    """The predictions and labels of an endpoint, each row once, in the order of the logs."""
 
     def __init__(self, home: Path, project: str, endpoint: str) -> None:
         self._of = (home, project, endpoint)
@@ -56,7 +58,7 @@ class Feed:
         labels, told = self._labels.since(self._places[1])
         predictions, made = self._predictions.since(self._places[0])
         self._places = (made, told)
-        return predictions, labels
+        return _together(predictions), _together(labels)
 
     def anew(self) -> Feed:
         """The same logs from their beginning."""
@@ -110,6 +112,21 @@ class Watch:
         builder.predictions(batch for batch in predictions if _last(batch, "at") >= since)
         builder.labels(batch for batch in labels if _last(batch, "received_at") >= since)
         return builder.evidence()
+
+
+def _together(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Neighbours with the same columns as one batch, of up to `TOGETHER` rows unless one alone has more."""
+    import pyarrow as pa
+
+    runs: list[list[pa.RecordBatch]] = []
+    rows = 0
+    for batch in batches:
+        if not runs or rows + batch.num_rows > TOGETHER or not batch.schema.equals(runs[-1][0].schema):
+            runs.append([])
+            rows = 0
+        runs[-1].append(batch)
+        rows += batch.num_rows
+    return [run[0] if len(run) == 1 else pa.concat_batches(run) for run in runs]
 
 
 def _rows(batches: Sequence[pa.RecordBatch]) -> int:

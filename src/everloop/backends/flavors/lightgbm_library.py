@@ -51,8 +51,11 @@ class LoadedBooster:
         A row costs a hundred times what its score does, so many rows are shared out among the processor's cores.
         """
         parts = np.array_split(matrix, max(1, min(os.cpu_count() or 1, len(matrix) // _SHARE)))
-        with ThreadPoolExecutor(len(parts)) as threads:
-            flat = np.concatenate(list(threads.map(self._explained, parts)))
+        if len(parts) == 1:
+            flat = self._explained(matrix)
+        else:
+            with ThreadPoolExecutor(len(parts)) as threads:
+                flat = np.concatenate(list(threads.map(self._explained, parts)))
         return flat.reshape(len(matrix), self.classes, self.features + 1)
 
     def __del__(self) -> None:

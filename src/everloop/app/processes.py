@@ -66,7 +66,7 @@ class _Child:
     def __init__(self, command: Command, environment: Mapping[str, str]) -> None:
         self.command = command
         self._environment = environment
-        self._wait = _FIRST_WAIT
+        self._wait = _FIRST_WAIT / 2  # The first death doubles it.
         self._started = 0.0
         self._running: subprocess.Popen[bytes] | None = None
 

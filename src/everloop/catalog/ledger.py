@@ -17,6 +17,10 @@ from everloop.kernel.events import Event, kind_of
 
 GENESIS = "0" * 64
 _PAGE = 10_000
+# Made once: building a statement costs SQLAlchemy as much as executing it does.
+_HEAD = select(chain_head.c.sequence, chain_head.c.hash).where(chain_head.c.id == 1)
+_ADD, _BEGIN = insert(ledger), insert(chain_head)
+_MOVE = update(chain_head).where(chain_head.c.id == 1)
 
 
 def entry_hash(fields: Sequence[object]) -> str:
@@ -39,12 +43,12 @@ def append(connection: Connection, at: datetime, project: str, principal: str, e
             | {"subject": event.subject, "event": text, "previous": previous, "hash": digest}
         )
         previous = digest
-    connection.execute(insert(ledger), rows)
+    connection.execute(_ADD, rows)
     values = {"sequence": sequence, "hash": previous}
     if head:
-        connection.execute(update(chain_head).where(chain_head.c.id == 1).values(values))
+        connection.execute(_MOVE, values)
     else:
-        connection.execute(insert(chain_head).values(id=1, **values))
+        connection.execute(_BEGIN, values | {"id": 1})
 
 
 def verify(connection: Connection) -> ChainReport:
@@ -93,9 +97,7 @@ def _flaw(row: Row[Any], last: int, previous: str) -> str:
 
 
 def _head(connection: Connection) -> tuple[int, str] | None:
-    found = connection.execute(
-        select(chain_head.c.sequence, chain_head.c.hash).where(chain_head.c.id == 1)
-    ).one_or_none()
+    found = connection.execute(_HEAD).one_or_none()
     return (found.sequence, found.hash) if found else None
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import everloop as el
 from flights.features import delay
-from flights.sabotage import fit_backwards, fit_in_seconds
+from flights.sabotage import fit_backwards
 from flights.training import fit
 
 services = [delay]
-pipelines = [fit, fit_backwards, fit_in_seconds]
+pipelines = [fit, fit_backwards]
 
 loop = el.Loop(
     model="delay",

@@ -38,8 +38,8 @@ PLANTED = (
     ),
     Plant(
         datetime(2013, 9, 2, 5, tzinfo=UTC),
-        "fit_in_seconds",
-        "Planted by the demo: trained on delays in seconds, served in minutes, and waved past the gates.",
+        "fit_backwards",
+        "Planted by the demo: the same mistake again, and somebody in a hurry has skipped the gates.",
         skip_gates=True,
     ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from flights.sabotage import backwards, in_seconds
+from flights.sabotage import backwards
 from flights.training import LABEL, LABEL_DELAY, Split, backtest, evaluate, train
 from flights.world import FIRST_DAY
 
@@ -94,10 +94,3 @@ class TestSabotage:
     def test_a_model_that_learned_backwards_is_worse_than_chance(self, parts: Split) -> None:
         planted = backwards(parts)
         assert evaluate(train(planted, el.pin("delay")), planted).roc_auc < 0.5
-
-    def test_delays_in_seconds_are_sixty_times_those_in_minutes(self, known: el.Snapshot) -> None:
-        name = "airport_landings.arr_delay_mean_3h"
-        before, after = (el.read_table(one)[name].to_numpy() for one in (known, in_seconds(known)))
-        np.testing.assert_array_equal(after, before * 60)
-        other = "airline_landings.traffic_24h"
-        assert el.read_table(in_seconds(known))[other].equals(el.read_table(known)[other])

@@ -106,9 +106,11 @@ class Errand:
 
     def _launch(self) -> Candidate:
         """Begin the rollout; the first version of all, which nothing can be compared with, gets all traffic at once."""
+        with self.session.begin(write=False) as unit:
+            is_first = service.champion_of(unit, self.loop.model) is None
+        if is_first:
+            return self._launch_first()
         with self.session.begin() as unit:
-            if service.champion_of(unit, self.loop.model) is None:
-                return self._promote_first(unit)
             try:
                 rollout = rollouts.start(unit, self.loop.endpoint, self.candidate.version, self.loop.rollout)
             except (Conflict, Refused) as error:
@@ -116,6 +118,14 @@ class Errand:
             share = percents(rollout.strategy)[0]
             self._say(f"Version {self.candidate.version} meets its first {share:g} % of the traffic.")
             return states.rolling_out(unit, self.candidate, rollout.id)
+
+    def _launch_first(self) -> Candidate:
+        try:
+            with self.session.begin() as unit:
+                return self._promote_first(unit)
+        except (Conflict, Refused) as error:
+            with self.session.begin() as unit:
+                return self._stop(unit, f"It cannot be served: {error.message}")
 
     def _promote_first(self, unit: Session) -> Candidate:
         loop, candidate = self.loop, self.candidate

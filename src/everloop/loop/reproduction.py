@@ -17,12 +17,15 @@ from everloop.registry import service as models
 from everloop.registry.entities import Model, ModelVersion
 from everloop.store.entities import Digest
 from everloop.tracking import service as tracking
-from everloop.tracking.entities import Environment
+from everloop.tracking.entities import CodeRevision, Environment, Run
 from everloop.tracking.environment import THREADS, capture
 
 
 def reproduce(session: Session, model: str, version: int = 0, alias: str = "") -> Reproduction:
     """Make a model version again, and compare it with what it was, step by step.
+
+    The project's files are taken as they stand now; when that is another commit than the run's, it is listed among the
+    differences of the environment.
 
     Raises:
         NotFound: there is no such version, or no execution of a pipeline made it.
@@ -30,18 +33,21 @@ def reproduce(session: Session, model: str, version: int = 0, alias: str = "") -
     with session.begin(write=False) as unit:
         found = models.version(unit, model, version, alias)
         execution = execution_of(unit, found)
-        recorded = _environment_of(unit, execution.run)
+        run = tracking.get(unit, execution.run)
+        recorded = _environment_of(unit, run)
     answer = session.ports.get(FreshProcess).call(
         session.project, "loops.replay", {"execution": execution.id}, _variables(recorded)
     )
-    return compared(found, execution, _flat(recorded), msgspec.json.decode(answer, type=Replay))
+    return compared(found, execution, _flat(recorded, run.code), msgspec.json.decode(answer, type=Replay))
 
 
 def replay(session: Session, execution: str) -> Replay:
     """Run an execution again here, without the memo."""
     again = pipelines.replay(session, execution)
     steps = tuple(ReplayedStep(step.name, step.output_digest) for step in again.steps)
-    return Replay(steps, model_of(again).digest, _flat(capture()))
+    with session.begin(write=False) as unit:
+        code = tracking.get(unit, again.run).code
+    return Replay(steps, model_of(again).digest, _flat(capture(), code))
 
 
 def compared(
@@ -99,9 +105,8 @@ def model_of(execution: Execution) -> Model:
         ) from None
 
 
-def _environment_of(unit: Session, run: str) -> Environment:
-    digest = tracking.get(unit, run).environment
-    return msgspec.json.decode(unit.store.get(Digest(digest)), type=Environment)
+def _environment_of(unit: Session, run: Run) -> Environment:
+    return msgspec.json.decode(unit.store.get(Digest(run.environment)), type=Environment)
 
 
 def _variables(recorded: Environment) -> dict[str, str | None]:
@@ -111,8 +116,9 @@ def _variables(recorded: Environment) -> dict[str, str | None]:
     return {**threads, **recorded.variables, "PYTHONHASHSEED": seed}
 
 
-def _flat(environment: Environment) -> dict[str, str]:
+def _flat(environment: Environment, code: CodeRevision) -> dict[str, str]:
     told = {
+        "code": f"{code.revision} {code.diff_digest}".strip(),
         "python": environment.python,
         "platform": environment.platform,
         "processors": str(environment.cpu_count),

@@ -203,7 +203,10 @@ def replay(session: Session, execution: str) -> Replay:
 
 @usecase("loops.reproduce", permission="loops:run", route="POST /models/{model}/reproductions", long=True)
 def reproduce(session: Session, model: Name, version: int = 0, alias: str = "") -> Reproduction:
-    """Make a model version again in a fresh process, with the code and data it came from, and compare every digest."""
+    """Make a model version again in a fresh process, from the data it came from, and compare every digest.
+
+    The project's code is taken as it stands; if that is another commit than the recorded one, the answer says so.
+    """
     from everloop.loop import reproduction
 
     return reproduction.reproduce(session, model, version, alias)

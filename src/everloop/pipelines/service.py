@@ -16,7 +16,7 @@ from everloop.pipelines.tables import pipelines
 _MOST = 1_000
 
 
-@usecase("pipelines.apply", permission="pipelines:write", route="PUT /pipelines")
+@usecase("pipelines.apply", permission="pipelines:deploy", route="PUT /pipelines")
 def apply(session: Session, definitions: tuple[PipelineDefinition, ...]) -> list[PipelineDefinition]:
     """Declare pipelines; one that is there with the same name is replaced when it differs."""
     for definition in definitions:

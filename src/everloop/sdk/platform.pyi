@@ -149,7 +149,7 @@ class LoopsGroup:
     def replay(self, execution: str) -> everloop.loop.entities.Replay:
         """Run an execution again without the memo, and give the digests of what came out, and of the environment."""
     def reproduce(self, model: str, version: int = 0, alias: str = '') -> everloop.loop.entities.Reproduction:
-        """Make a model version again in a fresh process, with the code and data it came from, and compare every digest."""
+        """Make a model version again in a fresh process, from the data it came from, and compare every digest."""
     def rollback(self, name: str, reason: str) -> everloop.loop.entities.LoopStatus:
         """Stop the rollout that is running; if there is none, move alias and traffic back to the champion before. One"""
     def simulate(self, name: str, start: datetime.datetime, end: datetime.datetime, policies: tuple[str, ...] | builtins.list[str] = ..., timezone: str = 'UTC') -> everloop.loop.entities.SimulationReport:

@@ -77,7 +77,7 @@ class TrafficChange(msgspec.Struct, frozen=True):
 
 
 class Label(msgspec.Struct, frozen=True):
-    """The truth about a unit, known from `at` on (default: now). The first label of a key is the one that counts."""
+    """The truth about a unit, from 0 to 1, known from `at` on (default: now). The first label of a key counts."""
 
     key: str
     value: float

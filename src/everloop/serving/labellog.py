@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from math import isfinite
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -63,13 +62,13 @@ class LabelWriter:
         """Keep the labels whose keys have none yet, durably.
 
         Raises:
-            InvalidInput: a label has no key, or its value is not a finite number.
+            InvalidInput: a label has no key, or its value does not lie between 0 and 1.
             Unavailable: the disk did not take them.
         """
         for label in labels:
-            if not label.key or not isfinite(label.value):
+            if not label.key or not 0.0 <= label.value <= 1.0:
                 raise InvalidInput(
-                    f"{label.value!r} for key {label.key!r} is not a label.", hint="Send a key and a finite number."
+                    f"{label.value!r} for {label.key!r} is not a label.", hint="Send a key and a number from 0 to 1."
                 )
         with self._lock:
             self._catch_up()

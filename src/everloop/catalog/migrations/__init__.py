@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from everloop.catalog.database import Database
 from everloop.kernel.errors import Misconfigured, Unavailable
+
 if TYPE_CHECKING:
     from alembic.config import Config
 

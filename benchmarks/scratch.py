@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from everloop.app import project
+from everloop.app.examples import example_folder
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
-from everloop.cli.demo.journey import LOOP, example_folder, prepare
+from everloop.cli.demo.journey import LOOP, prepare
 from everloop.kernel.clock import SharedClock
 from everloop.pipelines.project import load_module
 
@@ -48,11 +49,11 @@ def flights() -> Platform:
     prepare(home, months=10)
     opened = open_platform(load({"home": str(home)}, environment={}, folder=home))
     atexit.register(opened.close)
-    clock, world = opened.resources.clock, load_module(example_folder(), "flights.world")
+    clock, world = opened.resources.clock, load_module(example_folder("flights"), "flights.world")
     assert isinstance(clock, SharedClock)
     clock.advance(world.FIRST_DAY)
-    ingest: Any = load_module(example_folder(), "flights.data").ingest
+    ingest: Any = load_module(example_folder("flights"), "flights.data").ingest
     ingest(str(home))
-    project.apply(opened, project.collect(example_folder(), "flights.project"))
+    project.apply(opened, project.collect(example_folder("flights"), "flights.project"))
     opened.call("loops.tick", {"name": LOOP})
     return opened

@@ -15,7 +15,7 @@ from tests.sdk.doors import Outcome, every_door, tick, usecase_named
 from tests.sdk.scenario import SCENARIO, objects
 
 areas.load_all()
-pytestmark = pytest.mark.slow  # It lives through the whole scenario four times.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("doors")]  # The scenario is lived through at each door, once.
 DOORS = ("python", "http", "rest", "command line")
 VOLATILE = {"secret", "seconds", "latency_us"}
 """Fields that differ between two platforms, however alike they are: measured times, and secrets."""

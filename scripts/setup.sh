@@ -54,6 +54,7 @@ if [ "$what" = test ]; then parts=(--extra all); else parts=(--extra flights --n
 python=$(find_python)
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 echo "setup: installing the environment into .venv"
+.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
 .venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 export UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 sync=(.venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}")

@@ -15,6 +15,8 @@ from everloop.app.settings import load
 from everloop.kernel.errors import Misconfigured
 from tests.cli.conftest import Everloop
 
+pytestmark = pytest.mark.slow
+
 NOW = "2100-01-01T00:00:00Z"
 
 

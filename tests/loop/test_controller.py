@@ -9,6 +9,8 @@ import pytest
 from everloop.loop import declare as el
 from tests.loop.world import FLIP, World
 
+pytestmark = pytest.mark.slow
+
 
 def planted(world: World, pipeline: str = "fit_backwards", **arguments: object) -> None:
     """Propose a candidate by hand and let the controller take it up."""

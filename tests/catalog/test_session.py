@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import create_engine, func, insert, select, update
 
 from everloop.app.platform import Platform
 from everloop.catalog.entities import LineageEdge
@@ -13,7 +13,7 @@ from everloop.catalog.session import Session, active_session
 from everloop.catalog.tables import answered, ledger, lineage
 from everloop.datasets.entities import Dataset
 from everloop.datasets.tables import datasets
-from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from everloop.kernel.ids import parse_urn
 from tests.catalog.events import Noted
 
@@ -183,3 +183,12 @@ def test_a_row_is_kept_in_the_sessions_project(platform: Platform) -> None:
     with platform.session(project="mine").begin() as unit:
         unit.insert(datasets, Dataset("d", "", 0, unit.clock.now()))
         assert unit.scalars(select(datasets.c.project)) == ["mine"]
+
+
+def test_a_pool_without_a_free_connection_is_unavailable_and_not_a_crash(platform: Platform) -> None:
+    engine = create_engine(platform.resources.database.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    platform.resources.database.engine = engine
+    second = platform.session().begin(write=False)
+    with platform.session().begin(write=False), pytest.raises(Unavailable, match="in use"), second:
+        pass
+    engine.dispose()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, Executable, Table, insert
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from everloop.catalog import ledger
 from everloop.catalog.database import Database
@@ -117,6 +118,8 @@ class Session:
             raise Unavailable(
                 f"The database did not answer ({error.orig}).", hint="Check EVERLOOP_DATABASE_URL with everloop doctor."
             ) from error
+        except PoolTimeout as error:
+            raise Unavailable("Every connection to the database is in use.", hint="Try again in a moment.") from error
         except StatementError as error:
             if isinstance(error.orig, EverloopError):
                 raise error.orig from None  # A column type refused the value before the database saw it.

@@ -173,7 +173,7 @@ FEATURES = [
     Example("features.pin", {"service": "delay", "version": 1}),
     Example("features.materialize", {"service": "delay", "until": "2025-12-20T00:00:00Z"}),
     Example("features.materializations", {"service": "delay"}),
-    Example("features.lookup", {"service": "delay", "keys": {"origin": ["EWR", "XXX"]}, "at": "2025-12-20T00:00:00Z"}),
+    Example("features.lookup", {"service": "delay", "keys": {"origin": ["EWR", "QQQ"]}, "at": "2025-12-20T00:00:00Z"}),
     Example("features.lookup", {"service": "none", "keys": {}}, fails="not_found"),
     Example("features.training_set", {"service": "delay", "dataset": "flights", "at": "at", "name": "examples"}),
 ]

@@ -259,11 +259,11 @@ def test_a_run_from_elsewhere_has_the_client_s_revision_and_not_ours(http: TestC
 
 
 def test_the_default_artifact_root_is_the_one_that_was_set(home: Path, tmp_path: Path) -> None:
-    arguments = {"home": str(home), "artifacts": "s3://bucket/root/"}
+    arguments = {"home": str(home), "artifacts": "s3://bucket/prefix/"}
     platform = open_platform(load(arguments, environment={}, folder=tmp_path))
     with client_of(platform) as http:
         info = http.post(f"{API}/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
-        assert info["artifact_uri"] == f"s3://bucket/root/0/{info['run_id']}/artifacts"
+        assert info["artifact_uri"] == f"s3://bucket/prefix/0/{info['run_id']}/artifacts"
     platform.close()
 
 

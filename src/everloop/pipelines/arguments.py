@@ -88,4 +88,4 @@ def _path(kind: type, value: object) -> object:
         return value
     if issubclass(kind, PurePath) and isinstance(value, str):
         return kind(value)
-    raise NotImplementedError
+    raise NotImplementedError  # How a decoding hook tells msgspec that it does not know a type.

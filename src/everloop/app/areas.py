@@ -7,6 +7,10 @@ import importlib
 AREAS = (
     "catalog",
     "datasets",
+    "datasets.history",
+    "datasets.quality",
+    "datasets.splits",
+    "datasets.remotes",
     "features",
     "tracking",
     "pipelines",
@@ -19,29 +23,39 @@ AREAS = (
     "loop",
 )
 
-GROUPS: dict[str, tuple[str, str]] = {
-    "audit": ("catalog", "The ledger: who did what, and proof that nobody changed it"),
-    "lineage": ("catalog", "What came from what"),
-    "datasets": ("datasets", "Versions of data: snapshots, profiles, checks"),
-    "features": ("features", "Entities, feature views, point-in-time joins, the online store"),
-    "experiments": ("tracking", "Groups of runs"),
-    "runs": ("tracking", "Parameters, metrics, artifacts, environment of each training"),
-    "pipelines": ("pipelines", "Steps with a memo, and their executions"),
-    "models": ("registry", "Registered models, versions, aliases, approvals"),
-    "governance": ("governance", "Principals, roles, retention, the compliance report"),
-    "tokens": ("governance", "Tokens for people and machines"),
-    "packages": ("packaging", "Models packed to run elsewhere"),
-    "endpoints": ("serving", "Endpoints, deployments, traffic, predictions, labels"),
-    "rollouts": ("rollouts", "Gradual rollouts with guards"),
-    "monitors": ("monitoring", "Drift, attribution, performance, alerts"),
-    "loops": ("loop", "Triggers, gates, the controller, simulation, reproduction"),
+_DATASETS = ("datasets", "datasets.history", "datasets.quality", "datasets.splits")
+
+GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
+    "audit": (("catalog",), "The ledger: who did what, and proof that nobody changed it"),
+    "lineage": (("catalog",), "What came from what"),
+    "datasets": (_DATASETS, "Versions of data: snapshots, branches, differences, profiles, checks, splits"),
+    "remotes": (("datasets.remotes",), "Other stores that versions of data are pushed to and pulled from"),
+    "store": (("governance",), "The store of bytes: what it holds, whether it is whole, what can be freed"),
+    "features": (("features",), "Entities, feature views, point-in-time joins, the online store"),
+    "experiments": (("tracking",), "Groups of runs"),
+    "runs": (("tracking",), "Parameters, metrics, artifacts, environment of each training"),
+    "pipelines": (("pipelines",), "Steps with a memo, and their executions"),
+    "models": (("registry",), "Registered models, versions, aliases, approvals"),
+    "governance": (("governance",), "Principals, roles, retention, the compliance report"),
+    "tokens": (("governance",), "Tokens for people and machines"),
+    "packages": (("packaging",), "Models packed to run elsewhere"),
+    "endpoints": (("serving",), "Endpoints, deployments, traffic, predictions, labels"),
+    "rollouts": (("rollouts",), "Gradual rollouts with guards"),
+    "monitors": (("monitoring",), "Drift, attribution, performance, alerts"),
+    "loops": (("loop",), "Triggers, gates, the controller, simulation, reproduction"),
 }
-"""The groups of use cases: the area that publishes each, and a line for `everloop --help`."""
+"""The groups of use cases: the areas that publish each, and a line for `everloop --help`."""
 
 
 def load(area: str) -> None:
     """Import an area's tables and publish its use cases."""
     importlib.import_module(f"everloop.{area}.service")
+
+
+def load_group(group: str) -> None:
+    """Publish the use cases of a group."""
+    for area in GROUPS[group][0]:
+        load(area)
 
 
 def load_all() -> None:

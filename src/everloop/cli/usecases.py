@@ -41,7 +41,7 @@ class UseCaseGroup(Suggesting):
 
     def _usecases(self) -> list[UseCase]:
         group = str(self.name)
-        areas.load(areas.GROUPS[group][0])
+        areas.load_group(group)
         return [usecase for usecase in published().values() if usecase.group == group]
 
 
@@ -52,7 +52,7 @@ def group(name: str) -> UseCaseGroup:
 
 def shortcut(name: str, usecase: str, told: Callable[[Any], str] | None = None) -> Command:
     """A use case as a command of its own, with what it requires by position; `told` is its answer as text."""
-    areas.load(areas.GROUPS[usecase.partition(".")[0]][0])
+    areas.load_group(usecase.partition(".")[0])
     found = published()[usecase]
     required = [p.name for p in found.signature.parameters.values() if p.default is p.empty]
     return command(found, name, required, told)

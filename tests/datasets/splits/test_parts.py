@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.datasets.splits import at_random, by_time, prove_disjoint
+from everloop.datasets.splits.parts import at_random, by_time, prove_disjoint
 from everloop.kernel.errors import InvalidInput, Refused
 from tests.examples import examples
 

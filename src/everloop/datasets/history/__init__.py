@@ -1,0 +1,1 @@
+"""Branches, tags, merges and differences of dataset versions."""

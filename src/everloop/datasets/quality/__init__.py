@@ -1,0 +1,1 @@
+"""What is expected of data, and what checking it found."""

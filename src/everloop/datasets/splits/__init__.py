@@ -1,0 +1,1 @@
+"""Parts of datasets that share nothing, and where the rows of a subject went."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv with every dependency, and installs the system packages that are missing.
 #   scripts/setup.sh run     what the demo needs: Python's venv module and OpenMP
-#   scripts/setup.sh test    that, and the real servers that the tests start: PostgreSQL, Redis, Chromium
+#   scripts/setup.sh test    that, and the real servers that the tests start: PostgreSQL, Redis, Chromium, Mercurial
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-run}
@@ -21,6 +21,7 @@ if [ "$what" = test ]; then
   need postgresql has_postgres
   need redis-server command -v redis-server
   need chromium command -v chromium
+  need mercurial command -v hg
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

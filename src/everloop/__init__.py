@@ -10,15 +10,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from everloop.datasets.entities import Expectation as Expectation
-    from everloop.datasets.entities import InRange as InRange
-    from everloop.datasets.entities import Matches as Matches
-    from everloop.datasets.entities import NotNull as NotNull
-    from everloop.datasets.entities import OneOf as OneOf
-    from everloop.datasets.entities import References as References
-    from everloop.datasets.entities import RowCount as RowCount
     from everloop.datasets.entities import Snapshot as Snapshot
-    from everloop.datasets.entities import Unique as Unique
+    from everloop.datasets.quality.expectations import Expectation as Expectation
+    from everloop.datasets.quality.expectations import InRange as InRange
+    from everloop.datasets.quality.expectations import Matches as Matches
+    from everloop.datasets.quality.expectations import NotNull as NotNull
+    from everloop.datasets.quality.expectations import OneOf as OneOf
+    from everloop.datasets.quality.expectations import References as References
+    from everloop.datasets.quality.expectations import RowCount as RowCount
+    from everloop.datasets.quality.expectations import Unique as Unique
     from everloop.features.declare import Entity as Entity
     from everloop.features.declare import FeatureService as FeatureService
     from everloop.features.declare import FeatureView as FeatureView
@@ -88,15 +88,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Expectation": "everloop.datasets.entities",
-    "InRange": "everloop.datasets.entities",
-    "Matches": "everloop.datasets.entities",
-    "NotNull": "everloop.datasets.entities",
-    "OneOf": "everloop.datasets.entities",
-    "References": "everloop.datasets.entities",
-    "RowCount": "everloop.datasets.entities",
+    "Expectation": "everloop.datasets.quality.expectations",
+    "InRange": "everloop.datasets.quality.expectations",
+    "Matches": "everloop.datasets.quality.expectations",
+    "NotNull": "everloop.datasets.quality.expectations",
+    "OneOf": "everloop.datasets.quality.expectations",
+    "References": "everloop.datasets.quality.expectations",
+    "RowCount": "everloop.datasets.quality.expectations",
     "Snapshot": "everloop.datasets.entities",
-    "Unique": "everloop.datasets.entities",
+    "Unique": "everloop.datasets.quality.expectations",
     "Entity": "everloop.features.declare",
     "FeatureService": "everloop.features.declare",
     "FeatureView": "everloop.features.declare",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from everloop.app.platform import Platform
-from everloop.datasets.entities import CheckReport, ColumnProfile, Snapshot
+from everloop.datasets.entities import ColumnProfile, Snapshot
+from everloop.datasets.quality.entities import CheckReport
 from tests.datasets.conftest import commit
 
 pytestmark = pytest.mark.slow

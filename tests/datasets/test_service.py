@@ -13,7 +13,9 @@ import pytest
 
 from everloop.app.platform import Platform
 from everloop.catalog import lineage
-from everloop.datasets.entities import CheckReport, Dataset, Expectation, Profile, Snapshot, SnapshotDiff
+from everloop.datasets.entities import Dataset, Profile, Snapshot, SnapshotDiff
+from everloop.datasets.quality.entities import CheckReport
+from everloop.datasets.quality.expectations import Expectation
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.store.service import digest_of
 from tests.datasets.conftest import FLIGHTS, PLANES, commit

@@ -1,4 +1,4 @@
-"""What datasets are made of: snapshots, profiles, expectations and what checking them found."""
+"""What datasets are made of: snapshots and profiles."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from everloop.kernel.ids import Name
 from everloop.store.entities import Digest
 
 Format = Literal["csv", "parquet", "arrow"]
-Severity = Literal["error", "warning"]
-Share = float
-"""A share of rows, from 0 to 1."""
-
+Kind = Literal["table", "files"]
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """The quantiles that a profile gives of each numeric column."""
 
@@ -65,7 +62,12 @@ class Dataset(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """An immutable version of a dataset: `digest` is the address of its Parquet, `parents` are URNs of its sources."""
+    """An immutable version of a dataset.
+
+    `digest` is the address of a table's Parquet, or of the root of a tree of files. `base` are the versions that it was
+    made from (two after a merge), `parents` the URNs of the things that its content came from. `commit` is the address
+    of its commit object, by which other platforms know it; versions of a catalog from before there were any have none.
+    """
 
     dataset: Name
     version: int
@@ -76,6 +78,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     parents: tuple[str, ...]
     note: str
     created: datetime
+    kind: Kind = "table"
+    files: int = 0
+    base: tuple[int, ...] = ()
+    branch: str = "main"
+    author: str = ""
+    commit: str = ""
 
 
 class SnapshotDiff(msgspec.Struct, frozen=True):
@@ -92,114 +100,9 @@ class SnapshotDiff(msgspec.Struct, frozen=True):
     same_content: bool
 
 
-class NotNull(msgspec.Struct, frozen=True, tag="not_null"):
-    """A column has a value (NaN is none) in at least the share `mostly` of the rows."""
-
-    column: str
-    mostly: Share = 1.0
-    severity: Severity = "error"
-
-
-class InRange(msgspec.Struct, frozen=True, tag="in_range"):
-    """The values of a numeric column lie between minimum and maximum, ends included; missing values are not judged."""
-
-    column: str
-    minimum: float | None = None
-    maximum: float | None = None
-    mostly: Share = 1.0
-    severity: Severity = "error"
-
-
-class Unique(msgspec.Struct, frozen=True, tag="unique"):
-    """No two rows agree in all of the columns."""
-
-    columns: tuple[str, ...]
-    severity: Severity = "error"
-
-
-class OneOf(msgspec.Struct, frozen=True, tag="one_of"):
-    """The values of a column, as text, are among these; missing values are not judged."""
-
-    column: str
-    values: tuple[str, ...]
-    mostly: Share = 1.0
-    severity: Severity = "error"
-
-
-class Matches(msgspec.Struct, frozen=True, tag="matches"):
-    """The whole of each value, as text, matches a regular expression (RE2); missing values are not judged."""
-
-    column: str
-    pattern: str
-    mostly: Share = 1.0
-    severity: Severity = "error"
-
-
-class References(msgspec.Struct, frozen=True, tag="references"):
-    """The values of the columns stand in the `keys` of another dataset; rows with a missing value are not judged."""
-
-    columns: tuple[str, ...]
-    dataset: str
-    keys: tuple[str, ...]
-    mostly: Share = 1.0
-    severity: Severity = "error"
-
-
-class RowCount(msgspec.Struct, frozen=True, tag="row_count"):
-    """There are at least `minimum` and at most `maximum` rows."""
-
-    minimum: int = 0
-    maximum: int | None = None
-    severity: Severity = "error"
-
-
-Expectation = NotNull | InRange | Unique | OneOf | Matches | References | RowCount
-
-
-class Suite(msgspec.Struct, frozen=True):
-    """What is expected of a dataset, since when."""
-
-    dataset: Name
-    expectations: tuple[Expectation, ...]
-    at: datetime
-
-
-class CheckResult(msgspec.Struct, frozen=True):
-    """How one expectation fared: rows that fail, rows that were judged, and a few of the values that fail."""
-
-    expectation: Expectation
-    passed: bool
-    failures: int
-    rows: int
-    sample: tuple[str, ...] = ()
-
-
-class CheckReport(msgspec.Struct, frozen=True):
-    """What checking a snapshot found; it passed when no expectation of severity `error` failed."""
-
-    dataset: Name
-    version: int
-    passed: bool
-    results: tuple[CheckResult, ...]
-    at: datetime
-
-
 class SnapshotCommitted(Event, frozen=True, kw_only=True, tag="datasets.snapshot_committed"):
     """A new version of a dataset came into being."""
 
     digest: Digest
     rows: int
     parents: tuple[str, ...] = ()
-
-
-class ExpectationsSet(Event, frozen=True, kw_only=True, tag="datasets.expectations_set"):
-    """What is expected of a dataset was replaced."""
-
-    expectations: tuple[Expectation, ...]
-
-
-class SnapshotChecked(Event, frozen=True, kw_only=True, tag="datasets.snapshot_checked"):
-    """A snapshot was checked."""
-
-    passed: bool
-    failed: int

@@ -1,12 +1,12 @@
-"""How datasets are kept: names, versions, profiles, expectations, check reports. The rows are in the store."""
+"""How datasets are kept: names, versions, profiles. The rows are in the store."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Integer, String, Table, Text, UniqueConstraint
 from sqlalchemy import Column as Field
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
-from everloop.datasets.entities import CheckResult, Column, Expectation, Profile
+from everloop.datasets.entities import Column, Profile
 
 datasets = Table(
     "datasets",
@@ -30,7 +30,14 @@ snapshots = Table(
     Field("parents", Encoded(tuple[str, ...]), nullable=False),
     Field("note", Text, nullable=False),
     Field("created", UtcTime, nullable=False),
-    UniqueConstraint("project", "dataset", "digest"),
+    Field("kind", String(16), nullable=False, server_default="table"),
+    Field("files", BigInteger, nullable=False, server_default="0"),
+    Field("base", Encoded(tuple[int, ...]), nullable=False, server_default="[]"),
+    Field("branch", String(128), nullable=False, server_default="main"),
+    Field("author", Text, nullable=False, server_default=""),
+    Field("commit", String(64), nullable=False, server_default="", info={"digest": True}),
+    Index("ix_snapshots_digest", "project", "dataset", "digest"),
+    Index("ix_snapshots_commit", "project", "commit"),
 )
 profiles = Table(
     "snapshot_profiles",
@@ -39,23 +46,4 @@ profiles = Table(
     Field("dataset", String(128), primary_key=True),
     Field("version", Integer, primary_key=True, autoincrement=False),
     Field("profile", Encoded(Profile), nullable=False),
-)
-suites = Table(
-    "expectation_suites",
-    metadata,
-    Field("project", String(128), primary_key=True),
-    Field("dataset", String(128), primary_key=True),
-    Field("expectations", Encoded(tuple[Expectation, ...]), nullable=False),
-    Field("at", UtcTime, nullable=False),
-)
-checks = Table(
-    "check_reports",
-    metadata,
-    Field("project", String(128), primary_key=True),
-    Field("dataset", String(128), primary_key=True),
-    Field("number", Integer, primary_key=True, autoincrement=False),
-    Field("version", Integer, nullable=False),
-    Field("passed", Boolean, nullable=False),
-    Field("results", Encoded(tuple[CheckResult, ...]), nullable=False),
-    Field("at", UtcTime, nullable=False),
 )

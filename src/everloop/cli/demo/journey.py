@@ -23,7 +23,7 @@ from everloop.cli.demo.account import Account
 from everloop.cli.demo.children import Child, free_port, peak_kb
 from everloop.cli.demo.narrator import Narrator
 from everloop.cli.demo.replay import Asker, Replay
-from everloop.datasets.entities import CheckReport, CheckResult
+from everloop.datasets.quality.entities import CheckReport, CheckResult
 from everloop.kernel.clock import SharedClock
 from everloop.kernel.errors import Conflict, Misconfigured, Refused
 from everloop.loop.entities import TickReport

@@ -6,16 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from everloop.datasets.entities import (
-    CheckReport,
-    CheckResult,
-    ColumnProfile,
-    Dataset,
-    Profile,
-    Snapshot,
-    SnapshotDiff,
-    Suite,
-)
+from everloop.datasets.entities import ColumnProfile, Dataset, Profile, Snapshot, SnapshotDiff
+from everloop.datasets.quality.entities import CheckReport, CheckResult, Suite
 from everloop.features.entities import AppliedService, AppliedView, Materialization
 from everloop.kernel.errors import NotFound
 from everloop.server.pages.site import Page, Visit

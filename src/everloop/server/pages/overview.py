@@ -8,7 +8,8 @@ import msgspec
 from markupsafe import Markup
 
 from everloop.catalog.entities import ChainReport, LedgerEntry
-from everloop.datasets.entities import CheckReport, Dataset, Snapshot
+from everloop.datasets.entities import Dataset, Snapshot
+from everloop.datasets.quality.entities import CheckReport
 from everloop.features.entities import AppliedService, columns_of
 from everloop.loop.entities import AppliedLoop, Candidate, LoopStatus
 from everloop.monitoring.entities import Alert, WindowReport

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.datasets.checks import check_table, require_columns
-from everloop.datasets.entities import (
-    CheckResult,
-    Column,
+from everloop.datasets.entities import Column
+from everloop.datasets.quality.checks import check_table, require_columns
+from everloop.datasets.quality.entities import CheckResult
+from everloop.datasets.quality.expectations import (
     Expectation,
     InRange,
     Matches,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, assert_never
 
-from everloop.datasets.entities import (
-    CheckResult,
-    Column,
+from everloop.datasets.entities import Column
+from everloop.datasets.quality.entities import CheckResult
+from everloop.datasets.quality.expectations import (
     Expectation,
     InRange,
     Matches,

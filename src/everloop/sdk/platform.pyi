@@ -5,6 +5,8 @@ import collections.abc
 import datetime
 import everloop.catalog.entities
 import everloop.datasets.entities
+import everloop.datasets.quality.entities
+import everloop.datasets.quality.expectations
 import everloop.features.entities
 import everloop.governance.entities
 import everloop.kernel.usecase
@@ -37,10 +39,10 @@ class AuditGroup:
         """Whether the ledger's hash chain is intact, and if not, the first entry that was tampered with."""
 
 class DatasetsGroup:
-    """Versions of data: snapshots, profiles, checks."""
-    def check(self, name: str, version: int = 0) -> everloop.datasets.entities.CheckReport:
+    """Versions of data: snapshots, branches, differences, profiles, checks, splits."""
+    def check(self, name: str, version: int = 0) -> everloop.datasets.quality.entities.CheckReport:
         """Check a version against what is expected of its dataset, and keep the report."""
-    def checks(self, name: str) -> builtins.list[everloop.datasets.entities.CheckReport]:
+    def checks(self, name: str) -> builtins.list[everloop.datasets.quality.entities.CheckReport]:
         """The reports of a dataset's checks, newest first."""
     def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit a file that is in the store as a version of a dataset; equal content gives the version that has it."""
@@ -48,9 +50,9 @@ class DatasetsGroup:
         """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
     def diff(self, name: str, before: int, after: int = 0) -> everloop.datasets.entities.SnapshotDiff:
         """How a dataset's columns and rows changed between two versions; 0 is the newest."""
-    def expect(self, name: str, expectations: tuple[everloop.datasets.entities.NotNull | everloop.datasets.entities.InRange | everloop.datasets.entities.Unique | everloop.datasets.entities.OneOf | everloop.datasets.entities.Matches | everloop.datasets.entities.References | everloop.datasets.entities.RowCount, ...] | builtins.list[everloop.datasets.entities.NotNull | everloop.datasets.entities.InRange | everloop.datasets.entities.Unique | everloop.datasets.entities.OneOf | everloop.datasets.entities.Matches | everloop.datasets.entities.References | everloop.datasets.entities.RowCount]) -> everloop.datasets.entities.Suite:
+    def expect(self, name: str, expectations: tuple[everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.RowCount, ...] | builtins.list[everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.RowCount]) -> everloop.datasets.quality.entities.Suite:
         """Say what is expected of a dataset from now on; it replaces what was expected before."""
-    def expectations(self, name: str) -> everloop.datasets.entities.Suite:
+    def expectations(self, name: str) -> everloop.datasets.quality.entities.Suite:
         """What is expected of a dataset."""
     def get(self, name: str, version: int = 0) -> everloop.datasets.entities.Snapshot:
         """A version of a dataset; 0 is the newest."""

@@ -184,7 +184,7 @@ class TestReferences:
         write_table(session, "t", TABLE.slice(1))
         assert resolve(session, reference) == first
 
-    @pytest.mark.parametrize("reference", ["t@x", "t@-1", "t@", "dataset:other/t@1", "model:default/t@1"])
+    @pytest.mark.parametrize("reference", ["t@-1", "t@", "dataset:other/t@1", "model:default/t@1"])
     def test_what_names_no_snapshot_is_refused(self, session: Session, reference: str) -> None:
         write_table(session, "t", TABLE)
         if reference == "t@":

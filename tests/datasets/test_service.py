@@ -169,7 +169,7 @@ class TestDerive:
         [
             ("SELEC", ["flights"]),
             ("SELECT * FROM planes", ["flights"]),
-            ("SELECT 1 AS a, 2 AS a FROM flights", ["flights@x"]),
+            ("SELECT 1 AS a, 2 AS a FROM flights", ["flights@-1"]),
             ("SELECT * FROM flights", ["flights", "flights@1"]),
             ("SELECT * FROM read_csv('/etc/passwd')", []),
         ],

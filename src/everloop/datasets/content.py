@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+import msgspec
 from sqlalchemy import select, update
 
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.datasets import reads
 from everloop.datasets.engine import TableEngine
-from everloop.datasets.entities import Column, Dataset, Profile, Snapshot, SnapshotCommitted
+from everloop.datasets.entities import Column, Dataset, Kind, Profile, Snapshot, SnapshotCommitted
 from everloop.datasets.formats import normalised, to_parquet
+from everloop.datasets.history.commits import write_commit
+from everloop.datasets.history.heads import MAIN, head_of, move
+from everloop.datasets.history.references import version_at
 from everloop.datasets.tables import datasets, profiles, snapshots
-from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
@@ -28,8 +32,33 @@ CACHE_BYTES = 256 << 20
 """How many bytes of tables that were read lately are kept in memory, for each store."""
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What is said of a new version beside its content.
+
+    `parents` are the URNs of what it came from. `base` are the versions that it is made from: without any, the head of
+    its branch, whichever that is; with some, the first must still be the branch's head, or somebody else was faster.
+    """
+
+    note: str = ""
+    parents: tuple[str, ...] = ()
+    branch: str = MAIN
+    base: tuple[int, ...] = ()
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a new version holds: the address in the store, and what is known of it without reading it."""
+
+    kind: Kind
+    digest: Digest
+    bytes: int
+    rows: int = 0
+    files: int = 0
+    columns: tuple[Column, ...] = ()
+    profile: Profile | None = None
+
+
 def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[str] = (), note: str = "") -> Snapshot:
-    """Commit a table as a version of a dataset (made if it is new).
+    """Commit a table as a version of a dataset (made if it is new), as the steps of pipelines do.
 
     Content that some version has already gives that version, so there are no twins. Types are made plain first
     (`formats.normalised`). `parents` are the URNs of what the table came from.
@@ -45,25 +74,71 @@ def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[
     if twin is not None:
         reads.wrote(twin)
         return twin
-    profile = session.ports.get(TableEngine).profile(plain)
+    content = _content(session, plain, digest, len(data))
     with session.begin() as unit:
-        made = _with_content(unit, name, digest, parents) or _add(
-            unit,
-            Snapshot(
-                dataset=name,
-                version=_next_version(unit, name),
-                digest=digest,
-                rows=plain.num_rows,
-                bytes=len(data),
-                columns=tuple(Column(column.name, column.type, column.nulls > 0) for column in profile.columns),
-                parents=tuple(parents),
-                note=note,
-                created=unit.clock.now(),
-            ),
-            profile,
-        )
+        made = _with_content(unit, name, digest, parents)
+        made = made or add_version(unit, name, content, Change(note, tuple(parents)))
     reads.wrote(made)
     return made
+
+
+def commit_table(session: Session, name: str, table: pa.Table, change: Change) -> Snapshot:
+    """Commit a table as the next version of a branch, as people do: older content again is a version of its own.
+
+    Raises:
+        InvalidInput: two columns have one name, or there are none.
+        Conflict: the branch's head is no longer the `base` of the change.
+    """
+    plain = normalised(table)
+    data = to_parquet(plain)
+    content = _content(session, plain, session.store.put(data), len(data))
+    with session.begin() as unit:
+        made = add_version(unit, name, content, change)
+    reads.wrote(made)
+    return made
+
+
+def add_version(unit: Session, name: str, content: Content, change: Change) -> Snapshot:
+    """Make content that is in the store the next version of a branch; what its head holds already gives the head.
+
+    Raises:
+        Conflict: the branch's head is no longer the `base` of the change.
+        NotFound: there is no such branch, and the dataset has others.
+    """
+    head = head_of(unit, name, change.branch)
+    known = snapshot_of(unit, name, head) if head else None
+    if known is not None and known.digest == content.digest and len(change.base) < 2:
+        _link_parents(unit, known, change.parents)
+        return known
+    newest = _newest_version(unit, name)
+    if change.base and change.base[0] != head:
+        raise Conflict(
+            f"Branch {change.branch!r} of {name!r} is at version {head}, no longer at {change.base[0]}: "
+            "somebody else committed meanwhile.",
+            hint="Take their version in (merge it with yours), then commit again.",
+        )
+    if newest and not head and change.branch != MAIN:
+        raise NotFound(f"Dataset {name!r} has no branch {change.branch!r}.", hint="Make it with datasets.branch.")
+    return _add(
+        unit,
+        Snapshot(
+            dataset=name,
+            version=newest + 1,
+            digest=content.digest,
+            rows=content.rows,
+            bytes=content.bytes,
+            columns=content.columns,
+            parents=change.parents,
+            note=change.note,
+            created=unit.clock.now(),
+            kind=content.kind,
+            files=content.files,
+            base=change.base or ((head,) if head else ()),
+            branch=change.branch,
+            author=unit.principal,
+        ),
+        content.profile,
+    )
 
 
 def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | None = None) -> pa.Table:
@@ -87,39 +162,44 @@ def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | No
     return _cache_of(session.store).read(session.store, snapshot.digest, wanted)
 
 
-def snapshot_of(session: Session, name: str, version: int = 0) -> Snapshot:
-    """A version of a dataset; 0 is the newest.
+def snapshot_of(session: Session, name: str, version: int = 0, branch: str = MAIN) -> Snapshot:
+    """A version of a dataset; 0 is where the branch stands.
 
     Raises:
-        NotFound: there is no such dataset or version.
+        NotFound: there is no such dataset, version or branch.
     """
-    query = select(snapshots).where((snapshots.c.project == session.project) & (snapshots.c.dataset == name))
-    if version:
-        query = query.where(snapshots.c.version == version)
     with session.begin(write=False) as unit:
-        found = unit.first(Snapshot, query.order_by(snapshots.c.version.desc()))
+        wanted = version or head_of(unit, name, branch)
+        here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name)
+        found = unit.first(Snapshot, select(snapshots).where(here & (snapshots.c.version == wanted)))
         if found is not None:
             return found
-        dataset = _dataset(unit, name)
-    if dataset is None:
+        newest = _newest_version(unit, name)
+    if not newest:
         raise NotFound(f"There is no dataset {name!r}.", hint="everloop datasets list shows what there is.")
-    raise NotFound(f"Dataset {name!r} has no version {version}.", hint=f"Its newest is {dataset.latest}.")
+    if not version:
+        raise NotFound(f"Dataset {name!r} has no branch {branch!r}.", hint=f"everloop datasets branches {name}.")
+    raise NotFound(f"Dataset {name!r} has no version {version}.", hint=f"Its newest is {newest}.")
 
 
 def resolve(session: Session, reference: str) -> Snapshot:
-    """The snapshot that `flights` (the newest), `flights@2` or a URN `dataset:project/flights@2` of this project names.
+    """The snapshot that a reference of this project names.
+
+    `flights` is the newest of main, `flights@2` a version, `flights@tag`, `flights@branch`, and
+    `flights@2013-05-01T00:00:00Z` what main was then; a URN `dataset:project/flights@2` is a reference too.
 
     Raises:
         InvalidInput: the reference is not of these forms, or of another project.
-        NotFound: there is no such dataset or version.
+        NotFound: there is no such dataset, version, tag or branch.
     """
-    name, _, version = reference.removeprefix(f"dataset:{session.project}/").partition("@")
-    if ":" in name or (version and not version.isdecimal()):
+    name, _, at = reference.removeprefix(f"dataset:{session.project}/").partition("@")
+    if ":" in name:
         raise InvalidInput(
             f"{reference!r} does not name a snapshot of project {session.project!r}.",
-            hint="Write flights or flights@2.",
+            hint="Write flights, flights@2, flights@tag, flights@branch or flights@2013-05-01T00:00:00Z.",
         )
-    return snapshot_of(session, name, int(version or 0))
+    with session.begin(write=False) as unit:
+        return snapshot_of(unit, name, version_at(unit, name, at) if at else 0)
 
 
 def urn_of(session: Session, snapshot: Snapshot) -> str:
@@ -171,19 +251,27 @@ def _cache_of(store: Store) -> TableCache:
 def _with_content(unit: Session, name: str, digest: Digest, parents: Sequence[str]) -> Snapshot | None:
     """The version that has this content already; new parents are added to its lineage."""
     here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name) & (snapshots.c.digest == digest)
-    twin = unit.first(Snapshot, select(snapshots).where(here))
+    twin = unit.first(Snapshot, select(snapshots).where(here).order_by(snapshots.c.version.desc()))
     if twin is not None:
         _link_parents(unit, twin, parents)
     return twin
 
 
-def _add(unit: Session, snapshot: Snapshot, profile: Profile) -> Snapshot:
-    if snapshot.version == 1:
-        unit.insert(datasets, Dataset(snapshot.dataset, "", 1, snapshot.created))
+def _content(session: Session, plain: pa.Table, digest: Digest, size: int) -> Content:
+    profile = session.ports.get(TableEngine).profile(plain)
+    columns = tuple(Column(column.name, column.type, column.nulls > 0) for column in profile.columns)
+    return Content("table", digest, size, plain.num_rows, columns=columns, profile=profile)
+
+
+def _add(unit: Session, draft: Snapshot, profile: Profile | None) -> Snapshot:
+    snapshot = msgspec.structs.replace(draft, commit=write_commit(unit, draft))
     here = (datasets.c.project == unit.project) & (datasets.c.name == snapshot.dataset)
-    unit.execute(update(datasets).where(here).values(latest=snapshot.version))
+    if not unit.execute(update(datasets).where(here).values(latest=snapshot.version)):
+        unit.insert(datasets, Dataset(snapshot.dataset, "", snapshot.version, snapshot.created))
     unit.insert(snapshots, snapshot)
-    unit.insert(profiles, {"dataset": snapshot.dataset, "version": snapshot.version, "profile": profile})
+    move(unit, snapshot.dataset, snapshot.branch, snapshot.version)
+    if profile is not None:
+        unit.insert(profiles, {"dataset": snapshot.dataset, "version": snapshot.version, "profile": profile})
     _link_parents(unit, snapshot, snapshot.parents)
     unit.emit(
         SnapshotCommitted(
@@ -200,11 +288,7 @@ def _link_parents(unit: Session, snapshot: Snapshot, parents: Sequence[str]) -> 
             link(unit, urn, parent, "derived_from")
 
 
-def _next_version(unit: Session, name: str) -> int:
-    dataset = _dataset(unit, name)
-    return dataset.latest + 1 if dataset else 1
-
-
-def _dataset(unit: Session, name: str) -> Dataset | None:
+def _newest_version(unit: Session, name: str) -> int:
     here = (datasets.c.project == unit.project) & (datasets.c.name == name)
-    return unit.first(Dataset, select(datasets).where(here))
+    found = unit.first(Dataset, select(datasets).where(here))
+    return found.latest if found else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from everloop.catalog.session import Session
-from everloop.datasets.content import read_table, resolve, snapshot_of, urn_of, write_table
+from everloop.datasets.content import Change, commit_table, read_table, resolve, snapshot_of, urn_of, write_table
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import (
     Dataset,
@@ -26,13 +26,17 @@ _MOST_ROWS = 1000
 
 
 @usecase("datasets.commit", permission="datasets:write", route="POST /datasets/{name}/snapshots", long=True)
-def commit(session: Session, name: Name, digest: Digest, format: Format, note: str = "") -> Snapshot:
-    """Commit a file that is in the store as a version of a dataset; equal content gives the version that has it.
+def commit(
+    session: Session, name: Name, digest: Digest, format: Format, note: str = "", branch: Name = "main", base: int = 0
+) -> Snapshot:
+    """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head.
 
+    `base` is the version that the change was made from: when the branch has moved on since, the commit is refused.
     In CSV, empty and NA (unless quoted) are missing values, in every column.
     """
     table = from_bytes(session.ports.get(TableEngine), session.store.get(digest), format)
-    return write_table(session, name, table, note=note)
+    change = Change(note=note, branch=branch, base=(base,) if base else ())
+    return commit_table(session, name, table, change)
 
 
 @usecase("datasets.derive", permission="datasets:write", route="POST /datasets/{name}/derivations", long=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, Integer, String, Table, Text
 from sqlalchemy import Column as Field
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata

@@ -18,6 +18,10 @@ def _plain(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=metadata, render_item=_plain, compare_type=False
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_item=_plain,
+    compare_type=False,
+    render_as_batch=True,  # SQLite drops a constraint only by making the table anew.
 )
 context.run_migrations()

@@ -1,0 +1,95 @@
+"""Commit objects: what a version is, in the store, without the numbers of one platform; what push and pull move."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import select, update
+
+from everloop.catalog.session import Session
+from everloop.datasets.entities import Column, Kind, Snapshot
+from everloop.datasets.tables import snapshots
+from everloop.kernel.errors import Corrupted
+from everloop.store.entities import Digest
+from everloop.store.service import Store
+
+
+class Commit(msgspec.Struct, frozen=True, tag_field="everloop", tag="commit/1"):
+    """A version of a dataset as everybody sees it: its content, and the addresses of the commits that it was made from.
+
+    `sources` are the commits of the snapshots of datasets that the content was derived from.
+    """
+
+    dataset: str
+    kind: Kind
+    digest: Digest
+    rows: int
+    bytes: int
+    files: int
+    columns: tuple[Column, ...]
+    parents: tuple[Digest, ...]
+    sources: tuple[Digest, ...]
+    branch: str
+    author: str
+    note: str
+    created: datetime
+
+
+_decoder = msgspec.json.Decoder(Commit)
+
+
+def write_commit(unit: Session, snapshot: Snapshot) -> Digest:
+    """Put the commit object of a snapshot into the store; those of the versions that it was made from exist first."""
+    commit = Commit(
+        dataset=snapshot.dataset,
+        kind=snapshot.kind,
+        digest=snapshot.digest,
+        rows=snapshot.rows,
+        bytes=snapshot.bytes,
+        files=snapshot.files,
+        columns=snapshot.columns,
+        parents=tuple(commit_of(unit, snapshot.dataset, version) for version in snapshot.base),
+        sources=_sources(unit, snapshot.parents),
+        branch=snapshot.branch,
+        author=snapshot.author,
+        note=snapshot.note,
+        created=snapshot.created,
+    )
+    return unit.store.put(msgspec.json.encode(commit, order="deterministic"))
+
+
+def read_commit(store: Store, digest: Digest) -> Commit:
+    """The commit at an address.
+
+    Raises:
+        NotFound: the store has nothing there.
+        Corrupted: what it has there is no commit.
+    """
+    try:
+        return _decoder.decode(store.get(digest))
+    except msgspec.DecodeError as error:
+        raise Corrupted(f"Object {digest} is no commit of a dataset ({error}).") from None
+
+
+def commit_of(unit: Session, name: str, version: int) -> Digest:
+    """The address of a version's commit object; written now for versions from before there were any."""
+    here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name) & (snapshots.c.version == version)
+    snapshot = unit.one(Snapshot, select(snapshots).where(here), f"Dataset {name!r} has no version {version}.")
+    if snapshot.commit:
+        return Digest(snapshot.commit)
+    digest = write_commit(unit, snapshot)
+    unit.execute(update(snapshots).where(here).values(commit=digest))
+    return digest
+
+
+def _sources(unit: Session, parents: tuple[str, ...]) -> tuple[Digest, ...]:
+    """The commits of those parents that are snapshots of this project."""
+    found: list[str] = []
+    for parent in parents:
+        kind, _, rest = parent.partition(f":{unit.project}/")
+        name, _, version = rest.rpartition("@")
+        here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name)
+        if kind == "dataset" and version.isdecimal():
+            found += unit.scalars(select(snapshots.c.commit).where(here & (snapshots.c.version == int(version))))
+    return tuple(Digest(commit) for commit in found if commit)

@@ -44,8 +44,8 @@ class DatasetsGroup:
         """Check a version against what is expected of its dataset, and keep the report."""
     def checks(self, name: str) -> builtins.list[everloop.datasets.quality.entities.CheckReport]:
         """The reports of a dataset's checks, newest first."""
-    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '') -> everloop.datasets.entities.Snapshot:
-        """Commit a file that is in the store as a version of a dataset; equal content gives the version that has it."""
+    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
+        """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head."""
     def derive(self, name: str, sql: str, inputs: tuple[str, ...] | builtins.list[str], note: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
     def diff(self, name: str, before: int, after: int = 0) -> everloop.datasets.entities.SnapshotDiff:

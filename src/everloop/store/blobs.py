@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -25,15 +26,29 @@ class Blob(msgspec.Struct, frozen=True):
     modified: datetime
 
 
+class Range(NamedTuple):
+    """A stretch of the bytes under a key."""
+
+    key: str
+    start: int
+    length: int
+
+
 class Blobs(Protocol):
     """A place for bytes under keys such as `objects/ab/cdef…`.
 
     Contract (`tests/contracts/test_blobs.py`): `put` is atomic and durable when it returns, and putting the same key
     again is harmless (a key always has the same bytes); readers never see half an object; `keys` lists every key below
     a prefix once; a key that could leave the place (`checked_key`) is refused with InvalidInput by every method.
+    Keys that `swap` writes are the exception: their bytes change, and they are never written by `put`.
     """
 
-    def put(self, key: str, data: bytes) -> None:
+    @property
+    def local(self) -> Path | None:
+        """The folder of this machine that holds it all, if one does."""
+        ...
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """Keep the bytes under the key."""
         ...
 
@@ -54,6 +69,40 @@ class Blobs(Protocol):
 
         Raises:
             NotFound: one has none.
+        """
+        ...
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Some of the bytes under the key; fewer than asked for where they end before.
+
+        Raises:
+            NotFound: there are none.
+        """
+        ...
+
+    def get_ranges(self, ranges: Iterable[Range]) -> Iterator[bytes]:
+        """Many stretches, in their order; some are fetched ahead.
+
+        Raises:
+            NotFound: a key has nothing.
+        """
+        ...
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        """The bytes under a key that changes, and a tag that tells them from others.
+
+        Raises:
+            NotFound: there are none.
+        """
+        ...
+
+    def swap(self, key: str, data: bytes, expected: str | None) -> str:
+        """Write a key that changes, if it still has the expected tag (None: if there is nothing); the new tag.
+
+        Of several that swap at once exactly one wins.
+
+        Raises:
+            Conflict: somebody was faster; nothing was changed.
         """
         ...
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import Literal, NewType
 
 import msgspec
 
 Digest = NewType("Digest", str)
 """BLAKE3 of the content, as 64 hexadecimal digits."""
 
+Kind = Literal["file", "executable", "folder", "link"]
+"""What a name in a folder stands for."""
 
-class TreeEntry(msgspec.Struct, frozen=True, order=True):
-    """A file of a tree: its path below the tree's root (with `/`), its content, its size in bytes."""
 
-    path: str
+class Entry(msgspec.Struct, frozen=True, order=True):
+    """One name in one folder. A link's content is its target; a folder's size in bytes is the sum of all below it."""
+
+    name: str
+    kind: Kind
     digest: Digest
     size: int
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """How a large object is put together: its chunks, in order."""
+class TreeEntry(msgspec.Struct, frozen=True, order=True):
+    """A file of a tree: its path below the tree's root (with `/`), its content, its size in bytes.
 
+    Folders are there by the files in them; the kind `folder` is for one that is empty.
+    """
+
+    path: str
+    digest: Digest
     size: int
-    chunks: tuple[Digest, ...]
+    kind: Kind = "file"
 
 
 class SweepReport(msgspec.Struct, frozen=True):
@@ -39,3 +48,18 @@ class StoreStats(msgspec.Struct, frozen=True):
 
     objects: int
     bytes: int
+
+
+class Damage(msgspec.Struct, frozen=True, order=True):
+    """An object that cannot be had as its address says, the key that should hold it, and why not."""
+
+    digest: Digest
+    key: str
+    reason: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """How a large object is put together: its chunks, in order."""
+
+    size: int
+    chunks: tuple[Digest, ...]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from blake3 import blake3
+
 from everloop.kernel.clock import from_micros
-from everloop.kernel.errors import Misconfigured, NotFound, Unavailable
-from everloop.store.blobs import Blob, checked_key
+from everloop.kernel.errors import Conflict, Misconfigured, NotFound, Unavailable
+from everloop.store.blobs import Blob, Range, checked_key
 
 _AT_ONCE = 8
 """Writers that wait for the disk at the same time: their syncs share the file system's journal commits."""
@@ -23,6 +27,7 @@ class FolderBlobs:
     """A file for each key. Writes go to a temporary file that is synced and then renamed, so none is ever half there.
 
     What a killed writer left in `staging/` shows up as a key nobody points to, and goes with the next sweep.
+    Folders whose name begins with a dot are for caches beside the bytes, and are never listed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +41,12 @@ class FolderBlobs:
                 hint="Choose another with EVERLOOP_STORE_URL.",
             ) from None
 
-    def put(self, key: str, data: bytes) -> None:
+    @property
+    def local(self) -> Path | None:
+        """The folder."""
+        return self._folder
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """Keep the bytes under the key.
 
         Raises:
@@ -63,6 +73,33 @@ class FolderBlobs:
         """The bytes under many keys, in their order."""
         return map(self.get, keys)
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Some of the bytes under the key."""
+        with self._opened(key) as handle:
+            return os.pread(handle, length, start)
+
+    def get_ranges(self, ranges: Iterable[Range]) -> Iterator[bytes]:
+        """Many stretches, in their order; a file is opened once for those of it that follow each other."""
+        for key, stretches in groupby(ranges, lambda stretch: stretch.key):
+            with self._opened(key) as handle:
+                for _, start, length in stretches:
+                    yield os.pread(handle, length, start)
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        """The bytes under a key that changes; their tag is their BLAKE3."""
+        data = self.get(key)
+        return data, blake3(data).hexdigest()
+
+    def swap(self, key: str, data: bytes, expected: str | None) -> str:
+        """Write a key that changes, if it still has the expected tag: one process after the other, by a lock."""
+        target = self._path(key)
+        with self._locked(key):
+            found = blake3(target.read_bytes()).hexdigest() if target.exists() else None
+            if found != expected:
+                raise Conflict(f"{key} was changed by somebody else meanwhile.", hint="Read it again, and try again.")
+            _sync_folder(self._replace(target, data))
+        return blake3(data).hexdigest()
+
     def has(self, key: str) -> bool:
         """Whether there is something under the key."""
         return self._path(key).exists()
@@ -81,18 +118,14 @@ class FolderBlobs:
 
     def keys(self, prefix: str) -> Iterator[Blob]:
         """Every key that starts with the prefix."""
-        top = self._folder / prefix.rpartition("/")[0]
-        for folder, _, names in os.walk(top):
-            for name in names:
-                path = Path(folder) / name
-                key = path.relative_to(self._folder).as_posix()
-                if key.startswith(prefix):
-                    yield from _blob(key, path)
+        yield from _listed(self._folder, prefix.rpartition("/")[0], prefix)
 
-    def _write(self, key: str, data: bytes) -> Path:
+    def _write(self, key: str, data: bytes | bytearray | memoryview) -> Path:
         target = self._path(key)
-        if self.touch(key):
-            return target.parent
+        return target.parent if self.touch(key) else self._replace(target, data)
+
+    def _replace(self, target: Path, data: bytes | bytearray | memoryview) -> Path:
+        """Write a file whole or not at all; the folder to sync."""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._staging)
@@ -108,6 +141,32 @@ class FolderBlobs:
             Path(name).unlink(missing_ok=True)
             raise _unwritable(self._folder, error) from None
         return target.parent
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[int]:
+        try:
+            handle = os.open(self._path(key), os.O_RDONLY)
+        except FileNotFoundError:
+            raise NotFound(f"The store has nothing under {key}.") from None
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        """Nobody else swaps this key; a killed process's lock goes with it."""
+        place = self._folder / ".locks" / blake3(key.encode()).hexdigest(length=8)
+        try:
+            place.parent.mkdir(exist_ok=True)
+            handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _unwritable(self._folder, error) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _path(self, key: str) -> Path:
         return self._folder / checked_key(key)
@@ -125,9 +184,23 @@ def open_blobs(url: str) -> FolderBlobs:
     return FolderBlobs(Path(unquote(parts.path) if parts.scheme == "file" else url))
 
 
-def _blob(key: str, path: Path) -> Iterator[Blob]:
+def _listed(root: Path, below: str, prefix: str) -> Iterator[Blob]:
     try:
-        found = path.stat()
+        found = [entry for entry in os.scandir(root / below) if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        key = f"{below}/{entry.name}" if below else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if key.startswith(prefix) or prefix.startswith(f"{key}/"):
+                yield from _listed(root, key, prefix)
+        elif key.startswith(prefix):
+            yield from _blob(key, entry)
+
+
+def _blob(key: str, entry: os.DirEntry[str]) -> Iterator[Blob]:
+    try:
+        found = entry.stat()
     except FileNotFoundError:  # Another process removed it meanwhile.
         return
     yield Blob(key, found.st_size, from_micros(found.st_mtime_ns // 1000))

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store
 
 from everloop.kernel.clock import SystemClock
-from everloop.kernel.errors import Misconfigured, NotFound, Unavailable
-from everloop.store.blobs import GRACE, Blob, checked_key
+from everloop.kernel.errors import Conflict, Misconfigured, NotFound, Unavailable
+from everloop.store.blobs import GRACE, Blob, Range, checked_key
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -33,7 +34,12 @@ class S3Blobs:
         self._store = store
         self._place = place
 
-    def put(self, key: str, data: bytes) -> None:
+    @property
+    def local(self) -> Path | None:
+        """No folder of this machine."""
+        return None
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """Keep the bytes under the key."""
         checked_key(key)
         self._asked(lambda: obstore.put(self._store, key, data, use_multipart=False))
@@ -54,6 +60,35 @@ class S3Blobs:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for batch in _batches(keys):
                 yield from pool.map(self.get, batch)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Some of the bytes under the key."""
+        checked_key(key)
+        return self._asked(lambda: bytes(obstore.get_range(self._store, key, start=start, length=length)), key)
+
+    def get_ranges(self, ranges: Iterable[Range]) -> Iterator[bytes]:
+        """Many stretches, in their order, some of them fetched ahead."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for batch in _batches(ranges):
+                yield from pool.map(lambda stretch: self.get_range(*stretch), batch)
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        """The bytes under a key that changes, with their ETag."""
+        checked_key(key)
+        found = self._asked(lambda: obstore.get(self._store, key), key)
+        return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    def swap(self, key: str, data: bytes, expected: str | None) -> str:
+        """Write a key that changes, by a conditional PUT (If-Match, If-None-Match)."""
+        checked_key(key)
+        mode: Literal["create"] | dict[str, str] = "create" if expected is None else {"e_tag": expected}
+        try:
+            written = self._asked(lambda: obstore.put(self._store, key, data, mode=mode, use_multipart=False), key)
+        except NotFound:  # If-Match on what somebody deleted meanwhile.
+            written = None
+        if written is None:
+            raise Conflict(f"{key} was changed by somebody else meanwhile.", hint="Read it again, and try again.")
+        return written["e_tag"] or ""
 
     def has(self, key: str) -> bool:
         """Whether there is something under the key."""
@@ -98,6 +133,8 @@ class S3Blobs:
             if not key or "NoSuchBucket" in str(error):
                 raise Misconfigured(f"There is no bucket at {self._place}.", hint="Make it first.") from None
             raise NotFound(f"The store has nothing under {key}.") from None
+        except (AlreadyExistsError, PreconditionError):
+            raise Conflict(f"{key} was changed by somebody else meanwhile.", hint="Read it again, try again.") from None
         except (BaseError, OSError) as error:
             raise Unavailable(
                 f"The store at {self._place} did not answer: {_first_line(error)}.",

@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from everloop.app import areas, backends
 from everloop.app.fresh import FreshProcesses
+from everloop.app.places import InstalledPlaces
 from everloop.app.settings import Loaded, Settings
 from everloop.app.settings import load as load_settings
 from everloop.catalog import migrations
@@ -25,6 +26,8 @@ from everloop.catalog.database import Database
 from everloop.catalog.session import Resources, Session
 from everloop.catalog.tables import answered
 from everloop.datasets.engine import TableEngine
+from everloop.datasets.remotes.places import Places
+from everloop.datasets.remotes.reach import Reach
 from everloop.features.onlinestore import OnlineStore
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
@@ -178,6 +181,8 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
+    ports.provide(Places, InstalledPlaces)
+    ports.provide(Reach, lambda: Reach(private=True))
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)
     for name in backends.names("flavors"):

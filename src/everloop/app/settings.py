@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Further Host headers that the server answers to, beside loopback's."""
     max_body_mb: int = 64
     """The largest request body that the server reads, in megabytes."""
+    private_sources: bool = False
+    """Whether callers of the server may have it import from, push to and pull from its own folders and network."""
 
 
 class Setting(msgspec.Struct, frozen=True):

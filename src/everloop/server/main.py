@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everloop.app.platform import Platform
 from everloop.catalog.tables import ledger
+from everloop.datasets.remotes.reach import Reach
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, Problem
 from everloop.server import health, process
@@ -28,6 +29,8 @@ from everloop.server.security import authenticator, check_exposure, guard, has_t
 
 def build_app(platform: Platform) -> ASGIApp:
     """The whole server as an ASGI app, behind its guard."""
+    private = platform.settings.values.private_sources
+    platform.resources.ports.provide(Reach, lambda: Reach(private))
     metrics, pages = Metrics(), site(platform)
     metrics.gauge("everloop_ledger_entries", "Entries in the ledger.", lambda: _entries(platform))
     routes: list[BaseRoute] = [

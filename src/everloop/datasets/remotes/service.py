@@ -1,1 +1,69 @@
-"""The use cases of this part of datasets; written next."""
+"""What one can do with remotes: name them, push versions to them and pull versions from them."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+
+from everloop.catalog.session import Session
+from everloop.datasets.remotes import probe as probing
+from everloop.datasets.remotes.entities import Ref, Remote, RemoteAdded, RemoteRemoved
+from everloop.datasets.remotes.known import remote_of, shown
+from everloop.datasets.remotes.places import Places
+from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.refs import refs_of
+from everloop.datasets.remotes.tables import remotes
+from everloop.kernel.errors import Conflict
+from everloop.kernel.ids import Name
+from everloop.kernel.usecase import usecase
+
+
+@usecase("remotes.add", permission="remotes:manage", route="POST /remotes", long=True)
+def add(session: Session, name: Name, url: str) -> Remote:
+    """Give a place a name, after trying what it can do: read, list, write, and write under conditions.
+
+    `url` is s3://bucket/prefix?endpoint=…&region=…, gs://bucket/prefix, az://container/prefix or file:///path; keys and
+    secrets come from the usual variables of each cloud, never from the URL.
+    """
+    session.ports.get(Reach).check(url)
+    blobs = session.ports.get(Places).blobs(url)
+    found = probing.probe(blobs, session.new_id())
+    remote = Remote(name, url, probing.settle(blobs, found), found, session.clock.now())
+    with session.begin() as unit:
+        here = (remotes.c.project == unit.project) & (remotes.c.name == name)
+        before = unit.first(Remote, select(remotes).where(here))
+        if before is not None and before.url != url:
+            raise Conflict(f"Remote {name!r} is {shown(before.url)}.", hint="Remove it first, or choose another name.")
+        unit.execute(delete(remotes).where(here))
+        unit.insert(remotes, remote)
+        unit.emit(RemoteAdded(subject=unit.urn("remote", name), url=shown(url), refs=remote.refs))
+    return remote
+
+
+@usecase("remotes.list", permission="remotes:read", route="GET /remotes")
+def list_remotes(session: Session) -> list[Remote]:
+    """The remotes of the project, by name."""
+    return session.all(Remote, select(remotes).where(remotes.c.project == session.project).order_by(remotes.c.name))
+
+
+@usecase("remotes.get", permission="remotes:read", route="GET /remotes/{name}")
+def get(session: Session, name: Name) -> Remote:
+    """A remote, with what it was found to do."""
+    return remote_of(session, name)
+
+
+@usecase("remotes.remove", permission="remotes:manage", route="DELETE /remotes/{name}")
+def remove(session: Session, name: Name) -> Remote:
+    """Forget a remote; what it holds stays there."""
+    known = remote_of(session, name)
+    session.execute(delete(remotes).where((remotes.c.project == session.project) & (remotes.c.name == name)))
+    session.emit(RemoteRemoved(subject=session.urn("remote", name)))
+    return known
+
+
+@usecase("remotes.refs", permission="remotes:read", route="GET /remotes/{name}/refs", long=True)
+def refs(session: Session, name: Name, dataset: str = "") -> list[Ref]:
+    """The branches and tags that a remote holds of this project (of one dataset, if named), and where they point."""
+    with session.begin(write=False) as unit:
+        remote = remote_of(unit, name)
+    kept = refs_of(session.ports.get(Places).blobs(remote.url), remote.refs, session.random)
+    return kept.below(f"{session.project}/{dataset}/" if dataset else f"{session.project}/")

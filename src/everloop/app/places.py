@@ -1,0 +1,27 @@
+"""Places beyond this platform, opened by the backends that are installed."""
+
+from __future__ import annotations
+
+from typing import cast
+from urllib.parse import urlsplit
+
+from everloop.app import backends
+from everloop.kernel.errors import InvalidInput
+from everloop.store.blobs import Blobs
+from everloop.store.service import Store
+
+
+class InstalledPlaces:
+    """Opens a URL with the backend of its scheme."""
+
+    def blobs(self, url: str) -> Blobs:
+        """The place as keys and bytes."""
+        scheme = urlsplit(url).scheme
+        if scheme not in backends.names("blobs"):
+            known = ", ".join(f"{name}://" for name in backends.names("blobs"))
+            raise InvalidInput(f"{scheme or url!r} is no kind of place that is installed.", hint=f"Known: {known}.")
+        return cast(Blobs, backends.load("blobs", scheme)(url))
+
+    def store(self, url: str) -> Store:
+        """The place as a store."""
+        return Store(self.blobs(url))

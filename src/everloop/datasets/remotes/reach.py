@@ -1,0 +1,76 @@
+"""How far a caller may make this platform reach: a server must not be led to its own network or its own disk."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+from urllib.parse import parse_qs, urlsplit
+
+from everloop.kernel.errors import InvalidInput, PermissionDenied, Unavailable
+
+Resolve = Callable[[str, int], list[str]]
+"""Gives the addresses of a host."""
+_HINT = "An owner of the server can allow it: EVERLOOP_PRIVATE_SOURCES=true."
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """The addresses that a host's name stands for now.
+
+    Raises:
+        Unavailable: there is no such host.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Unavailable(f"There is no host {host!r} ({error}).", hint="Check the URL, and the network.") from None
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Reach:
+    """Says what may be reached: anything in a process of the owner's own, only public addresses on a server."""
+
+    def __init__(self, private: bool, resolve: Resolve = addresses_of) -> None:
+        self.private = private
+        self._resolve = resolve
+
+    def check(self, url: str) -> None:
+        """Let a URL through.
+
+        Raises:
+            InvalidInput: it is none.
+            PermissionDenied: it leads to this machine or its network, and that is not allowed here.
+        """
+        parts = urlsplit(url)
+        if not parts.scheme:
+            raise InvalidInput(
+                f"{url!r} is no URL.", hint="Write s3://bucket/prefix, https://host/file or file:///path."
+            )
+        if parts.scheme == "file":
+            if not self.private:
+                raise PermissionDenied("A server's own folders cannot be reached through it.", hint=_HINT)
+            return
+        if parts.scheme in ("http", "https"):
+            self.address(parts.hostname or "", parts.port or 0)
+        for endpoint in parse_qs(parts.query).get("endpoint", ()):
+            self.check(endpoint)
+
+    def address(self, host: str, port: int) -> str:
+        """The address to connect to for a host: the one that was judged, so that a name cannot change its meaning.
+
+        Raises:
+            PermissionDenied: one of its addresses is private, and that is not allowed here.
+        """
+        if not host:
+            raise InvalidInput("The URL names no host.", hint="Write https://host/file.")
+        found = self._resolve(host, port)
+        hidden = [address for address in found if not _is_public(address)]
+        if hidden and not self.private:
+            raise PermissionDenied(f"{host} is at {hidden[0]}, which is no public address.", hint=_HINT)
+        return found[0]
+
+
+def _is_public(address: str) -> bool:
+    found = ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)

@@ -36,6 +36,7 @@ HEAVY = {
     "lightgbm",
     "lmdb",
     "jinja2",
+    "yaml",
 }
 
 

@@ -11,6 +11,8 @@ from benchmarks.harness import Figure
 
 SUBJECTS = (
     "store",
+    "versions",
+    "largefile",
     "ledger",
     "calls",
     "pointintime",
@@ -23,7 +25,7 @@ SUBJECTS = (
     "sequential",
     "demo",
 )
-LONG = ("demo",)
+LONG = ("versions", "largefile", "demo")
 """These run only when they are named."""
 
 

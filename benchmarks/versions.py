@@ -61,11 +61,11 @@ def run() -> Sequence[Figure]:
 
 
 def _figures(count: int) -> Iterator[Figure]:
-    ours = _worked(_everloop(), count)
-    peers: dict[str, Costs] = {tool.name: _worked(tool, count) for tool in _peers()}
-    peers["bare loop: read, BLAKE3, write"] = {"add": _bare(count)}
+    ours = _worked(everloop(), count)
+    beside: dict[str, Costs] = {tool.name: _worked(tool, count) for tool in peers()}
+    beside["bare loop: read, BLAKE3, write"] = {"add": _bare(count)}
     for work in WORK:
-        for peer, costs in peers.items():
+        for peer, costs in beside.items():
             if work in costs:
                 yield Figure(
                     what=f"{count:,} files of 2 KB: {work}",
@@ -78,7 +78,8 @@ def _figures(count: int) -> Iterator[Figure]:
                 )
 
 
-def _everloop() -> Tool:
+def everloop() -> Tool:
+    """Our command line; the home is beside the data."""
     data = (str(Path(sys.executable).with_name("everloop")), "data")
     return Tool(
         "everloop",
@@ -92,7 +93,8 @@ def _everloop() -> Tool:
     )
 
 
-def _peers() -> Iterator[Tool]:
+def peers() -> Iterator[Tool]:
+    """The others that are installed."""
     git = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost")
     dvc = Path(sys.executable).with_name("dvc")
     if dvc.exists():
@@ -124,17 +126,17 @@ def _worked(tool: Tool, count: int) -> Costs:
     say(f"{tool.name}, {count:,} files")
     place = scratch.folder()
     _make(place / "data", count)
-    _run(place, tool.ready)
-    costs = {"add": _cost(place, tool.add)}
-    _run(place, tool.save)
-    costs["status"] = _cost(place, tool.status)
+    ran(place, tool.ready)
+    costs = {"add": cost_of(place, tool.add)}
+    ran(place, tool.save)
+    costs["status"] = cost_of(place, tool.status)
     _change(place / "data", count)
-    costs["add with 1 % changed"] = _cost(place, tool.add)
-    _run(place, tool.save)
-    costs["diff"] = _cost(place, tool.diff)
-    costs["switch with 1 % changed"] = _cost(place, tool.switch)
+    costs["add with 1 % changed"] = cost_of(place, tool.add)
+    ran(place, tool.save)
+    costs["diff"] = cost_of(place, tool.diff)
+    costs["switch with 1 % changed"] = cost_of(place, tool.switch)
     shutil.rmtree(place / "data")
-    costs["checkout to an empty folder"] = _cost(place, tool.checkout)
+    costs["checkout to an empty folder"] = cost_of(place, tool.checkout)
     found = sum(1 for path in (place / "data").rglob("*") if path.is_file())
     if found != count:
         raise SystemExit(f"{tool.name} brought {found} of {count} files back")
@@ -162,16 +164,18 @@ def _change(folder: Path, count: int) -> None:
 def _bare(count: int) -> Cost:
     place = scratch.folder()
     _make(place / "data", count)
-    return _cost(place, ((sys.executable, "-c", _BARE, "data", "made"),))
+    return cost_of(place, ((sys.executable, "-c", _BARE, "data", "made"),))
 
 
-def _cost(place: Path, commands: Sequence[Sequence[str]]) -> Cost:
+def cost_of(place: Path, commands: Sequence[Sequence[str]]) -> Cost:
+    """What running commands one after another costs, with all of their children."""
     cpu, wall = children_seconds(), time.perf_counter()
-    _run(place, commands)
+    ran(place, commands)
     return Cost(children_seconds() - cpu, time.perf_counter() - wall)
 
 
-def _run(place: Path, commands: Sequence[Sequence[str]]) -> None:
+def ran(place: Path, commands: Sequence[Sequence[str]]) -> None:
+    """Run commands one after another in a place, each of which must succeed."""
     for command in commands:
         environment = dict(os.environ, HOME=str(place), DVC_NO_ANALYTICS="1", EVERLOOP_HOME=str(place / ".everloop"))
         subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True)

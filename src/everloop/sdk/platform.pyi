@@ -5,8 +5,11 @@ import collections.abc
 import datetime
 import everloop.catalog.entities
 import everloop.datasets.entities
+import everloop.datasets.history.entities
 import everloop.datasets.quality.entities
 import everloop.datasets.quality.expectations
+import everloop.datasets.remotes.entities
+import everloop.datasets.splits.entities
 import everloop.features.entities
 import everloop.governance.entities
 import everloop.kernel.usecase
@@ -40,30 +43,54 @@ class AuditGroup:
 
 class DatasetsGroup:
     """Versions of data: snapshots, branches, differences, profiles, checks, splits."""
+    def branch(self, name: str, branch: str, at: int | str = '') -> everloop.datasets.history.entities.Branch:
+        """Make a branch that stands at a version (the newest of main); one that stands elsewhere is not moved."""
+    def branches(self, name: str) -> builtins.list[everloop.datasets.history.entities.Branch]:
+        """The branches of a dataset, main first, then by name."""
     def check(self, name: str, version: int = 0) -> everloop.datasets.quality.entities.CheckReport:
         """Check a version against what is expected of its dataset, and keep the report."""
     def checks(self, name: str) -> builtins.list[everloop.datasets.quality.entities.CheckReport]:
         """The reports of a dataset's checks, newest first."""
     def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
         """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head."""
+    def commit_files(self, name: str, digest: everloop.store.entities.Digest, note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
+        """Commit a tree of files that is in the store as the next version of a branch; what its head holds gives the head."""
+    def delete_branch(self, name: str, branch: str) -> None:
+        """Delete a branch; its versions stay, by their numbers."""
     def derive(self, name: str, sql: str, inputs: tuple[str, ...] | builtins.list[str], note: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
     def diff(self, name: str, before: int, after: int = 0) -> everloop.datasets.entities.SnapshotDiff:
         """How a dataset's columns and rows changed between two versions; 0 is the newest."""
-    def expect(self, name: str, expectations: tuple[everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.RowCount, ...] | builtins.list[everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.RowCount]) -> everloop.datasets.quality.entities.Suite:
+    def expect(self, name: str, expectations: tuple[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference, ...] | builtins.list[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference]) -> everloop.datasets.quality.entities.Suite:
         """Say what is expected of a dataset from now on; it replaces what was expected before."""
     def expectations(self, name: str) -> everloop.datasets.quality.entities.Suite:
         """What is expected of a dataset."""
-    def get(self, name: str, version: int = 0) -> everloop.datasets.entities.Snapshot:
-        """A version of a dataset; 0 is the newest."""
+    def files(self, name: str, at: int | str = '', below: str = '', limit: int = 1000) -> builtins.list[everloop.datasets.history.entities.FileEntry]:
+        """The files of a version, by path: all, or those below a folder."""
+    def get(self, name: str, version: int = 0, at: int | str = '') -> everloop.datasets.entities.Snapshot:
+        """A version of a dataset; 0 is the newest of main, and `at` may be a tag, a branch or a time."""
     def list(self) -> builtins.list[everloop.datasets.entities.Dataset]:
         """Every dataset, by name."""
-    def log(self, name: str) -> builtins.list[everloop.datasets.entities.Snapshot]:
-        """Every version of a dataset, newest first."""
+    def log(self, name: str, at: int | str = '', limit: int = 0) -> builtins.list[everloop.datasets.entities.Snapshot]:
+        """Every version of a dataset, newest first; with `at` only those that led to it, by way of both sides of merges."""
     def preview(self, name: str, version: int = 0, limit: int = 20) -> builtins.list[dict[str, everloop.kernel.usecase.Json]]:
         """The first rows of a version; times are in ISO 8601."""
     def profile(self, name: str, version: int = 0) -> everloop.datasets.entities.Profile:
         """What each column of a version holds: missing values, range, mean, quantiles, most frequent values."""
+    def prove(self, id: str, duplicates: bool = False) -> everloop.datasets.splits.entities.Proof:
+        """Prove again, from what the store holds now, that the parts of a split share nothing."""
+    def revert(self, name: str, version: int | str, note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
+        """Make what an older version holds the next version of a branch; nothing of what came between is lost."""
+    def split(self, name: str, strategy: everloop.datasets.splits.entities.RandomSplit | everloop.datasets.splits.entities.StratifiedSplit | everloop.datasets.splits.entities.GroupedSplit | everloop.datasets.splits.entities.HashSplit | everloop.datasets.splits.entities.TimeSplit | everloop.datasets.splits.entities.TimeShares | everloop.datasets.splits.entities.KFold | everloop.datasets.splits.entities.StratifiedKFold | everloop.datasets.splits.entities.GroupedKFold | everloop.datasets.splits.entities.ForwardChaining, seed: int = 0, at: int | str = '') -> everloop.datasets.splits.entities.Split:
+        """Cut a version of a dataset into parts, each a version of its own (`flights.train@1`), with proof that they share"""
+    def splits(self, name: str) -> builtins.list[everloop.datasets.splits.entities.Split]:
+        """The splits of a dataset's versions, newest first."""
+    def tag(self, name: str, tag: str, at: int | str = '', note: str = '', force: bool = False) -> everloop.datasets.history.entities.Tag:
+        """Name a version (the newest of main) for good; only `force` gives the name to another version."""
+    def tags(self, name: str) -> builtins.list[everloop.datasets.history.entities.Tag]:
+        """The tags of a dataset, by name."""
+    def untag(self, name: str, tag: str) -> None:
+        """Take a name away from a version."""
 
 class EndpointsGroup:
     """Endpoints, deployments, traffic, predictions, labels."""
@@ -255,6 +282,19 @@ class PipelinesGroup:
     def run(self, name: str, arguments: dict[str, everloop.kernel.usecase.Json] = ...) -> everloop.pipelines.entities.Execution:
         """Run a declared pipeline; steps whose code and arguments have not changed are not executed again."""
 
+class RemotesGroup:
+    """Other stores that versions of data are pushed to and pulled from."""
+    def add(self, name: str, url: str) -> everloop.datasets.remotes.entities.Remote:
+        """Give a place a name, after trying what it can do: read, list, write, and write under conditions."""
+    def get(self, name: str) -> everloop.datasets.remotes.entities.Remote:
+        """A remote, with what it was found to do."""
+    def list(self) -> builtins.list[everloop.datasets.remotes.entities.Remote]:
+        """The remotes of the project, by name."""
+    def refs(self, name: str, dataset: str = '') -> builtins.list[everloop.datasets.remotes.entities.Ref]:
+        """The branches and tags that a remote holds of this project (of one dataset, if named), and where they point."""
+    def remove(self, name: str) -> everloop.datasets.remotes.entities.Remote:
+        """Forget a remote; what it holds stays there."""
+
 class RolloutsGroup:
     """Gradual rollouts with guards."""
     def abort(self, id: str, reason: str) -> everloop.rollouts.entities.Rollout:
@@ -315,6 +355,7 @@ class Everloop:
     monitors: MonitorsGroup
     packages: PackagesGroup
     pipelines: PipelinesGroup
+    remotes: RemotesGroup
     rollouts: RolloutsGroup
     runs: RunsGroup
     tokens: TokensGroup

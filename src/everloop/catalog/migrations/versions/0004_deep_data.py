@@ -23,6 +23,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "dataset", "branch", "number", name=op.f("pk_dataset_branch_moves")),
     )
     op.create_table(
+        "dataset_splits",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("dataset", sa.String(length=128), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("strategy", sa.Text(), nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("parts", sa.Text(), nullable=False),
+        sa.Column("proof", sa.Text(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "id", name=op.f("pk_dataset_splits")),
+    )
+    with op.batch_alter_table("dataset_splits", schema=None) as batch_op:
+        batch_op.create_index("ix_dataset_splits_dataset", ["project", "dataset", "created"], unique=False)
+
+    op.create_table(
         "dataset_tags",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("dataset", sa.String(length=128), nullable=False),
@@ -33,6 +50,16 @@ def upgrade() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "dataset", "name", name=op.f("pk_dataset_tags")),
     )
+    op.create_table(
+        "remotes",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("refs", sa.String(length=16), nullable=False),
+        sa.Column("probe", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_remotes")),
+    )
     with op.batch_alter_table("snapshots", schema=None) as batch_op:
         batch_op.add_column(sa.Column("kind", sa.String(length=16), server_default="table", nullable=False))
         batch_op.add_column(sa.Column("files", sa.BigInteger(), server_default="0", nullable=False))
@@ -40,6 +67,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("branch", sa.String(length=128), server_default="main", nullable=False))
         batch_op.add_column(sa.Column("author", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("commit", sa.String(length=64), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("layers", sa.Text(), server_default="[]", nullable=False))
+        batch_op.add_column(sa.Column("selection", sa.Text(), nullable=True))
         batch_op.drop_constraint(batch_op.f("uq_snapshots_project_dataset_digest"), type_="unique")
         batch_op.create_index("ix_snapshots_commit", ["project", "commit"], unique=False)
         batch_op.create_index("ix_snapshots_digest", ["project", "dataset", "digest"], unique=False)
@@ -56,6 +85,8 @@ def downgrade() -> None:
         batch_op.create_unique_constraint(
             batch_op.f("uq_snapshots_project_dataset_digest"), ["project", "dataset", "digest"]
         )
+        batch_op.drop_column("selection")
+        batch_op.drop_column("layers")
         batch_op.drop_column("commit")
         batch_op.drop_column("author")
         batch_op.drop_column("branch")
@@ -63,6 +94,11 @@ def downgrade() -> None:
         batch_op.drop_column("files")
         batch_op.drop_column("kind")
 
+    op.drop_table("remotes")
     op.drop_table("dataset_tags")
+    with op.batch_alter_table("dataset_splits", schema=None) as batch_op:
+        batch_op.drop_index("ix_dataset_splits_dataset")
+
+    op.drop_table("dataset_splits")
     op.drop_table("dataset_branch_moves")
     # ### end Alembic commands ###

@@ -15,8 +15,19 @@ from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.datasets import reads
 from everloop.datasets.engine import TableEngine
-from everloop.datasets.entities import Column, Dataset, Kind, Profile, Snapshot, SnapshotCommitted
+from everloop.datasets.entities import (
+    At,
+    Change,
+    Column,
+    Content,
+    Dataset,
+    Profile,
+    Selection,
+    Snapshot,
+    SnapshotCommitted,
+)
 from everloop.datasets.formats import normalised, to_parquet
+from everloop.datasets.gates import Candidate, before_commit
 from everloop.datasets.history.commits import write_commit
 from everloop.datasets.history.heads import MAIN, head_of, move
 from everloop.datasets.history.references import version_at
@@ -30,31 +41,6 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 256 << 20
 """How many bytes of tables that were read lately are kept in memory, for each store."""
-
-
-class Change(msgspec.Struct, frozen=True):
-    """What is said of a new version beside its content.
-
-    `parents` are the URNs of what it came from. `base` are the versions that it is made from: without any, the head of
-    its branch, whichever that is; with some, the first must still be the branch's head, or somebody else was faster.
-    """
-
-    note: str = ""
-    parents: tuple[str, ...] = ()
-    branch: str = MAIN
-    base: tuple[int, ...] = ()
-
-
-class Content(msgspec.Struct, frozen=True):
-    """What a new version holds: the address in the store, and what is known of it without reading it."""
-
-    kind: Kind
-    digest: Digest
-    bytes: int
-    rows: int = 0
-    files: int = 0
-    columns: tuple[Column, ...] = ()
-    profile: Profile | None = None
 
 
 def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[str] = (), note: str = "") -> Snapshot:
@@ -75,9 +61,15 @@ def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[
         reads.wrote(twin)
         return twin
     content = _content(session, plain, digest, len(data))
+    before_commit(session, Candidate(name, MAIN, content, plain))
+    return write_content(session, name, content, Change(note, tuple(parents)))
+
+
+def write_content(session: Session, name: str, content: Content, change: Change) -> Snapshot:
+    """The version of a dataset that has this content already, or else the next one."""
     with session.begin() as unit:
-        made = _with_content(unit, name, digest, parents)
-        made = made or add_version(unit, name, content, Change(note, tuple(parents)))
+        twin = _with_content(unit, name, content.digest, change.parents)
+        made = twin or add_version(unit, name, content, change)
     reads.wrote(made)
     return made
 
@@ -91,11 +83,35 @@ def commit_table(session: Session, name: str, table: pa.Table, change: Change) -
     """
     plain = normalised(table)
     data = to_parquet(plain)
-    content = _content(session, plain, session.store.put(data), len(data))
+    return commit_content(session, name, _content(session, plain, session.store.put(data), len(data)), change, plain)
+
+
+def commit_content(
+    session: Session, name: str, content: Content, change: Change, table: pa.Table | None = None
+) -> Snapshot:
+    """Commit content that is in the store as the next version of a branch, if every gate lets it pass.
+
+    Raises:
+        Refused: a gate said no.
+        Conflict: the branch's head is no longer the `base` of the change.
+    """
+    before_commit(session, Candidate(name, change.branch, content, table))
     with session.begin() as unit:
         made = add_version(unit, name, content, change)
     reads.wrote(made)
     return made
+
+
+def commit_tree(session: Session, name: str, digest: Digest, change: Change) -> Snapshot:
+    """Commit a tree of files that is in the store as the next version of a branch.
+
+    Raises:
+        NotFound: the store has no such tree.
+        Conflict: the branch's head is no longer the `base` of the change.
+    """
+    entries = session.store.tree(digest)
+    size = sum(entry.size for entry in entries)
+    return commit_content(session, name, Content("files", digest, size, files=len(entries)), change)
 
 
 def add_version(unit: Session, name: str, content: Content, change: Change) -> Snapshot:
@@ -136,6 +152,8 @@ def add_version(unit: Session, name: str, content: Content, change: Change) -> S
             base=change.base or ((head,) if head else ()),
             branch=change.branch,
             author=unit.principal,
+            layers=content.layers,
+            selection=content.selection,
         ),
         content.profile,
     )
@@ -147,9 +165,11 @@ def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | No
     Columns that were read lately stay in memory (`CACHE_BYTES`) and cost nothing to read again.
 
     Raises:
-        InvalidInput: the snapshot has no such column.
+        InvalidInput: the snapshot has no such column, or holds files.
         Corrupted: the bytes in the store are not what was committed.
     """
+    if snapshot.kind != "table":
+        raise InvalidInput(f"{snapshot.dataset}@{snapshot.version} holds files.", hint="List them: datasets.files.")
     reads.read(snapshot)
     known = [column.name for column in snapshot.columns]
     wanted = known if columns is None else list(columns)
@@ -159,7 +179,7 @@ def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | No
             f"{snapshot.dataset}@{snapshot.version} has no column {', '.join(unknown)}.",
             hint=f"It has {', '.join(known)}.",
         )
-    return _cache_of(session.store).read(session.store, snapshot.digest, wanted)
+    return _rows(session, snapshot, wanted)
 
 
 def snapshot_of(session: Session, name: str, version: int = 0, branch: str = MAIN) -> Snapshot:
@@ -182,6 +202,18 @@ def snapshot_of(session: Session, name: str, version: int = 0, branch: str = MAI
     raise NotFound(f"Dataset {name!r} has no version {version}.", hint=f"Its newest is {newest}.")
 
 
+def snapshot_at(session: Session, name: str, at: At = "") -> Snapshot:
+    """The version of a dataset that stands behind the @ of a reference: a number, a tag, a branch or a time.
+
+    Raises:
+        InvalidInput: it is none of these.
+        NotFound: there is no such dataset, version, tag or branch.
+    """
+    with session.begin(write=False) as unit:
+        snapshot_of(unit, name, _newest_version(unit, name))
+        return snapshot_of(unit, name, version_at(unit, name, str(at)) if at else 0)
+
+
 def resolve(session: Session, reference: str) -> Snapshot:
     """The snapshot that a reference of this project names.
 
@@ -198,13 +230,56 @@ def resolve(session: Session, reference: str) -> Snapshot:
             f"{reference!r} does not name a snapshot of project {session.project!r}.",
             hint="Write flights, flights@2, flights@tag, flights@branch or flights@2013-05-01T00:00:00Z.",
         )
-    with session.begin(write=False) as unit:
-        return snapshot_of(unit, name, version_at(unit, name, at) if at else 0)
+    return snapshot_at(session, name, at)
+
+
+def content_of(unit: Session, snapshot: Snapshot) -> Content:
+    """What a snapshot holds, for another version that is to hold it too."""
+    here = (profiles.c.project == unit.project) & (profiles.c.dataset == snapshot.dataset)
+    found = unit.scalars(select(profiles.c.profile).where(here & (profiles.c.version == snapshot.version)))
+    return Content(
+        kind=snapshot.kind,
+        digest=snapshot.digest,
+        bytes=snapshot.bytes,
+        rows=snapshot.rows,
+        files=snapshot.files,
+        columns=snapshot.columns,
+        profile=found[0] if found else None,
+        layers=snapshot.layers,
+        selection=snapshot.selection,
+    )
+
+
+def require_files(snapshot: Snapshot) -> Snapshot:
+    """The snapshot, if it holds files.
+
+    Raises:
+        InvalidInput: it is a table.
+    """
+    if snapshot.kind != "files":
+        raise InvalidInput(f"{snapshot.dataset}@{snapshot.version} is a table.", hint="Its rows: datasets.preview.")
+    return snapshot
 
 
 def urn_of(session: Session, snapshot: Snapshot) -> str:
     """The URN of a snapshot."""
     return session.urn("dataset", snapshot.dataset, snapshot.version)
+
+
+def _rows(session: Session, snapshot: Snapshot, columns: Sequence[str]) -> pa.Table:
+    if snapshot.selection is not None:
+        return _selected(session, snapshot, snapshot.selection, columns)
+    return _cache_of(session.store).read(session.store, snapshot.digest, columns)
+
+
+def _selected(session: Session, snapshot: Snapshot, selection: Selection, columns: Sequence[str]) -> pa.Table:
+    """The rows of a part of a split, out of those of its source."""
+    import pyarrow as pa
+
+    from everloop.datasets.splits.selection import unpacked
+
+    source = msgspec.structs.replace(snapshot, digest=selection.source, selection=None)
+    return _rows(session, source, columns).filter(pa.array(unpacked(session.store.get(selection.rows))))
 
 
 class TableCache:

@@ -13,6 +13,8 @@ from everloop.store.entities import Digest
 
 Format = Literal["csv", "parquet", "arrow"]
 Kind = Literal["table", "files"]
+At = int | str
+"""What stands behind the @ of a reference: a version's number, a tag, a branch, a time; empty is where main stands."""
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """The quantiles that a profile gives of each numeric column."""
 
@@ -61,12 +63,39 @@ class Dataset(msgspec.Struct, frozen=True):
     created: datetime
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A Parquet file that is part of a table: its address, how many rows it has, its size."""
+
+    digest: Digest
+    rows: int
+    bytes: int
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A change of rows on top of the layers below it: rows that came, and where rows below were deleted.
+
+    The first layer of a table is what it began with, and deletes nothing (`datasets/layers.py` says how they add up).
+    """
+
+    added: Part | None = None
+    deleted: Part | None = None
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Some rows of a table: the content that they are of, and the address of their numbers (`splits/selection.py`)."""
+
+    source: Digest
+    rows: Digest
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """An immutable version of a dataset.
 
-    `digest` is the address of a table's Parquet, or of the root of a tree of files. `base` are the versions that it was
+    `digest` is the address of a table's Parquet, or of the root of a tree of files. A table whose rows were changed
+    since has `layers`; its digest is the root of a tree of their Parquet files. `base` are the versions that it was
     made from (two after a merge), `parents` the URNs of the things that its content came from. `commit` is the address
     of its commit object, by which other platforms know it; versions of a catalog from before there were any have none.
+    A part of a split has a `selection`: its `digest` is a tree that names both halves of it, `bytes` its own cost.
     """
 
     dataset: Name
@@ -84,6 +113,35 @@ class Snapshot(msgspec.Struct, frozen=True):
     branch: str = "main"
     author: str = ""
     commit: str = ""
+    layers: tuple[Layer, ...] = ()
+    selection: Selection | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is said of a new version beside its content.
+
+    `parents` are the URNs of what it came from. `base` are the versions that it is made from: without any, the head of
+    its branch, whichever that is; with some, the first must still be the branch's head, or somebody else was faster.
+    """
+
+    note: str = ""
+    parents: tuple[str, ...] = ()
+    branch: str = "main"
+    base: tuple[int, ...] = ()
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a new version holds: the address in the store, and what is known of it without reading it."""
+
+    kind: Kind
+    digest: Digest
+    bytes: int
+    rows: int = 0
+    files: int = 0
+    columns: tuple[Column, ...] = ()
+    profile: Profile | None = None
+    layers: tuple[Layer, ...] = ()
+    selection: Selection | None = None
 
 
 class SnapshotDiff(msgspec.Struct, frozen=True):

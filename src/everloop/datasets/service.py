@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from everloop.catalog.session import Session
-from everloop.datasets.content import Change, commit_table, read_table, resolve, snapshot_of, urn_of, write_table
+from everloop.datasets.content import commit_table, read_table, resolve, snapshot_at, snapshot_of, urn_of, write_table
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import (
+    At,
+    Change,
     Dataset,
     Format,
     Profile,
@@ -15,6 +17,7 @@ from everloop.datasets.entities import (
     SnapshotDiff,
 )
 from everloop.datasets.formats import from_bytes
+from everloop.datasets.history.ancestry import ancestry, bases_of
 from everloop.datasets.tables import datasets, profiles, snapshots
 from everloop.datasets.text import json_rows
 from everloop.kernel.errors import InvalidInput
@@ -59,17 +62,22 @@ def list_datasets(session: Session) -> list[Dataset]:
 
 
 @usecase("datasets.get", permission="datasets:read", route="GET /datasets/{name}")
-def get(session: Session, name: Name, version: int = 0) -> Snapshot:
-    """A version of a dataset; 0 is the newest."""
-    return snapshot_of(session, name, version)
+def get(session: Session, name: Name, version: int = 0, at: At = "") -> Snapshot:
+    """A version of a dataset; 0 is the newest of main, and `at` may be a tag, a branch or a time."""
+    return snapshot_at(session, name, version or at)
 
 
 @usecase("datasets.log", permission="datasets:read", route="GET /datasets/{name}/snapshots")
-def log(session: Session, name: Name) -> list[Snapshot]:
-    """Every version of a dataset, newest first."""
-    newest = snapshot_of(session, name)
-    here = (snapshots.c.project == session.project) & (snapshots.c.dataset == newest.dataset)
-    return session.all(Snapshot, select(snapshots).where(here).order_by(snapshots.c.version.desc()))
+def log(session: Session, name: Name, at: At = "", limit: int = 0) -> list[Snapshot]:
+    """Every version of a dataset, newest first; with `at` only those that led to it, by way of both sides of merges."""
+    found = snapshot_at(session, name, at) if at else None
+    here = (snapshots.c.project == session.project) & (snapshots.c.dataset == name)
+    every = session.all(Snapshot, select(snapshots).where(here).order_by(snapshots.c.version.desc()))
+    if not every:
+        snapshot_of(session, name)
+    wanted = ancestry(bases_of(session, name), found.version) if found else None
+    chosen = [each for each in every if wanted is None or each.version in wanted]
+    return chosen[:limit] if limit > 0 else chosen
 
 
 @usecase("datasets.profile", permission="datasets:read", route="GET /datasets/{name}/profile")

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, String, Table, Text
 from sqlalchemy import Column as Field
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
-from everloop.datasets.entities import Column, Profile
+from everloop.datasets.entities import Column, Layer, Profile, Selection
 
 datasets = Table(
     "datasets",
@@ -36,6 +36,8 @@ snapshots = Table(
     Field("branch", String(128), nullable=False, server_default="main"),
     Field("author", Text, nullable=False, server_default=""),
     Field("commit", String(64), nullable=False, server_default="", info={"digest": True}),
+    Field("layers", Encoded(tuple[Layer, ...]), nullable=False, server_default="[]"),
+    Field("selection", Encoded(Selection | None)),
     Index("ix_snapshots_digest", "project", "dataset", "digest"),
     Index("ix_snapshots_commit", "project", "commit"),
 )

@@ -8,14 +8,15 @@ import msgspec
 from sqlalchemy import select, update
 
 from everloop.catalog.session import Session
-from everloop.datasets.entities import Column, Kind, Snapshot
+from everloop.datasets.entities import Column, Kind, Layer, Selection, Snapshot
+from everloop.datasets.history.ancestry import made_from
 from everloop.datasets.tables import snapshots
-from everloop.kernel.errors import Corrupted
+from everloop.kernel.errors import Corrupted, NotFound
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
 
-class Commit(msgspec.Struct, frozen=True, tag_field="everloop", tag="commit/1"):
+class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="everloop", tag="commit/1"):
     """A version of a dataset as everybody sees it: its content, and the addresses of the commits that it was made from.
 
     `sources` are the commits of the snapshots of datasets that the content was derived from.
@@ -34,6 +35,8 @@ class Commit(msgspec.Struct, frozen=True, tag_field="everloop", tag="commit/1"):
     author: str
     note: str
     created: datetime
+    layers: tuple[Layer, ...] = ()
+    selection: Selection | None = None
 
 
 _decoder = msgspec.json.Decoder(Commit)
@@ -55,6 +58,8 @@ def write_commit(unit: Session, snapshot: Snapshot) -> Digest:
         author=snapshot.author,
         note=snapshot.note,
         created=snapshot.created,
+        layers=snapshot.layers,
+        selection=snapshot.selection,
     )
     return unit.store.put(msgspec.json.encode(commit, order="deterministic"))
 
@@ -74,13 +79,25 @@ def read_commit(store: Store, digest: Digest) -> Commit:
 
 def commit_of(unit: Session, name: str, version: int) -> Digest:
     """The address of a version's commit object; written now for versions from before there were any."""
-    here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name) & (snapshots.c.version == version)
-    snapshot = unit.one(Snapshot, select(snapshots).where(here), f"Dataset {name!r} has no version {version}.")
-    if snapshot.commit:
-        return Digest(snapshot.commit)
-    digest = write_commit(unit, snapshot)
-    unit.execute(update(snapshots).where(here).values(commit=digest))
-    return digest
+    here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name)
+    found = unit.scalars(select(snapshots.c.commit).where(here & (snapshots.c.version == version)))
+    if not found:
+        raise NotFound(f"Dataset {name!r} has no version {version}.")
+    if not found[0]:
+        _write_missing(unit, name, version)
+        return commit_of(unit, name, version)
+    return Digest(found[0])
+
+
+def _write_missing(unit: Session, name: str, until: int) -> None:
+    """Write the commits of the versions up to one that have none, the oldest first."""
+    here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name)
+    query = select(snapshots).where(here & (snapshots.c.version <= until) & (snapshots.c.commit == ""))
+    for snapshot in unit.all(Snapshot, query.order_by(snapshots.c.version)):
+        base = made_from(snapshot.version, snapshot.base, snapshot.commit)
+        digest = write_commit(unit, msgspec.structs.replace(snapshot, base=base))
+        row = here & (snapshots.c.version == snapshot.version)
+        unit.execute(update(snapshots).where(row).values(commit=digest, base=base))
 
 
 def _sources(unit: Session, parents: tuple[str, ...]) -> tuple[Digest, ...]:

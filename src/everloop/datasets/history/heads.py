@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from everloop.catalog.session import Session
+from everloop.datasets.history.entities import Branch, BranchMoved
 from everloop.datasets.history.tables import moves
 from everloop.datasets.tables import snapshots
+from everloop.kernel.errors import NotFound
 
 MAIN = "main"
 
@@ -32,6 +34,36 @@ def move(unit: Session, name: str, branch: str, version: int) -> None:
     number = int(unit.scalars(select(func.coalesce(func.max(moves.c.number), 0)).where(here))[0]) + 1
     row = {"dataset": name, "branch": branch, "number": number, "version": version, "at": unit.clock.now()}
     unit.insert(moves, row)
+
+
+def move_by_hand(unit: Session, name: str, branch: str, version: int) -> None:
+    """Let a branch stand at a version that exists already, and say so in the ledger."""
+    before = head_of(unit, name, branch)
+    move(unit, name, branch, version)
+    unit.emit(BranchMoved(subject=unit.urn("dataset", name), branch=branch, before=before, after=version))
+
+
+def branch_of(unit: Session, name: str, branch: str) -> Branch:
+    """A branch of a dataset.
+
+    Raises:
+        NotFound: there is no such branch.
+    """
+    found = next((each for each in branches_of(unit, name) if each.name == branch), None)
+    if found is None:
+        raise NotFound(f"Dataset {name!r} has no branch {branch!r}.", hint=f"everloop datasets branches {name}.")
+    return found
+
+
+def branches_of(unit: Session, name: str) -> list[Branch]:
+    """The branches of a dataset, main first, then by name."""
+    here = (moves.c.project == unit.project) & (moves.c.dataset == name)
+    rows = unit.connection.execute(select(moves).where(here).order_by(moves.c.number))
+    stand = {row.branch: Branch(name, row.branch, row.version, row.at) for row in rows}
+    if MAIN not in stand and (newest := _newest(unit, name, None)):
+        query = select(snapshots.c.created).where((snapshots.c.project == unit.project) & (snapshots.c.dataset == name))
+        stand[MAIN] = Branch(name, MAIN, newest, unit.scalars(query.where(snapshots.c.version == newest))[0])
+    return sorted((each for each in stand.values() if each.version), key=lambda each: (each.name != MAIN, each.name))
 
 
 def _newest(unit: Session, name: str, at: datetime | None) -> int:

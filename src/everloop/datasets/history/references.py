@@ -58,11 +58,25 @@ def version_as_of(unit: Session, name: str, moment: datetime, branch: str = MAIN
     return found
 
 
+def require_new_name(name: str) -> None:
+    """Refuse a name for a branch or a tag that a reference would read as a version or a time.
+
+    Raises:
+        InvalidInput: it is a number or a date.
+    """
+    if name.isdecimal() or _parsed(name) is not None:
+        raise InvalidInput(f"{name!r} reads like a version or a time.", hint="Begin the name with a letter.")
+
+
 def _moment(text: str) -> datetime | None:
+    found = _parsed(text)
+    if found is not None and found.tzinfo is None:
+        raise InvalidInput(f"{text!r} has no time zone.", hint="Write 2013-05-01T00:00:00Z.")
+    return found and found.astimezone(UTC)
+
+
+def _parsed(text: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         return None
-    if found.tzinfo is None:
-        raise InvalidInput(f"{text!r} has no time zone.", hint="Write 2013-05-01T00:00:00Z.")
-    return found.astimezone(UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -95,7 +95,8 @@ def commit_content(
         Refused: a gate said no.
         Conflict: the branch's head is no longer the `base` of the change.
     """
-    before_commit(session, Candidate(name, change.branch, content, table))
+    place: Literal["commit", "merge"] = "merge" if len(change.base) > 1 else "commit"
+    before_commit(session, Candidate(name, change.branch, content, table, place))
     with session.begin() as unit:
         made = add_version(unit, name, content, change)
     reads.wrote(made)

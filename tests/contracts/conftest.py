@@ -62,9 +62,26 @@ def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{bucket}/team/store?endpoint={s3_endpoint}&region=us-east-1"
 
 
-@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def azure_endpoint() -> Iterator[str]:
+    """The endpoint of an Azure Blob Storage."""
+    with servers.azure() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def azure_url(azure_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a fresh container, with a prefix in it."""
+    account, key = servers.AZURITE
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", key)
+    container = f"everloop-{next(_numbers)}"
+    servers.make_container(azure_endpoint, container)
+    return f"az://{container}/team/store?endpoint={azure_endpoint}&account={account}"
+
+
+@pytest.fixture(params=["file", *(pytest.param(name, marks=pytest.mark.slow) for name in ("s3", "azure"))])
 def blobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a fresh place for blobs of each kind."""
-    if request.param == "s3":
-        return str(request.getfixturevalue("s3_url"))
+    if request.param != "file":
+        return str(request.getfixturevalue(f"{request.param}_url"))
     return (tmp_path / "store").as_uri()

@@ -102,7 +102,7 @@ class BucketBlobs:
     """An object for each key. A PUT is atomic and durable when the cloud answers it."""
 
     def __init__(self, store: ObjectStore, bucket: Bucket, tag: Tag = "e_tag") -> None:
-        self._store = store
+        self.store = store
         self._place = bucket.place
         self._tag = tag
 
@@ -114,7 +114,7 @@ class BucketBlobs:
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """Keep the bytes under the key."""
         checked_key(key)
-        self._asked(lambda: obstore.put(self._store, key, data, use_multipart=False))
+        self.asked(lambda: obstore.put(self.store, key, data, use_multipart=False))
 
     def put_all(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Keep many, several at a time."""
@@ -125,7 +125,7 @@ class BucketBlobs:
     def get(self, key: str) -> bytes:
         """The bytes under the key."""
         checked_key(key)
-        return self._asked(lambda: bytes(obstore.get(self._store, key).bytes()), key)
+        return self.asked(lambda: bytes(obstore.get(self.store, key).bytes()), key)
 
     def get_all(self, keys: Iterable[str]) -> Iterator[bytes]:
         """The bytes under many keys, in their order, some of them fetched ahead."""
@@ -139,13 +139,13 @@ class BucketBlobs:
 
         def ask() -> bytes:
             try:
-                return bytes(obstore.get_range(self._store, key, start=start, length=length))
+                return bytes(obstore.get_range(self.store, key, start=start, length=length))
             except BaseError as error:
                 if "NotPartial" not in str(error):
                     raise
-                return bytes(obstore.get(self._store, key).bytes())[start : start + length]
+                return bytes(obstore.get(self.store, key).bytes())[start : start + length]
 
-        return self._asked(ask, key)
+        return self.asked(ask, key)
 
     def get_ranges(self, ranges: Iterable[Range]) -> Iterator[bytes]:
         """Many stretches, in their order, some of them fetched ahead."""
@@ -156,15 +156,15 @@ class BucketBlobs:
     def read_tagged(self, key: str) -> tuple[bytes, str]:
         """The bytes under a key that changes, with their tag."""
         checked_key(key)
-        found = self._asked(lambda: obstore.get(self._store, key), key)
-        return self._asked(lambda: bytes(found.bytes()), key), self._tag_of(found.meta)
+        found = self.asked(lambda: obstore.get(self.store, key), key)
+        return self.asked(lambda: bytes(found.bytes()), key), self._tag_of(found.meta)
 
     def swap(self, key: str, data: bytes, expected: str | None) -> str:
         """Write a key that changes, by a conditional PUT (If-Match, If-None-Match)."""
         checked_key(key)
         mode = cast("PutMode", "create" if expected is None else {self._tag: expected})
         try:
-            written = self._asked(lambda: obstore.put(self._store, key, data, mode=mode, use_multipart=False), key)
+            written = self.asked(lambda: obstore.put(self.store, key, data, mode=mode, use_multipart=False), key)
         except NotFound:  # If-Match on what somebody deleted meanwhile.
             raise _changed(key) from None
         return written[self._tag] or ""
@@ -173,7 +173,7 @@ class BucketBlobs:
         """Whether there is something under the key."""
         checked_key(key)
         try:
-            self._asked(lambda: obstore.head(self._store, key), key)
+            self.asked(lambda: obstore.head(self.store, key), key)
         except NotFound:
             return False
         return True
@@ -182,7 +182,7 @@ class BucketBlobs:
         """Whether something young is under the key; no cloud can touch, so that what is old has to be written again."""
         checked_key(key)
         try:
-            found = self._asked(lambda: obstore.head(self._store, key), key)
+            found = self.asked(lambda: obstore.head(self.store, key), key)
         except NotFound:
             return False
         return SystemClock().now() - found["last_modified"] < GRACE / 2
@@ -191,7 +191,7 @@ class BucketBlobs:
         """Remove the key."""
         checked_key(key)
         try:
-            self._asked(lambda: obstore.delete(self._store, key), key)
+            self.asked(lambda: obstore.delete(self.store, key), key)
         except NotFound:
             return
 
@@ -203,14 +203,14 @@ class BucketBlobs:
     def listed(self, prefix: str) -> Iterator[ObjectMeta]:
         """What the cloud says of every key that starts with the prefix, a thousand at a request."""
         folder = prefix.rpartition("/")[0]  # Its own listing here goes by whole names between slashes.
-        pages = obstore.list(self._store, folder or None, chunk_size=1000)
-        while (page := self._asked(lambda: next(pages, None))) is not None:
+        pages = obstore.list(self.store, folder or None, chunk_size=1000)
+        while (page := self.asked(lambda: next(pages, None))) is not None:
             yield from (found for found in page if found["path"].startswith(prefix))
 
     def _tag_of(self, meta: ObjectMeta | Mapping[str, str | None]) -> str:
         return str(meta[self._tag] or "")
 
-    def _asked(self, request: Callable[[], T], key: str = "") -> T:
+    def asked(self, request: Callable[[], T], key: str = "") -> T:
         """The answer to a request, with the cloud's errors as ours."""
         try:
             return request()

@@ -1,0 +1,1 @@
+"""Places that data is imported from without being downloaded."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from everloop.catalog.session import Session
-from everloop.datasets.content import commit_table, read_table, resolve, snapshot_at, snapshot_of, urn_of, write_table
+from everloop.datasets.content import (
+    commit_table,
+    profile_of,
+    read_table,
+    resolve,
+    snapshot_at,
+    snapshot_of,
+    urn_of,
+    write_table,
+)
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import (
     At,
@@ -18,7 +27,8 @@ from everloop.datasets.entities import (
 )
 from everloop.datasets.formats import from_bytes
 from everloop.datasets.history.ancestry import ancestry, bases_of
-from everloop.datasets.tables import datasets, profiles, snapshots
+from everloop.datasets.history.columns import columns_diff
+from everloop.datasets.tables import datasets, snapshots
 from everloop.datasets.text import json_rows
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
@@ -80,13 +90,10 @@ def log(session: Session, name: Name, at: At = "", limit: int = 0) -> list[Snaps
     return chosen[:limit] if limit > 0 else chosen
 
 
-@usecase("datasets.profile", permission="datasets:read", route="GET /datasets/{name}/profile")
+@usecase("datasets.profile", permission="datasets:read", route="GET /datasets/{name}/profile", long=True)
 def profile(session: Session, name: Name, version: int = 0) -> Profile:
     """What each column of a version holds: missing values, range, mean, quantiles, most frequent values."""
-    found = snapshot_of(session, name, version)
-    here = (profiles.c.project == session.project) & (profiles.c.dataset == name)
-    kept: Profile = session.scalars(select(profiles.c.profile).where(here & (profiles.c.version == found.version)))[0]
-    return kept
+    return profile_of(session, snapshot_of(session, name, version))
 
 
 @usecase("datasets.preview", permission="datasets:read", route="GET /datasets/{name}/rows")
@@ -97,24 +104,6 @@ def preview(session: Session, name: Name, version: int = 0, limit: int = 20) -> 
 
 
 @usecase("datasets.diff", permission="datasets:read", route="GET /datasets/{name}/diff")
-def diff(session: Session, name: Name, before: int, after: int = 0) -> SnapshotDiff:
-    """How a dataset's columns and rows changed between two versions; 0 is the newest."""
-    old, new = snapshot_of(session, name, before), snapshot_of(session, name, after)
-    types_before = {column.name: column.type for column in old.columns}
-    types_after = {column.name: column.type for column in new.columns}
-    both = [column for column in types_before if column in types_after]
-    return SnapshotDiff(
-        dataset=name,
-        before=old.version,
-        after=new.version,
-        rows_before=old.rows,
-        rows_after=new.rows,
-        added=tuple(column for column in types_after if column not in types_before),
-        removed=tuple(column for column in types_before if column not in types_after),
-        changed=tuple(
-            (column, types_before[column], types_after[column])
-            for column in both
-            if types_before[column] != types_after[column]
-        ),
-        same_content=old.digest == new.digest,
-    )
+def diff(session: Session, name: Name, before: At, after: At = "") -> SnapshotDiff:
+    """How a dataset's columns and rows changed between two versions; the newest of main unless `after` says another."""
+    return columns_diff(snapshot_at(session, name, before), snapshot_at(session, name, after))

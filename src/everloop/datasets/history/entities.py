@@ -62,8 +62,8 @@ class FilesDiff(msgspec.Struct, frozen=True):
     removed: int
     changed: int
     renamed: int
-    bytes_before: int
-    bytes_after: int
+    bytes_added: int
+    bytes_removed: int
     files: tuple[FileChange, ...]
 
 

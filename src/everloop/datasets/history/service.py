@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import islice
+
+import msgspec
 from sqlalchemy import delete, select
 
 from everloop.catalog.session import Session
-from everloop.datasets.content import commit_content, commit_tree, content_of, require_files, snapshot_at
+from everloop.datasets.content import commit_content, commit_tree, content_of, read_table, require_files, snapshot_at
 from everloop.datasets.entities import At, Change, Snapshot
 from everloop.datasets.history import heads
-from everloop.datasets.history.entities import Branch, FileEntry, Tag, VersionTagged
+from everloop.datasets.history.columns import columns_diff
+from everloop.datasets.history.entities import Branch, FileEntry, FilesDiff, RowDiff, Tag, VersionTagged
+from everloop.datasets.history.filediff import entry_of, file_changes
 from everloop.datasets.history.heads import MAIN, head_of
+from everloop.datasets.history.keys import expected_keys
 from everloop.datasets.history.references import require_new_name, tagged
+from everloop.datasets.history.rowdiff import difference
 from everloop.datasets.history.tables import tags
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 from everloop.store.entities import Digest
+from everloop.store.treediff import tree_changes
 
 
 @usecase("datasets.commit_files", permission="datasets:write", route="POST /datasets/{name}/trees", long=True)
@@ -33,10 +42,47 @@ def commit_files(
 def files(session: Session, name: Name, at: At = "", below: str = "", limit: int = 1000) -> list[FileEntry]:
     """The files of a version, by path: all, or those below a folder."""
     snapshot = require_files(snapshot_at(session, name, at))
-    prefix = f"{below.rstrip('/')}/" if below else ""
-    entries = (each for each in session.store.tree(snapshot.digest) if f"{each.path}/".startswith(prefix))
-    found = [FileEntry(each.path, each.digest, each.size) for each in entries]
-    return found[:limit] if limit > 0 else found
+    changes = islice(tree_changes(session.store, None, snapshot.digest, below), limit if limit > 0 else None)
+    return [entry for change in changes if (entry := entry_of(change.after))]
+
+
+@usecase("datasets.diff_files", permission="datasets:read", route="GET /datasets/{name}/diff/files", long=True)
+def diff_files(
+    session: Session, name: Name, before: At, after: At = "", below: str = "", limit: int = 1000
+) -> FilesDiff:
+    """Which files came, went, changed or were renamed between two versions, all or those below a folder."""
+    with session.begin(write=False) as unit:
+        old, new = (require_files(snapshot_at(unit, name, each)) for each in (before, after))
+    changes = file_changes(session.store, old.digest, new.digest, below)
+    counts = Counter(change.change for change in changes)
+    return FilesDiff(
+        dataset=name,
+        before=old.version,
+        after=new.version,
+        added=counts["added"],
+        removed=counts["removed"],
+        changed=counts["changed"],
+        renamed=counts["renamed"],
+        bytes_added=sum(change.after.size for change in changes if change.after and change.change != "renamed"),
+        bytes_removed=sum(change.before.size for change in changes if change.before and change.change != "renamed"),
+        files=tuple(changes[: max(limit, 0)]),
+    )
+
+
+@usecase("datasets.diff_rows", permission="datasets:read", route="GET /datasets/{name}/diff/rows", long=True)
+def diff_rows(
+    session: Session, name: Name, before: At, after: At = "", keys: tuple[str, ...] = (), limit: int = 20
+) -> RowDiff:
+    """Which rows came, went or changed between two versions, with the cells that changed.
+
+    Rows are matched by the keys: those given, or what is expected to be unique, or else all columns of both.
+    """
+    with session.begin(write=False) as unit:
+        old, new = snapshot_at(unit, name, before), snapshot_at(unit, name, after)
+        by = keys or expected_keys(unit, old, new)
+    columns = columns_diff(old, new)
+    found = difference(read_table(session, old), read_table(session, new), by, max(limit, 0))
+    return RowDiff(columns=columns, keys=tuple(by), **msgspec.structs.asdict(found))
 
 
 @usecase("datasets.revert", permission="datasets:write", route="POST /datasets/{name}/reverts", long=True)

@@ -1,0 +1,86 @@
+"""How the files of two versions differ, with those found again that only changed their path."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from everloop.datasets.history.entities import FileChange, FileEntry
+from everloop.store.entities import Digest, TreeEntry
+from everloop.store.service import Store
+from everloop.store.treediff import TreeChange, tree_changes
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """How many files a tree has, and how many bytes they are together."""
+
+    files: int
+    bytes: int
+
+
+def extent(store: Store, root: Digest, known: tuple[Digest, Extent] | None = None) -> Extent:
+    """How large a tree is; from one whose extent is known, only what differs is read."""
+    before, start = known or (None, Extent(0, 0))
+    changes = list(tree_changes(store, before, root))
+    came = [change.after for change in changes if change.after and change.after.kind != "folder"]
+    went = [change.before for change in changes if change.before and change.before.kind != "folder"]
+    size = sum(entry.size for entry in came) - sum(entry.size for entry in went)
+    return Extent(start.files + len(came) - len(went), start.bytes + size)
+
+
+def file_changes(store: Store, before: Digest, after: Digest, below: str = "") -> list[FileChange]:
+    """What differs between two trees, by path.
+
+    A file that went, and one that came with the same content, are one that was renamed: the first of that content by
+    path became the first, but one that kept its name found itself before. Empty files are never taken for each other.
+    """
+    changes = list(tree_changes(store, before, after, below))
+    origins = _origins(changes)
+    left = set(origins.values())
+    found = [_change(change, origins) for change in changes if change.after is not None or change.path not in left]
+    return sorted(found, key=lambda change: change.path)
+
+
+def _change(change: TreeChange, origins: dict[str, str]) -> FileChange:
+    before, after = entry_of(change.before), entry_of(change.after)
+    if change.path in origins and after is not None:
+        was = origins[change.path]
+        return FileChange(change.path, "renamed", FileEntry(was, after.digest, after.size, after.kind), after, was)
+    kind = "added" if before is None else "removed" if after is None else "changed"
+    return msgspec.convert({"path": change.path, "change": kind, "before": before, "after": after}, FileChange)
+
+
+def entry_of(entry: TreeEntry | None) -> FileEntry | None:
+    """A file of a tree, as use cases give it."""
+    return FileEntry(entry.path, entry.digest, entry.size, entry.kind) if entry is not None else None
+
+
+def _origins(changes: Sequence[TreeChange]) -> dict[str, str]:
+    """For each path that came, the one that went with the same content, if any."""
+    came = _by_content(change.after for change in changes if change.before is None)
+    went = _by_content(change.before for change in changes if change.after is None)
+    found: dict[str, str] = {}
+    for content, paths in came.items():
+        free = went.get(content, [])
+        for path in sorted(paths, key=lambda each: (not _same_name(each, free), each)):
+            if free:
+                found[path] = free.pop(next((n for n, other in enumerate(free) if _name(other) == _name(path)), 0))
+    return found
+
+
+def _same_name(path: str, others: Iterable[str]) -> bool:
+    return any(_name(other) == _name(path) for other in others)
+
+
+def _by_content(entries: Iterable[TreeEntry | None]) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for entry in entries:
+        if entry is not None and entry.size:
+            found[entry.kind, entry.digest].append(entry.path)
+    return found
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

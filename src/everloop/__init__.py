@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from everloop.datasets.quality.expectations import References as References
     from everloop.datasets.quality.expectations import RowCount as RowCount
     from everloop.datasets.quality.expectations import Unique as Unique
+    from everloop.datasets.splits.entities import ForwardChaining as ForwardChaining
+    from everloop.datasets.splits.entities import GroupedKFold as GroupedKFold
+    from everloop.datasets.splits.entities import GroupedSplit as GroupedSplit
+    from everloop.datasets.splits.entities import HashSplit as HashSplit
+    from everloop.datasets.splits.entities import KFold as KFold
+    from everloop.datasets.splits.entities import RandomSplit as RandomSplit
+    from everloop.datasets.splits.entities import Split as Split
+    from everloop.datasets.splits.entities import StratifiedKFold as StratifiedKFold
+    from everloop.datasets.splits.entities import StratifiedSplit as StratifiedSplit
+    from everloop.datasets.splits.entities import TimeShares as TimeShares
+    from everloop.datasets.splits.entities import TimeSplit as TimeSplit
+    from everloop.datasets.splits.written import split_table as split_table
     from everloop.features.declare import Entity as Entity
     from everloop.features.declare import FeatureService as FeatureService
     from everloop.features.declare import FeatureView as FeatureView
@@ -74,6 +86,7 @@ if TYPE_CHECKING:
     from everloop.sdk.active import point_in_time as point_in_time
     from everloop.sdk.active import read_table as read_table
     from everloop.sdk.active import snapshot as snapshot
+    from everloop.sdk.active import split as split
     from everloop.sdk.active import urn_of as urn_of
     from everloop.sdk.active import write_table as write_table
     from everloop.sdk.platform import Everloop as Everloop
@@ -97,6 +110,18 @@ _HOMES = {
     "RowCount": "everloop.datasets.quality.expectations",
     "Snapshot": "everloop.datasets.entities",
     "Unique": "everloop.datasets.quality.expectations",
+    "ForwardChaining": "everloop.datasets.splits.entities",
+    "GroupedKFold": "everloop.datasets.splits.entities",
+    "GroupedSplit": "everloop.datasets.splits.entities",
+    "HashSplit": "everloop.datasets.splits.entities",
+    "KFold": "everloop.datasets.splits.entities",
+    "RandomSplit": "everloop.datasets.splits.entities",
+    "Split": "everloop.datasets.splits.entities",
+    "StratifiedKFold": "everloop.datasets.splits.entities",
+    "StratifiedSplit": "everloop.datasets.splits.entities",
+    "TimeShares": "everloop.datasets.splits.entities",
+    "TimeSplit": "everloop.datasets.splits.entities",
+    "split_table": "everloop.datasets.splits.written",
     "Entity": "everloop.features.declare",
     "FeatureService": "everloop.features.declare",
     "FeatureView": "everloop.features.declare",
@@ -152,6 +177,7 @@ _HOMES = {
     "point_in_time": "everloop.sdk.active",
     "read_table": "everloop.sdk.active",
     "snapshot": "everloop.sdk.active",
+    "split": "everloop.sdk.active",
     "urn_of": "everloop.sdk.active",
     "write_table": "everloop.sdk.active",
     "Everloop": "everloop.sdk.platform",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from everloop.catalog.session import active_session
 from everloop.datasets import content
 from everloop.datasets.entities import Snapshot
+from everloop.datasets.splits import service as splits
+from everloop.datasets.splits.entities import Strategy
 from everloop.features import service as features
 from everloop.features.entities import PinnedFeatures
 from everloop.registry import save
@@ -37,6 +39,13 @@ def read_table(of: Snapshot, columns: Sequence[str] | None = None) -> pa.Table:
 def write_table(dataset: str, table: pa.Table, parents: Sequence[Snapshot] = (), note: str = "") -> Snapshot:
     """A new version of a dataset, come from its parents; equal content gives the version that is there."""
     return content.write_table(active_session(), dataset, table, [urn_of(parent) for parent in parents], note)
+
+
+def split(of: Snapshot, strategy: Strategy, seed: int = 0) -> dict[str, Snapshot]:
+    """The parts of a snapshot by name, each a version of a dataset of its own, proved to share nothing."""
+    session = active_session()
+    made = splits.split_snapshot(session, of, strategy, seed)
+    return {part.name: content.resolve(session, part.snapshot) for part in made.parts}
 
 
 def point_in_time(rows: pa.Table, at: str, features: PinnedFeatures) -> pa.Table:

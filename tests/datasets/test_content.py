@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from everloop.app.platform import Platform
 from everloop.catalog import lineage
 from everloop.catalog.session import Session
-from everloop.datasets import content
-from everloop.datasets.content import TableCache, read_table, resolve, snapshot_of, urn_of, write_table
+
+from everloop.datasets.content import read_table, resolve, snapshot_of, urn_of, write_table
 from everloop.datasets.entities import Column
-from everloop.datasets.formats import normalised, to_parquet
+from everloop.datasets.formats import normalised
+from everloop.datasets.parquet import to_parquet
+from everloop.datasets.tablecache import TableCache, cache_of
 from everloop.kernel.errors import Corrupted, InvalidInput, NotFound
 from tests.examples import examples
 
@@ -169,7 +171,7 @@ class TestReading:
     def test_stores_do_not_share_what_was_read(self, session: Session) -> None:
         from everloop.store.service import Store
 
-        assert content._cache_of(session.store) is not content._cache_of(Store(session.store._blobs))
+        assert cache_of(session.store) is not cache_of(Store(session.store.blobs))
 
 
 class TestReferences:

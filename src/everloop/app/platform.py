@@ -156,7 +156,8 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     database = _database(values)
     migrations.upgrade(database)
     blobs = values.store_url or (home / "store").as_uri()
-    store = Store(backends.load("blobs", _scheme(blobs))(blobs))
+    index = home / "cache" / f"store-{blake3(blobs.encode()).hexdigest(length=8)}.db"
+    store = Store(backends.load("blobs", _scheme(blobs))(blobs), index)
     resources = Resources(home, database, store, _clock(values), Random(values.seed), Ports())
     platform = Platform(loaded, resources)
     provide_ports(resources.ports, values)

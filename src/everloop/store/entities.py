@@ -56,10 +56,3 @@ class Damage(msgspec.Struct, frozen=True, order=True):
     digest: Digest
     key: str
     reason: str
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """How a large object is put together: its chunks, in order."""
-
-    size: int
-    chunks: tuple[Digest, ...]

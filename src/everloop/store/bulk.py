@@ -1,0 +1,254 @@
+"""Many objects at once: into packs, which a thread of its own writes while the next are hashed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from everloop.kernel.errors import Conflict, NotFound
+from everloop.store import chunks, packs
+from everloop.store.chunks import WHOLE, Recipe, chunked, chunked_stream
+from everloop.store.compression import Compression
+from everloop.store.entities import Digest
+from everloop.store.index import PackInfo
+from everloop.store.objects import LEASES, Objects, kind_of, raw_digest, raw_of
+from everloop.store.packs import RECIPE, Row
+
+_PENDING = 2_000, 4 << 20
+"""So many objects or bytes are looked up in the index at once."""
+_WRITERS = 2
+_IN_FLIGHT = 3
+_MOST_OBJECTS = 500_000
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Bulk:
+    """Takes many objects. They are durable when `flush` returns; those of a bulk that failed may be there or not.
+
+    Folders and recipes go to packs of their own: they are read together, and a sweep can rewrite them cheaply.
+    Threads may share one.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._lock = threading.RLock()
+        self._pending: dict[bytes, tuple[Buffer, int]] = {}
+        self._pending_bytes = 0
+        self._unwritten: set[bytes] = set()
+        self._relied: set[bytes] = set()
+        self._data, self._folders = _Draft(), _Draft()
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="packs")
+        self._flights: deque[tuple[Future[None], _Draft]] = deque()
+        objects.refresh()
+
+    def put(self, data: Buffer) -> Digest:
+        """Keep bytes; their address."""
+        if len(data) > WHOLE:
+            return self._put_large(chunked(memoryview(data)), raw_digest(data))
+        raw = raw_digest(data)
+        self._take(raw, data, kind_of(data))
+        return Digest(raw.hex())
+
+    def put_file(self, path: Path | str) -> Digest:
+        """Keep a file's bytes; of a large file only some are in memory at a time.
+
+        Raises:
+            NotFound: there is no such file.
+            Conflict: somebody changed it meanwhile.
+        """
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound(f"There is no file {path}.") from None
+        try:
+            size = os.fstat(handle).st_size
+            if size <= WHOLE:
+                return self.put(_whole(handle, size, path))
+            with open(handle, "rb", buffering=0, closefd=False) as file:  # A handle has no path.
+                return self._put_large_file(file, path)
+        finally:
+            os.close(handle)
+
+    def add(self, digest: Digest, data: Buffer) -> None:
+        """Keep bytes whose address is known: the caller has verified them."""
+        if len(data) > WHOLE:
+            self._put_large(chunked(memoryview(data)), raw_of(digest))
+        else:
+            self._take(raw_of(digest), data, kind_of(data))
+
+    def add_recipe(self, digest: Digest, recipe: Recipe) -> None:
+        """Keep how a large object is put together; its chunks must be kept in this bulk or before."""
+        self._take(raw_of(digest), chunks.encode(recipe), RECIPE)
+
+    def copy(self, raw: bytes, data: Buffer, kind: int) -> None:
+        """Keep an object once more, although the store has it: the pack that it is in is about to go."""
+        with self._lock:
+            if raw not in self._unwritten:
+                self._draft(raw, data, kind)
+
+    def flush(self) -> None:
+        """Wait until everything is durable.
+
+        Raises:
+            Unavailable: the place cannot be written.
+            Conflict: a sweep removed meanwhile what was there already; do it again.
+        """
+        with self._lock:
+            self._sift()
+            for draft in (self._data, self._folders):
+                self._send(draft)
+            self._data, self._folders = _Draft(), _Draft()
+            while self._flights:
+                self._land()
+            self._lease()
+
+    def close(self) -> None:
+        """End the thread; what was not flushed may be lost."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self, raw: bytes, data: Buffer, kind: int) -> None:
+        with self._lock:
+            if raw in self._pending or raw in self._unwritten:
+                return
+            self._pending[raw] = data, kind
+            self._pending_bytes += len(data)
+            if len(self._pending) >= _PENDING[0] or self._pending_bytes >= _PENDING[1]:
+                self._sift()
+
+    def _sift(self) -> None:
+        """Leave out what the store has, draft the rest."""
+        known = self._objects.index.known(self._pending.keys())
+        self._relied |= known
+        for raw, (data, kind) in self._pending.items():
+            if raw not in known:
+                self._draft(raw, data, kind)
+        self._pending.clear()
+        self._pending_bytes = 0
+
+    def _draft(self, raw: bytes, data: Buffer, kind: int) -> None:
+        draft = self._data if kind == packs.WHOLE else self._folders
+        draft.add(raw, data, kind)
+        self._unwritten.add(raw)
+        if draft.full:
+            self._send(draft)
+            if kind == packs.WHOLE:
+                self._data = _Draft()
+            else:
+                self._folders = _Draft()
+
+    def _send(self, draft: _Draft) -> None:
+        while len(self._flights) >= _IN_FLIGHT:
+            self._land()
+        if draft.rows:
+            self._flights.append((self._pool.submit(write_pack, self._objects, draft), draft))
+
+    def _land(self) -> None:
+        """Wait for the oldest pack that is being written."""
+        flight, draft = self._flights.popleft()
+        flight.result()
+        self._unwritten.difference_update([row[0] for row in draft.rows])
+
+    def _lease(self) -> None:
+        """Say that what was there already is needed, so that no sweep takes it before somebody points to it."""
+        if self._relied:
+            lease(self._objects, self._relied)
+            self._relied = set()
+
+    def _put_large_file(self, file: BinaryIO, path: Path | str) -> Digest:
+        before = os.fstat(file.fileno())
+        digest = self._put_large(chunked_stream(file))
+        after = os.fstat(file.fileno())
+        if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+            raise _changed(path)
+        return digest
+
+    def _put_large(self, pieces: Iterable[memoryview], known: bytes | None = None) -> Digest:
+        whole = None if known else blake3(max_threads=blake3.AUTO)
+        digests, sizes = bytearray(), bytearray()
+        size = 0
+        for piece in pieces:
+            if whole is not None:
+                whole.update(piece)
+            raw = blake3(piece).digest()
+            digests += raw
+            sizes += len(piece).to_bytes(4, "little")
+            size += len(piece)
+            self._take(raw, piece, kind_of(piece))
+        raw = known or (whole.digest() if whole is not None else b"")
+        self._take(raw, chunks.encode(Recipe(chunks.FASTCDC_64K, size, bytes(digests), bytes(sizes))), RECIPE)
+        return Digest(raw.hex())
+
+
+class _Draft:
+    """A pack that is being filled: its payloads in a row as they come."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.data = bytearray(packs.MAGIC)
+
+    @property
+    def full(self) -> bool:
+        return len(self.data) >= packs.TARGET or len(self.rows) >= _MOST_OBJECTS
+
+    def add(self, raw: bytes, data: Buffer, kind: int) -> None:
+        self.rows.append(Row(raw, len(self.data), len(data), len(data), packs.RAW, kind))
+        self.data += data
+
+
+def write_pack(objects: Objects, draft: _Draft) -> None:
+    """Compress what shrinks, write the pack, let the index know: from then on it is found."""
+    rows, payload = _compressed(draft)
+    footer, name = packs.footer(rows)
+    payload += footer
+    objects.blobs.put(packs.key(name), payload)
+    objects.index.add(PackInfo(name, len(payload), False), sorted(rows))
+
+
+def lease(objects: Objects, raws: Iterable[bytes]) -> None:
+    """Keep packed objects from sweeps for as long as what was just written.
+
+    Raises:
+        Conflict: a sweep has removed one meanwhile.
+    """
+    listed = sorted(raws)
+    data = b"".join(listed)
+    name = blake3(data).hexdigest()
+    key = f"{LEASES}{name[:2]}/{name[2:]}"
+    if not objects.blobs.touch(key):
+        objects.blobs.put(key, data)
+    # A sweep forgets a pack, then looks for leases, then removes it: one of both sees the other.
+    if len(objects.index.known(listed)) != len(listed):
+        raise Conflict("A sweep removed what was just to be used again.", hint="Do it again.")
+
+
+def _compressed(draft: _Draft) -> tuple[list[Row], bytearray]:
+    compression, view = Compression(), memoryview(draft.data)
+    stored = [compression.stored(view[row.offset : row.offset + row.size]) for row in draft.rows]
+    if all(codec == packs.RAW for codec, _ in stored):
+        del stored
+        view.release()
+        return draft.rows, draft.data
+    payload, rows = bytearray(packs.MAGIC), []
+    for row, (codec, data) in zip(draft.rows, stored, strict=True):
+        rows.append(Row(row.digest, len(payload), len(data), row.size, codec, row.kind))
+        payload += data
+    return rows, payload
+
+
+def _whole(handle: int, size: int, path: Path | str) -> bytes:
+    data = os.read(handle, size + 1)
+    if len(data) != size:
+        raise _changed(path)
+    return data
+
+
+def _changed(path: Path | str) -> Conflict:
+    return Conflict(f"The file {path} was changed while it was read.", hint="Try again when nobody writes to it.")

@@ -1,0 +1,165 @@
+"""Merkle trees: one object for each folder, so that equal folders have equal addresses and are never looked into.
+
+Version 1, frozen: `ELTR1\\n`, then a msgpack array of the names in the order of their UTF-8, one letter of kind for
+each (f, x, d, l), their digests in a row (32 bytes each), their sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import msgspec
+from blake3 import blake3
+
+from everloop.kernel.errors import Corrupted, InvalidInput
+from everloop.store.entities import Digest, Entry, Kind, TreeEntry
+from everloop.store.paths import check_name, check_path
+
+MAGIC = b"ELTR1\n"
+_FLAT = b'[{"path"'
+_LETTERS: dict[Kind, str] = {"file": "f", "executable": "x", "folder": "d", "link": "l"}
+_KINDS: dict[str, Kind] = {letter: kind for kind, letter in _LETTERS.items()}
+
+
+class _Folder(msgspec.Struct, frozen=True, array_like=True):
+    names: list[str]
+    kinds: str
+    digests: bytes
+    sizes: list[int]
+
+
+_folders = msgspec.msgpack.Decoder(_Folder)
+_flat = msgspec.json.Decoder(tuple[TreeEntry, ...])
+
+
+def encode(entries: Iterable[Entry]) -> bytes:
+    """A folder as it is kept; the same for equal entries in any order.
+
+    Raises:
+        InvalidInput: a name may not stand in a folder, or stands there twice.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.name)  # By code points: the same order as by UTF-8.
+    for entry, following in pairwise(ordered):
+        if entry.name == following.name:
+            raise InvalidInput(f"A tree cannot hold both {entry.name!r} and {following.name!r}.")
+    folder = _Folder(
+        [check_name(entry.name) for entry in ordered],
+        "".join([_LETTERS[entry.kind] for entry in ordered]),
+        bytes.fromhex("".join([entry.digest for entry in ordered])),
+        [entry.size for entry in ordered],
+    )
+    return MAGIC + msgspec.msgpack.encode(folder)
+
+
+def decode(data: bytes, digest: Digest) -> tuple[Entry, ...]:
+    """The entries of a folder, by name.
+
+    Raises:
+        Corrupted: the bytes are no folder.
+        InvalidInput: a name in it may lead out of the tree.
+    """
+    if not data.startswith(MAGIC):
+        raise _no_tree(digest, "it does not begin as one")
+    try:
+        folder = _folders.decode(memoryview(data)[len(MAGIC) :])
+        digests = folder.digests.hex()
+        addresses = [Digest(digests[at : at + 64]) for at in range(0, len(digests), 64)]
+        kinds = [_KINDS[letter] for letter in folder.kinds]
+        columns = zip(folder.names, kinds, addresses, folder.sizes, strict=True)
+        return tuple([Entry(check_name(name), kind, address, size) for name, kind, address, size in columns])
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise _no_tree(digest, str(error)) from None
+
+
+def is_tree(data: bytes | bytearray | memoryview) -> bool:
+    """Whether bytes begin as those of a folder, or of a list of files as it was kept before there were folders."""
+    head = bytes(data[: len(_FLAT)])
+    return head.startswith(MAGIC) or head == _FLAT
+
+
+def is_flat(data: bytes) -> bool:
+    """Whether bytes begin as a list of files: a tree in one object, in JSON, as clients may send it."""
+    return data.startswith(_FLAT) or data == b"[]"
+
+
+def decode_flat(data: bytes, digest: Digest) -> tuple[TreeEntry, ...]:
+    """The files of a tree that is kept as one list in JSON.
+
+    Raises:
+        Corrupted: the bytes are none.
+    """
+    try:
+        return _flat.decode(data)
+    except msgspec.DecodeError as error:
+        raise _no_tree(digest, str(error)) from None
+
+
+def build(entries: Iterable[TreeEntry], keep: Callable[[bytes], Digest]) -> Digest:
+    """The address of the tree of some files; `keep` is handed each folder, what is below it first.
+
+    Raises:
+        InvalidInput: a path leads out of the tree, or two files have one path.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.path.split("/"))
+    open_folders: list[tuple[str, list[Entry]]] = [("", [])]
+    for entry in ordered:
+        *folders, name = check_path(entry.path).split("/")
+        _close(open_folders, folders, keep)
+        for folder in folders[len(open_folders) - 1 :]:
+            _refuse_twice(open_folders, folder, entry.path)
+            open_folders.append((folder, []))
+        _refuse_twice(open_folders, name, entry.path)
+        digest = keep(encode(())) if entry.kind == "folder" else entry.digest
+        open_folders[-1][1].append(Entry(name, entry.kind, digest, entry.size))
+    _close(open_folders, [], keep)
+    return keep(encode(open_folders[0][1]))
+
+
+def walked(
+    read: Callable[[list[Digest]], Iterable[tuple[Digest, bytes]]], root: tuple[Entry, ...]
+) -> tuple[TreeEntry, ...]:
+    """The files of a tree, by path; the folders of one depth are read at once.
+
+    Raises:
+        Corrupted: a folder in it is none.
+    """
+    files: list[TreeEntry] = []
+    level: list[tuple[str, tuple[Entry, ...]]] = [("", root)]
+    while level:
+        inner = [(f"{path}{entry.name}", entry) for path, entries in level for entry in entries]
+        folders = {entry.digest for _, entry in inner if entry.kind == "folder" and entry.digest != EMPTY}
+        decoded = {digest: decode(data, digest) for digest, data in read(sorted(folders))}
+        files += [TreeEntry(path, it.digest, it.size, it.kind) for path, it in inner if it.digest not in decoded]
+        level = [(f"{path}/", decoded[it.digest]) for path, it in inner if it.digest in decoded]
+    return tuple(sorted(files, key=lambda entry: entry.path))
+
+
+def _close(open_folders: list[tuple[str, list[Entry]]], folders: list[str], keep: Callable[[bytes], Digest]) -> None:
+    """Keep the folders that the next file is not in."""
+    common = 0
+    for (name, _), folder in zip(open_folders[1:], folders, strict=False):
+        if name != folder:
+            break
+        common += 1
+    while len(open_folders) > common + 1:
+        name, entries = open_folders.pop()
+        size = sum(entry.size for entry in entries)
+        open_folders[-1][1].append(Entry(name, "folder", keep(encode(entries)), size))
+
+
+def _refuse_twice(open_folders: list[tuple[str, list[Entry]]], name: str, path: str) -> None:
+    """Files come in order, so that a name's twin is the last one there."""
+    before = open_folders[-1][1]
+    if before and before[-1].name == name:
+        parent = "/".join([folder for folder, _ in open_folders[1:]])
+        other = f"{parent}/{name}" if parent else name
+        raise InvalidInput(f"A tree cannot hold both {other!r} and {path!r}.")
+
+
+def _no_tree(digest: Digest, reason: str) -> Corrupted:
+    return Corrupted(f"Object {digest} is not a tree ({reason}).")
+
+
+EMPTY = Digest(blake3(encode(())).hexdigest())
+"""The address of a folder with nothing in it."""

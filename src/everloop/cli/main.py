@@ -19,7 +19,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("installation", "Check the installation and say how to mend it"),
     },
     "The loop": {
-        "add": ("project", "Keep a table as a new version of a dataset"),
+        "add": ("project", "Keep a table, or a folder of files, as a new version of a dataset"),
+        "data": ("data", "Folders of files under versions: status, diff, checkout, branch, merge, push, pull"),
         "apply": ("project", "Check and install what the project declares"),
         "run": ("project", "Run a pipeline"),
         "status": ("loop", "How the loops and endpoints are"),

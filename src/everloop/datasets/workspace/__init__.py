@@ -1,1 +1,1 @@
-"""A folder of files beside git or Mercurial whose versions the store keeps."""
+"""The working copy: a folder of files beside git or Mercurial, whose versions the store keeps."""

@@ -1,0 +1,218 @@
+"""`everloop data …`: a folder of files whose versions the store keeps, beside git or Mercurial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from everloop.cli.bars import progress
+from everloop.cli.door import Command, Door, this_door
+from everloop.cli.naming import Suggesting
+from everloop.kernel.errors import NotFound
+
+if TYPE_CHECKING:
+    from everloop.datasets.workspace.entities import FileChange
+    from everloop.datasets.workspace.workspace import Workspace
+    from everloop.kernel.progress import Progress
+    from everloop.store.service import Store
+
+_LETTERS = {"added": ("A", "green"), "modified": ("M", "yellow"), "removed": ("D", "red"), "renamed": ("R", "cyan")}
+_FOLDER = click.argument("folder", type=click.Path(path_type=Path))
+
+
+class DoorVersions:
+    """The door's platform as a working copy sees it: it is opened only when something is asked of it."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder for caches."""
+        return Path(self._door.settings.values.home)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of bytes."""
+        return self._door.local.resources.store
+
+    def call(self, name: str, arguments: Mapping[str, object]) -> Any:
+        """Call a use case."""
+        return self._door.call(name, arguments)
+
+
+@click.group(cls=Suggesting)
+def data() -> None:
+    """Folders of files: their versions are in the store, and a small metafile beside each folder is for git."""
+
+
+@data.command(cls=Command)
+@_FOLDER
+@click.option("--name", default="", help="The dataset's name; the folder's if not given.")
+@click.option("--note", "-m", default="", help="What is new in it.")
+@click.option("--branch", default="", help="The branch to commit to; the metafile's if not given.")
+def add(folder: Path, name: str, note: str, branch: str) -> None:
+    """Commit a folder as a new version of a dataset. Only files that changed since the last time are read."""
+    door = this_door()
+    with progress(door) as bars:
+        made = workspace(folder, door, bars).add(name, note, branch)
+    if door.json:
+        door.show(made)
+        return
+    click.echo(
+        f"{made.dataset}@{made.version}: {made.files:,} files, {made.size:,} bytes; {made.read_files:,} were read."
+    )
+    for remark in made.remarks:
+        click.echo(f"Note: {remark}", err=True)
+
+
+@data.command(cls=Command)
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+def status(folders: tuple[Path, ...]) -> None:
+    """What was added, modified, removed or renamed since the version that the metafile names."""
+    door = this_door()
+    found = [workspace(folder, door).status() for folder in folders or _all_folders()]
+    if door.json:
+        door.show(found)
+        return
+    for one in found:
+        standing = "clean" if one.clean else f"{len(one.changes):,} changes"
+        click.echo(f"{one.dataset} on {one.branch}: {standing}, {one.files:,} files")
+        _show_changes(one.changes)
+
+
+@data.command(cls=Command)
+@_FOLDER
+@click.argument("before", default="")
+@click.argument("after", default="")
+def diff(folder: Path, before: str, after: str) -> None:
+    """The files that differ: from the metafile's version to the folder, from BEFORE to the folder, or to AFTER."""
+    door = this_door()
+    found = workspace(folder, door).diff(before, after)
+    if door.json:
+        door.show(found)
+        return
+    _show_changes(found)
+
+
+@data.command(cls=Command)
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--at", default="", help="A version, tag, branch or time; the metafile's version if not given.")
+@click.option("--name", default="", help="The dataset, for a folder that has no metafile yet.")
+@click.option("--only", multiple=True, metavar="PATH", help="Only what is at or below this path of the version.")
+@click.option(
+    "--link",
+    type=click.Choice(["copy", "hardlink", "reflink", "auto"]),
+    default="copy",
+    help="How files get their bytes.",
+)
+@click.option("--force", is_flag=True, help="Overwrite changed files, even when no store has what is in them.")
+def checkout(folders: tuple[Path, ...], at: str, name: str, only: tuple[str, ...], link: Any, force: bool) -> None:
+    """Make folders equal to a version. Files that are equal already are not touched."""
+    door = this_door()
+    with progress(door) as bars:
+        found = [
+            workspace(folder, door, bars).checkout(at, only=only, force=force, link=link, name=name)
+            for folder in folders or _all_folders()
+        ]
+    if door.json:
+        door.show(found)
+        return
+    for one in found:
+        click.echo(f"{one.dataset}: {one.written:,} files written, {one.removed:,} removed, {one.kept:,} kept.")
+
+
+@data.command(cls=Command)
+@_FOLDER
+@click.option("--limit", default=0, help="How many; all if not given.")
+def log(folder: Path, limit: int) -> None:
+    """The versions that led to where the folder's branch stands, newest first."""
+    door = this_door()
+    door.show(workspace(folder, door).log(limit))
+
+
+@data.command(cls=Command)
+@_FOLDER
+@click.argument("tag")
+@click.option("--at", default="", help="The version; the metafile's if not given.")
+@click.option("--note", "-m", default="", help="Why it has this name.")
+def tag(folder: Path, tag: str, at: str, note: str) -> None:
+    """Name the version that the folder shows, or another."""
+    door = this_door()
+    door.show(workspace(folder, door).tag(tag, at, note))
+
+
+@data.command(cls=Command)
+@_FOLDER
+@click.argument("branch", default="")
+@click.option("--at", default="", help="Where the branch begins; the metafile's version if not given.")
+def branch(folder: Path, branch: str, at: str) -> None:
+    """The branches of the folder's dataset; with a name, make that branch and go on in it."""
+    door = this_door()
+    here = workspace(folder, door)
+    door.show(here.branch(branch, at) if branch else here.branches())
+
+
+@data.command(cls=Command)
+@_FOLDER
+@click.argument("other")
+@click.option("--note", "-m", default="", help="Why they are put together.")
+def merge(folder: Path, other: str, note: str) -> None:
+    """Merge another branch or version into the folder's branch, and show the result."""
+    door = this_door()
+    with progress(door) as bars:
+        door.show(workspace(folder, door, bars).merge(other, note))
+
+
+@data.command(cls=Command, name="merge-driver", hidden=True)
+@click.argument("files", nargs=3, type=click.Path(path_type=Path))
+def merge_driver(files: tuple[Path, Path, Path]) -> int:
+    """Merge two metafiles for git or Mercurial: BASE, OURS (which is written), THEIRS."""
+    from everloop.datasets.workspace.merging import merge_metafiles
+
+    door = this_door()
+    conflicts = merge_metafiles(DoorVersions(door), *files)
+    for path in conflicts:
+        click.echo(f"Conflict: both sides changed {path}", err=True)
+    return 1 if conflicts else 0
+
+
+@data.command(cls=Command)
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Let the git or Mercurial repository here merge metafiles; each clone needs it once."""
+    from everloop.datasets.workspace.beside import install_driver
+
+    door = this_door()
+    told = install_driver(folder)
+    door.show(list(told)) if door.json else click.echo("\n".join(told) or "Nothing was to be done.")
+
+
+def workspace(folder: Path, door: Door, bars: Progress | None = None) -> Workspace:
+    """The working copy in a folder."""
+    from everloop.datasets.workspace.workspace import Workspace
+    from everloop.kernel.progress import SILENT
+
+    return Workspace(folder, DoorVersions(door), bars or SILENT)
+
+
+def _all_folders() -> list[Path]:
+    from everloop.datasets.workspace.metafile import find_metafiles, folder_of
+
+    found = [folder_of(path) for path in find_metafiles(Path())]
+    if not found:
+        raise NotFound(
+            "There is no metafile here or below.", hint="Put a folder under versions: everloop data add FOLDER."
+        )
+    return found
+
+
+def _show_changes(changes: Iterable[FileChange]) -> None:
+    for change in changes:
+        letter, colour = _LETTERS[change.state]
+        name = f"{change.before} → {change.path}" if change.before else change.path
+        click.echo(f"  {click.style(letter, fg=colour)} {name}")

@@ -1,0 +1,321 @@
+"""The verbs of a working copy: add, status, diff, checkout, and the history of the dataset that it shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from everloop.datasets.entities import Snapshot
+from everloop.datasets.history.entities import Branch, Tag
+from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode, Metafile
+from everloop.datasets.workspace.ignore import OURS
+from everloop.datasets.workspace.index import Index, index_path
+from everloop.datasets.workspace.metafile import folder_of, metafile_of, read_metafile, write_metafile
+from everloop.datasets.workspace.scan import scan, within
+from everloop.kernel.errors import InvalidInput, NotFound, Refused
+from everloop.kernel.progress import SILENT, Progress
+from everloop.store.service import Store
+
+ONLY = f"{OURS}-only"
+"""The file in a folder that lists, a line each, the paths that were checked out, when not all were."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Versions(Protocol):
+    """The platform that keeps the versions. It is asked for when it is needed: most looks at a folder need none."""
+
+    @property
+    def home(self) -> Path:
+        """The folder for caches."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """The store of bytes."""
+        ...
+
+    def call(self, name: str, arguments: Mapping[str, object]) -> Any:
+        """Call a use case."""
+        ...
+
+
+class Workspace:
+    """A folder of files, its metafile, and the platform that keeps its versions."""
+
+    def __init__(self, path: Path, versions: Versions, progress: Progress = SILENT) -> None:
+        self.folder = folder_of(path.absolute())
+        self.versions = versions
+        self._progress = progress
+
+    @property
+    def metafile(self) -> Path:
+        """Where the metafile is."""
+        return metafile_of(self.folder)
+
+    @cached_property
+    def index(self) -> Index:
+        """What is known of the folder's files."""
+        return Index.load(index_path(self.versions.home, self.folder))
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """The paths that were checked out; none means all."""
+        try:
+            return tuple((self.folder / ONLY).read_text().split("\n")[:-1])
+        except OSError:
+            return ()
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that the folder shows."""
+        return read_metafile(self.metafile).dataset
+
+    def status(self) -> FolderStatus:
+        """How the folder stands to the version that its metafile names."""
+        named = read_metafile(self.metafile)
+        self._require_folder()
+        self._take_base(named.root)
+        found = scan(self.folder, self.index, self.only)
+        from everloop.datasets.workspace.stand import changes_of
+
+        changes = changes_of(self.folder, self.index, found)
+        if found.touched:
+            self.index.save()
+        return FolderStatus(named.dataset, named.branch, named.root, not changes, found.files, tuple(changes))
+
+    def add(self, name: str = "", note: str = "", branch: str = "") -> Added:
+        """Commit the folder as the next version of a dataset: the metafile's, or one with the folder's name.
+
+        Raises:
+            InvalidInput: a file cannot be kept.
+            Conflict: a file keeps changing, or somebody else committed to the branch meanwhile.
+        """
+        from everloop.datasets.workspace import adding, beside
+
+        self._require_folder()
+        before = read_metafile(self.metafile) if self.metafile.exists() else None
+        if before is not None:
+            self._take_base(before.root)
+        dataset = name or (before.dataset if before else default_name(self.folder))
+        line = branch or (before.branch if before else "main")
+        remarks = beside.install(self.folder)
+        taken = adding.take(self.versions.store, self.folder, self.index, self.only, self._progress)
+        made = self._commit(dataset, line, taken.root, before, note)
+        self.index.commit(taken.root, lambda path: not within(path, self.only))
+        self._settle(made)
+        return Added(
+            dataset,
+            made.version,
+            made.commit,
+            taken.root,
+            taken.files,
+            taken.size,
+            taken.read_files,
+            taken.read_bytes,
+            (*taken.remarks, *remarks),
+        )
+
+    def checkout(
+        self, at: str = "", *, only: tuple[str, ...] = (), force: bool = False, link: LinkMode = "copy", name: str = ""
+    ) -> CheckedOut:
+        """Make the folder equal to a version: the metafile's, or another; files that are equal are not touched.
+
+        Raises:
+            Refused: changed files that are in no store would be lost.
+        """
+        from everloop.datasets.workspace import switching
+        from everloop.datasets.workspace.placing import Placer, links_for
+
+        named = read_metafile(self.metafile) if not name or self.metafile.exists() else None
+        target = self._target(named, name, at)
+        whole = not only or not self.folder.exists() or bool(self.only)
+        if named is not None:
+            self._take_base(named.root, lenient=True)
+        chosen = tuple(path.strip("/") for path in only) or self.only
+        made = switching.plan(self.versions.store, self.folder, self.index, target.root, chosen)
+        if not force:
+            switching.refuse_losses(made)
+        links = links_for(self.versions.store, self.versions.home / "workspace" / "links", link)
+        placer = Placer(self.versions.store, self.folder, self.index, links)
+        written = switching.apply(self.folder, self.index, made, placer, self._progress)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if whole and only:
+            self._narrow(only)
+        return self._checked_out(named, target, whole, written, len(made.removals), link)
+
+    def diff(self, before: str = "", after: str = "") -> tuple[FileChange, ...]:
+        """The files that differ between two versions; without `after`, from one (the metafile's) to the folder."""
+        from everloop.datasets.workspace.comparing import changes_between
+
+        if not before:
+            return self.status().changes
+        named = read_metafile(self.metafile)
+        old = self._target(named, "", before).root
+        if after:
+            return changes_between(self.versions.store, old, self._target(named, "", after).root)
+        self._take_base(old)
+        return self._unsaved_changes()
+
+    def log(self, limit: int = 0) -> list[Snapshot]:
+        """The versions that led to where the folder's branch stands, newest first."""
+        named = read_metafile(self.metafile)
+        found: list[Snapshot] = self.versions.call(
+            "datasets.log", {"name": named.dataset, "at": named.branch, "limit": limit}
+        )
+        return found
+
+    def tag(self, tag: str, at: str = "", note: str = "") -> Tag:
+        """Name the version that the folder shows, or another."""
+        where = at or str(self.version().version)
+        made: Tag = self.versions.call("datasets.tag", {"name": self.dataset, "tag": tag, "at": where, "note": note})
+        return made
+
+    def branch(self, branch: str, at: str = "") -> Branch:
+        """Make a branch at the version that the folder shows, or another, and commit to it from now on.
+
+        The folder's files stay as they are, changed ones too.
+        """
+        named = read_metafile(self.metafile)
+        where = at or str(self.version().version)
+        made: Branch = self.versions.call("datasets.branch", {"name": named.dataset, "branch": branch, "at": where})
+        if not at:
+            write_metafile(self.metafile, msgspec.structs.replace(named, branch=branch))
+        return made
+
+    def branches(self) -> list[Branch]:
+        """The branches of the folder's dataset."""
+        found: list[Branch] = self.versions.call("datasets.branches", {"name": self.dataset})
+        return found
+
+    def version(self) -> Snapshot:
+        """The version that the metafile names.
+
+        Raises:
+            NotFound: this platform does not have it.
+        """
+        named = read_metafile(self.metafile)
+        for snapshot in self.versions.call("datasets.log", {"name": named.dataset}):
+            if named.commit in (snapshot.commit, "") and snapshot.digest == named.root:
+                found: Snapshot = snapshot
+                return found
+        raise NotFound(
+            f"This platform has no version of {named.dataset!r} with commit {named.commit[:12]}.",
+            hint="Pull it first: everloop data pull.",
+        )
+
+    def merge(self, other: str, note: str = "") -> CheckedOut:
+        """Merge another branch or version into the folder's branch, and make the folder equal to the result.
+
+        Raises:
+            Refused: the folder has changes that are in no version.
+            Conflict: both sides changed the same paths differently; they are named.
+        """
+        stands = self.status()
+        if not stands.clean:
+            raise Refused(f"{self.folder} has changes.", hint="Add them first: everloop data add.")
+        merged = self.versions.call(
+            "datasets.merge", {"name": stands.dataset, "other": other, "branch": stands.branch, "note": note}
+        )
+        return self.checkout(str(merged.version))
+
+    def _unsaved_changes(self) -> tuple[FileChange, ...]:
+        """The changes against the base that the index has now, which is not the metafile's: nothing is saved."""
+        from everloop.datasets.workspace.stand import changes_of
+
+        return tuple(changes_of(self.folder, self.index, scan(self.folder, self.index, self.only)))
+
+    def _target(self, named: Metafile | None, name: str, at: str) -> Metafile:
+        """The version to show: the metafile's, or the one that `at` names."""
+        if named is not None and not at and name in ("", named.dataset):
+            return named
+        dataset = name or (named.dataset if named else "")
+        snapshot: Snapshot = self.versions.call("datasets.get", {"name": dataset, "at": at})
+        if snapshot.kind != "files":
+            raise InvalidInput(f"{dataset}@{snapshot.version} is a table.", hint="Export it: everloop datasets --help.")
+        return metafile_for(snapshot)
+
+    def _commit(self, dataset: str, branch: str, root: str, before: Metafile | None, note: str) -> Snapshot:
+        from everloop.datasets.workspace.beside import noted
+
+        base = self._base_version(dataset, branch, before)
+        made: Snapshot = self.versions.call(
+            "datasets.commit_files",
+            {"name": dataset, "digest": root, "branch": branch, "base": base, "note": noted(note, self.folder)},
+        )
+        return made
+
+    def _base_version(self, dataset: str, branch: str, before: Metafile | None) -> int:
+        """The number that this platform gives to the version that the folder was made from; 0 when it has none."""
+        if before is None or before.dataset != dataset or before.branch != branch or not before.commit:
+            return 0
+        try:
+            return self.version().version
+        except NotFound:
+            return 0
+
+    def _take_base(self, root: str, *, lenient: bool = False) -> None:
+        if self.index.root == root:
+            return
+        from everloop.datasets.workspace.switching import rebase
+
+        try:
+            rebase(self.versions.store, self.index, root)
+        except NotFound:
+            if not lenient:
+                raise NotFound(
+                    f"The store does not have the version that {self.metafile.name} names.",
+                    hint="Pull it first: everloop data pull.",
+                ) from None
+
+    def _settle(self, made: Snapshot) -> None:
+        """Save what is known, and say in the metafile which version the folder shows: in this order, as the metafile
+        may be behind the folder for a moment, but never before it."""
+        self.index.save()
+        write_metafile(self.metafile, metafile_for(made))
+
+    def _checked_out(
+        self, named: Metafile | None, target: Metafile, whole: bool, written: int, removed: int, link: LinkMode
+    ) -> CheckedOut:
+        kept = sum(1 for _, known in self.index.items() if known.content and known.content == known.base) - written
+        if whole or named is None:
+            self.index.forget()
+            self.index.save()
+            if named != target:
+                write_metafile(self.metafile, target)
+        else:  # Some paths of another version: the folder still shows its own, with these changed.
+            self._take_base(named.root)
+            self.index.save()
+        return CheckedOut(target.dataset, 0, target.root, written, removed, kept, link)
+
+    def _narrow(self, only: tuple[str, ...]) -> None:
+        chosen = sorted({*self.only, *(path.strip("/") for path in only)})
+        (self.folder / ONLY).write_text("".join(f"{path}\n" for path in chosen))
+
+    def _require_folder(self) -> None:
+        if not self.folder.is_dir():
+            raise NotFound(
+                f"There is no folder {self.folder}.",
+                hint="everloop data checkout brings it back." if self.metafile.exists() else "Check the path.",
+            )
+
+
+def metafile_for(snapshot: Snapshot) -> Metafile:
+    """The metafile of a folder that shows a version."""
+    return Metafile(
+        branch=snapshot.branch,
+        commit=snapshot.commit,
+        dataset=snapshot.dataset,
+        files=snapshot.files,
+        root=snapshot.digest,
+        size=snapshot.bytes,
+    )
+
+
+def default_name(folder: Path) -> str:
+    """A dataset's name out of a folder's."""
+    return _NOT_IN_NAMES.sub("-", folder.name).strip("-.") or "data"

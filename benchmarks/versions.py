@@ -88,7 +88,7 @@ def everloop() -> Tool:
         save=(),
         status=((*data, "status", "data"),),
         diff=((*data, "diff", "data", "1", "2"),),
-        switch=((*data, "checkout", "data", "--version", "1"),),
+        switch=((*data, "checkout", "data", "--at", "1"),),
         checkout=((*data, "checkout", "data"),),
     )
 

@@ -136,8 +136,8 @@ class Objects:
         by_pack: dict[PackInfo, list[Place]] = {}
         for place in places:
             by_pack.setdefault(place.pack, []).append(place)
-        runs = [run for pack in sorted(by_pack) for run in _near(by_pack[pack])]
-        ranges = [_range(run) for run in runs]
+        runs = [run for pack in sorted(by_pack) for run in near(by_pack[pack])]
+        ranges = [range_of(run) for run in runs]
         done = 0
         try:
             for run, data in zip(runs, self.blobs.get_ranges(ranges), strict=True):
@@ -233,7 +233,7 @@ def not_found(raw: bytes) -> NotFound:
     return NotFound(f"The store has no object {raw.hex()}.")
 
 
-def _near(places: Iterable[Place]) -> Iterator[list[Place]]:
+def near(places: Iterable[Place]) -> Iterator[list[Place]]:
     """Runs of a pack's objects that lie near each other, each to be had in one read of not too many bytes."""
     run: list[Place] = []
     for place in sorted(places, key=lambda place: place.offset):
@@ -246,6 +246,7 @@ def _near(places: Iterable[Place]) -> Iterator[list[Place]]:
         yield run
 
 
-def _range(run: list[Place]) -> Range:
+def range_of(run: list[Place]) -> Range:
+    """The bytes of a pack that hold a run of its objects."""
     start = run[0].offset
     return Range(payload_key(run[0].pack), start, run[-1].offset + run[-1].stored - start)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from blake3 import blake3
 
 from everloop.kernel.errors import Conflict, NotFound, PermissionDenied
-from everloop.store.blobs import Blob, checked_key
+from everloop.store.blobs import Blob, Range, checked_key
 
 
 class MemoryBlobs:
@@ -22,11 +23,11 @@ class MemoryBlobs:
         self.requests: list[str] = []
         self.turn: Callable[[], None] = lambda: None
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         self._ask(f"put {key}")
         if not self.writable:
             raise PermissionDenied("This place can only be read.")
-        self.kept[checked_key(key)] = (data, self.now)
+        self.kept[checked_key(key)] = (bytes(data), self.now)
 
     def put_all(self, items: Iterable[tuple[str, bytes]]) -> None:
         for key, data in items:
@@ -37,6 +38,13 @@ class MemoryBlobs:
 
     def get_all(self, keys: Iterable[str]) -> Iterator[bytes]:
         return map(self.get, keys)
+
+    @property
+    def local(self) -> Path | None:
+        return None
+
+    def get_ranges(self, ranges: Iterable[Range]) -> Iterator[bytes]:
+        return (self.get_range(*stretch) for stretch in ranges)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         return self.get(key)[start : start + length]

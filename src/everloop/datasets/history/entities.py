@@ -12,6 +12,8 @@ from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json
 
+OnConflict = Literal["fail", "ours", "theirs"]
+
 
 class Branch(msgspec.Struct, frozen=True):
     """A line of versions: the one that it stands at, since when."""

@@ -44,7 +44,7 @@ def pairs(before: Places, after: Places) -> tuple[Places, Places]:
     """The places of rows that have one number, the nth that has it before with the nth after."""
     import numpy as np
 
-    left, right = _nth(before), _nth(after)
+    left, right = nth(before), nth(after)
     most = max(left.max(initial=0), right.max(initial=0)) + 1
     each, other = before * most + left, after * most + right
     _, places, matches = np.intersect1d(each, other, assume_unique=True, return_indices=True)
@@ -60,7 +60,7 @@ def twice(numbers: Places) -> Places:
     return found[counts > 1]
 
 
-def _nth(numbers: Places) -> Places:
+def nth(numbers: Places) -> Places:
     """How many earlier rows have the number of each row."""
     import numpy as np
 

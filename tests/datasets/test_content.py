@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from everloop.app.platform import Platform
 from everloop.catalog import lineage
 from everloop.catalog.session import Session
-
 from everloop.datasets.content import read_table, resolve, snapshot_of, urn_of, write_table
 from everloop.datasets.entities import Column
 from everloop.datasets.formats import normalised

@@ -8,6 +8,7 @@ AREAS = (
     "catalog",
     "datasets",
     "datasets.history",
+    "datasets.changes",
     "datasets.quality",
     "datasets.splits",
     "datasets.remotes",
@@ -23,7 +24,7 @@ AREAS = (
     "loop",
 )
 
-_DATASETS = ("datasets", "datasets.history", "datasets.quality", "datasets.splits")
+_DATASETS = ("datasets", "datasets.history", "datasets.changes", "datasets.quality", "datasets.splits")
 
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "audit": (("catalog",), "The ledger: who did what, and proof that nobody changed it"),

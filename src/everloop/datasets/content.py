@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakKeyDictionary
 
 import msgspec
 from sqlalchemy import select, update
@@ -21,26 +18,26 @@ from everloop.datasets.entities import (
     Column,
     Content,
     Dataset,
+    Layer,
     Profile,
     Selection,
     Snapshot,
     SnapshotCommitted,
 )
-from everloop.datasets.formats import normalised, to_parquet
+from everloop.datasets.formats import normalised
 from everloop.datasets.gates import Candidate, before_commit
 from everloop.datasets.history.commits import write_commit
+from everloop.datasets.history.filediff import Extent, extent
 from everloop.datasets.history.heads import MAIN, head_of, move
 from everloop.datasets.history.references import version_at
+from everloop.datasets.parquet import put_table
+from everloop.datasets.tablecache import cache_of
 from everloop.datasets.tables import datasets, profiles, snapshots
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.store.entities import Digest
-from everloop.store.service import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-CACHE_BYTES = 256 << 20
-"""How many bytes of tables that were read lately are kept in memory, for each store."""
 
 
 def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[str] = (), note: str = "") -> Snapshot:
@@ -53,14 +50,13 @@ def write_table(session: Session, name: str, table: pa.Table, parents: Sequence[
         InvalidInput: two columns have one name, or there are none.
     """
     plain = normalised(table)
-    data = to_parquet(plain)
-    digest = session.store.put(data)
+    part = put_table(session.store, plain)
     with session.begin() as unit:
-        twin = _with_content(unit, name, digest, parents)
+        twin = _with_content(unit, name, part.digest, parents)
     if twin is not None:
         reads.wrote(twin)
         return twin
-    content = _content(session, plain, digest, len(data))
+    content = table_content(session, plain, part.digest, part.bytes)
     before_commit(session, Candidate(name, MAIN, content, plain))
     return write_content(session, name, content, Change(note, tuple(parents)))
 
@@ -82,8 +78,8 @@ def commit_table(session: Session, name: str, table: pa.Table, change: Change) -
         Conflict: the branch's head is no longer the `base` of the change.
     """
     plain = normalised(table)
-    data = to_parquet(plain)
-    return commit_content(session, name, _content(session, plain, session.store.put(data), len(data)), change, plain)
+    part = put_table(session.store, plain)
+    return commit_content(session, name, table_content(session, plain, part.digest, part.bytes), change, plain)
 
 
 def commit_content(
@@ -110,9 +106,12 @@ def commit_tree(session: Session, name: str, digest: Digest, change: Change) -> 
         NotFound: the store has no such tree.
         Conflict: the branch's head is no longer the `base` of the change.
     """
-    entries = session.store.tree(digest)
-    size = sum(entry.size for entry in entries)
-    return commit_content(session, name, Content("files", digest, size, files=len(entries)), change)
+    with session.begin(write=False) as unit:
+        head = head_of(unit, name, change.branch)
+        before = snapshot_of(unit, name, head) if head else None
+    known = (before.digest, Extent(before.files, before.bytes)) if before and before.kind == "files" else None
+    size = extent(session.store, digest, known)
+    return commit_content(session, name, Content("files", digest, size.bytes, files=size.files), change)
 
 
 def add_version(unit: Session, name: str, content: Content, change: Change) -> Snapshot:
@@ -163,12 +162,14 @@ def add_version(unit: Session, name: str, content: Content, change: Change) -> S
 def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a snapshot, verified: the columns asked for, in that order, or all of them.
 
-    Columns that were read lately stay in memory (`CACHE_BYTES`) and cost nothing to read again.
+    Columns that were read lately stay in memory (`tablecache`) and cost nothing to read again.
 
     Raises:
         InvalidInput: the snapshot has no such column, or holds files.
+        NotFound: the snapshot was purged.
         Corrupted: the bytes in the store are not what was committed.
     """
+    require_kept(snapshot)
     if snapshot.kind != "table":
         raise InvalidInput(f"{snapshot.dataset}@{snapshot.version} holds files.", hint="List them: datasets.files.")
     reads.read(snapshot)
@@ -251,6 +252,15 @@ def content_of(unit: Session, snapshot: Snapshot) -> Content:
     )
 
 
+def table_content(
+    session: Session, table: pa.Table, digest: Digest, size: int, layers: tuple[Layer, ...] = ()
+) -> Content:
+    """What is known of a normalised table that is in the store."""
+    profile = session.ports.get(TableEngine).profile(table)
+    columns = tuple(Column(column.name, column.type, column.nulls > 0) for column in profile.columns)
+    return Content("table", digest, size, table.num_rows, columns=columns, profile=profile, layers=layers)
+
+
 def require_files(snapshot: Snapshot) -> Snapshot:
     """The snapshot, if it holds files.
 
@@ -262,6 +272,27 @@ def require_files(snapshot: Snapshot) -> Snapshot:
     return snapshot
 
 
+def require_kept(snapshot: Snapshot) -> None:
+    """Make sure that a version was not purged.
+
+    Raises:
+        NotFound: it was; the message says when, by whom and why.
+    """
+    gone = snapshot.purged
+    if gone is not None:
+        name = f"{snapshot.dataset}@{snapshot.version}"
+        raise NotFound(f"{name} was purged on {gone.at:%Y-%m-%d} by {gone.by}: {gone.reason}")
+
+
+def profile_of(session: Session, snapshot: Snapshot) -> Profile:
+    """What the columns of a snapshot hold: as it was committed, or counted now for one that came without (a part)."""
+    here = (profiles.c.project == session.project) & (profiles.c.dataset == snapshot.dataset)
+    with session.begin(write=False) as unit:
+        kept = unit.scalars(select(profiles.c.profile).where(here & (profiles.c.version == snapshot.version)))
+    found: Profile = kept[0] if kept else session.ports.get(TableEngine).profile(read_table(session, snapshot))
+    return found
+
+
 def urn_of(session: Session, snapshot: Snapshot) -> str:
     """The URN of a snapshot."""
     return session.urn("dataset", snapshot.dataset, snapshot.version)
@@ -270,7 +301,7 @@ def urn_of(session: Session, snapshot: Snapshot) -> str:
 def _rows(session: Session, snapshot: Snapshot, columns: Sequence[str]) -> pa.Table:
     if snapshot.selection is not None:
         return _selected(session, snapshot, snapshot.selection, columns)
-    return _cache_of(session.store).read(session.store, snapshot.digest, columns)
+    return cache_of(session.store).rows(session.store, snapshot.digest, snapshot.layers, columns)
 
 
 def _selected(session: Session, snapshot: Snapshot, selection: Selection, columns: Sequence[str]) -> pa.Table:
@@ -283,47 +314,6 @@ def _selected(session: Session, snapshot: Snapshot, selection: Selection, column
     return _rows(session, source, columns).filter(pa.array(unpacked(session.store.get(selection.rows))))
 
 
-class TableCache:
-    """The columns that were read lately, by the address of their snapshot, up to a number of bytes."""
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit = limit
-        self._tables: OrderedDict[Digest, pa.Table] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def read(self, store: Store, digest: Digest, columns: Sequence[str]) -> pa.Table:
-        """Columns of the Parquet at an address."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        held: pa.Table | None = self._tables.get(digest)
-        known = [] if held is None else held.column_names
-        missing = [name for name in columns if name not in known]
-        if missing or held is None:
-            fresh = pq.ParquetFile(pa.BufferReader(store.get(digest))).read(columns=missing)
-            for name in known:
-                fresh = fresh.append_column(name, held[name])  # type: ignore[index]  # known is empty when it is None.
-            held = fresh
-        self._keep(digest, held)
-        return held.select(list(columns))
-
-    def _keep(self, digest: Digest, table: pa.Table) -> None:
-        with self._lock:
-            self._tables[digest] = table
-            self._tables.move_to_end(digest)
-            while len(self._tables) > 1 and sum(kept.nbytes for kept in self._tables.values()) > self._limit:
-                self._tables.popitem(last=False)
-
-
-_caches: WeakKeyDictionary[Store, TableCache] = WeakKeyDictionary()
-_opening = threading.Lock()
-
-
-def _cache_of(store: Store) -> TableCache:
-    with _opening:
-        return _caches.setdefault(store, TableCache())
-
-
 def _with_content(unit: Session, name: str, digest: Digest, parents: Sequence[str]) -> Snapshot | None:
     """The version that has this content already; new parents are added to its lineage."""
     here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name) & (snapshots.c.digest == digest)
@@ -331,12 +321,6 @@ def _with_content(unit: Session, name: str, digest: Digest, parents: Sequence[st
     if twin is not None:
         _link_parents(unit, twin, parents)
     return twin
-
-
-def _content(session: Session, plain: pa.Table, digest: Digest, size: int) -> Content:
-    profile = session.ports.get(TableEngine).profile(plain)
-    columns = tuple(Column(column.name, column.type, column.nulls > 0) for column in profile.columns)
-    return Content("table", digest, size, plain.num_rows, columns=columns, profile=profile)
 
 
 def _add(unit: Session, draft: Snapshot, profile: Profile | None) -> Snapshot:

@@ -30,8 +30,10 @@ class TableEngine(Protocol):
         """What each column holds, exact."""
         ...
 
-    def read_csv(self, data: bytes) -> pa.Table:
-        """A CSV file with a header, types inferred; empty and NA are missing unless quoted.
+    def read_csv(self, data: bytes, types: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+        """A CSV file with a header; empty and NA are missing unless quoted.
+
+        Types are inferred, except of columns whose values all are of one of the `types`.
 
         Raises:
             InvalidInput: it is not CSV in UTF-8.

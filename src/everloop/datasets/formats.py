@@ -1,7 +1,8 @@
-"""Files that hold tables: CSV, Parquet and Arrow in; Parquet that is the same bytes for equal content out."""
+"""Files that hold tables: CSV, Parquet and Arrow, read into tables with plain types."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from everloop.datasets.engine import TableEngine
@@ -11,11 +12,11 @@ from everloop.kernel.errors import InvalidInput
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PAGES = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10}
 
-
-def from_bytes(engine: TableEngine, data: bytes, format: Format) -> pa.Table:
-    """The table in a file of a format.
+def from_bytes(
+    engine: TableEngine, data: bytes, format: Format, types: Mapping[str, pa.DataType] | None = None
+) -> pa.Table:
+    """The table in a file of a format; of formats that do not say types, columns are read as `types` where they can be.
 
     Raises:
         InvalidInput: the bytes are not of that format.
@@ -25,7 +26,7 @@ def from_bytes(engine: TableEngine, data: bytes, format: Format) -> pa.Table:
     import pyarrow.parquet as pq
 
     if format == "csv":
-        return engine.read_csv(data)
+        return engine.read_csv(data, types)
     source = pa.BufferReader(data)
     try:
         if format == "parquet":
@@ -35,22 +36,6 @@ def from_bytes(engine: TableEngine, data: bytes, format: Format) -> pa.Table:
         raise InvalidInput(
             f"These bytes are not {format}: {error}.", hint="Say what they are with format: csv, parquet or arrow."
         ) from None
-
-
-def to_parquet(table: pa.Table) -> bytes:
-    """A normalised table as Parquet: one row group, its pages cut by content, so that an edit changes few chunks."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        row_group_size=max(table.num_rows, 1),
-        use_content_defined_chunking=_PAGES,
-    )
-    return bytes(memoryview(sink.getvalue()))
 
 
 def normalised(table: pa.Table) -> pa.Table:

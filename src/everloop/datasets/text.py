@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, cast
 
 from everloop.kernel.usecase import Json
@@ -11,9 +12,29 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
+_DECIMAL = re.compile(r"(decimal\d+)\((\d+), (-?\d+)\)")
+
+
 def type_name(of: pa.DataType) -> str:
     """Arrow's name of a type, with floating-point widths said in bits."""
     return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(of), str(of))
+
+
+def arrow_type(name: str) -> pa.DataType | None:
+    """The type of a name that `type_name` gave; None for lists, structs and other types that hold types."""
+    import pyarrow as pa
+
+    zoned = _ZONED.fullmatch(name)
+    if zoned:
+        return pa.timestamp(zoned[1], zoned[2])
+    decimal = _DECIMAL.fullmatch(name)
+    if decimal:
+        return getattr(pa, decimal[1])(int(decimal[2]), int(decimal[3]))
+    try:
+        return pa.type_for_alias(name)
+    except ValueError:
+        return None
 
 
 def texts(values: pa.Array | pa.ChunkedArray) -> list[str]:

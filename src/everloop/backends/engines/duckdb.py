@@ -45,21 +45,37 @@ class DuckDbEngine:
         """What each column holds, exact."""
         return profile(table)
 
-    def read_csv(self, data: bytes) -> pa.Table:
-        """A CSV file with a header, types inferred; empty and NA are missing unless quoted."""
-        options = arrow_csv.ConvertOptions(
-            strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=_MISSING
-        )
+    def read_csv(self, data: bytes, types: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+        """A CSV file with a header; empty and NA are missing unless quoted; types inferred where `types` do not fit."""
         try:
-            table = arrow_csv.read_csv(pa.BufferReader(data), convert_options=options)
+            table = arrow_csv.read_csv(pa.BufferReader(data), convert_options=_conversion())
         except pa.ArrowInvalid as error:
             raise InvalidInput(
                 f"This is not CSV: {error}.", hint="Send UTF-8, with a header in the first line."
             ) from None
+        for name, kind in (types or {}).items():
+            if name in table.column_names and table.schema.field(name).type != kind:
+                table = _read_as(table, data, name, kind)
         for field in table.schema:
             if pa.types.is_binary(field.type):
                 raise InvalidInput(f"Column {field.name!r} is not UTF-8 text.", hint="Convert the file to UTF-8 first.")
         return table
+
+
+def _read_as(table: pa.Table, data: bytes, name: str, kind: pa.DataType) -> pa.Table:
+    """The table with a column read as another type, if all of its values can be."""
+    options = _conversion(include_columns=[name], column_types={name: kind})
+    try:
+        read = arrow_csv.read_csv(pa.BufferReader(data), convert_options=options)
+    except pa.ArrowException:
+        return table
+    return table.set_column(table.column_names.index(name), name, read[name])
+
+
+def _conversion(**more: object) -> arrow_csv.ConvertOptions:
+    return arrow_csv.ConvertOptions(
+        strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=_MISSING, **more
+    )
 
 
 def open_engine() -> DuckDbEngine:

@@ -1,0 +1,178 @@
+"""What one can do with the rows of a table: append, upsert and delete them, and make one file of the layers again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from everloop.catalog.session import Session
+from everloop.datasets.changes.bykey import changed, matches, require_keys
+from everloop.datasets.changes.entities import CompactionProposed
+from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_of, table_content, urn_of
+from everloop.datasets.engine import TableEngine
+from everloop.datasets.entities import Change, Format, Layer, Part, Snapshot
+from everloop.datasets.evolution import Evolve, fitted
+from everloop.datasets.formats import from_bytes, normalised
+from everloop.datasets.layers import layer_of, merged, positions, shape_of, tree_of
+from everloop.datasets.parquet import put_table
+from everloop.datasets.tablecache import cache_of
+from everloop.datasets.text import arrow_type
+from everloop.kernel.errors import Conflict
+from everloop.kernel.ids import Name
+from everloop.kernel.usecase import usecase
+from everloop.store.entities import Digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    Edit = tuple[pa.Table, NDArray[np.int64]]
+
+_ATTEMPTS = 5
+
+
+@usecase("datasets.append", permission="datasets:write", route="POST /datasets/{name}/rows", long=True)
+def append(
+    session: Session,
+    name: Name,
+    digest: Digest,
+    format: Format,
+    note: str = "",
+    branch: Name = "main",
+    evolve: Evolve = "compatible",
+) -> Snapshot:
+    """Add the rows of a file that is in the store to a table, as a version that stores only these.
+
+    Columns that the table does not have are added to it; with `evolve` "any", columns that the file does not have are
+    NULL in its rows.
+    """
+    data = session.store.get(digest)
+
+    def edit(head: Snapshot) -> Edit:
+        import numpy as np
+
+        return _rows_for(session, head, data, format, evolve), np.empty(0, np.int64)
+
+    return _changed(session, name, Change(note, branch=branch), edit)
+
+
+@usecase("datasets.upsert", permission="datasets:write", route="PUT /datasets/{name}/rows", long=True)
+def upsert(
+    session: Session,
+    name: Name,
+    digest: Digest,
+    format: Format,
+    keys: tuple[str, ...],
+    note: str = "",
+    branch: Name = "main",
+    evolve: Evolve = "compatible",
+) -> Snapshot:
+    """Put the rows of a file that is in the store in place of those with their keys, and add those with new keys.
+
+    Stored are only rows that differ from what is there; they come last. When none does, no version is made.
+    """
+    data = session.store.get(digest)
+
+    def edit(head: Snapshot) -> Edit:
+        import numpy as np
+        import pyarrow as pa
+
+        rows = _rows_for(session, head, data, format, evolve)
+        require_keys(rows, keys, unique=True)
+        touched, by, fresh = matches(read_table(session, head, keys), rows, keys)
+        other = changed(read_table(session, head).take(touched), rows.take(by))
+        twins = np.bincount(by, minlength=rows.num_rows) > 1
+        other |= twins[by]
+        fresh[by[other]] = True
+        return rows.filter(pa.array(fresh)), touched[other]
+
+    return _changed(session, name, Change(note, branch=branch), edit)
+
+
+@usecase("datasets.delete_rows", permission="datasets:write", route="POST /datasets/{name}/deletions", long=True)
+def delete_rows(
+    session: Session,
+    name: Name,
+    digest: Digest,
+    format: Format,
+    keys: tuple[str, ...],
+    note: str = "",
+    branch: Name = "main",
+) -> Snapshot:
+    """Take the rows out of a table whose keys stand in a file that is in the store. Older versions still have them."""
+    data = session.store.get(digest)
+
+    def edit(head: Snapshot) -> Edit:
+        rows = _rows_for(session, head, data, format, "any", only=keys)
+        require_keys(rows, keys, unique=False)
+        touched, _, _ = matches(read_table(session, head, keys), rows, keys)
+        return rows.slice(0, 0), touched
+
+    return _changed(session, name, Change(note, branch=branch), edit)
+
+
+@usecase("datasets.compact", permission="datasets:write", route="POST /datasets/{name}/compaction", long=True)
+def compact(session: Session, name: Name, branch: Name = "main") -> Snapshot:
+    """Write a table that has layers anew as one file, as a version with the same rows in the same order."""
+    head = snapshot_of(session, name, branch=branch)
+    if not head.layers:
+        return head
+    change = Change(f"compact {len(head.layers)} layers", branch=branch, base=(head.version,))
+    return commit_table(session, name, read_table(session, head), change)
+
+
+def _rows_for(
+    session: Session, head: Snapshot, data: bytes, format: Format, evolve: Evolve, only: Sequence[str] = ()
+) -> pa.Table:
+    """The rows of a file, with the columns of the table they come to, or only some of these."""
+    columns = [column for column in head.columns if not only or column.name in only]
+    types = {column.name: kind for column in columns if (kind := arrow_type(column.type)) is not None}
+    rows = normalised(from_bytes(session.ports.get(TableEngine), data, format, types))
+    return fitted(rows.select([*only]) if only else rows, columns, head.dataset, evolve)
+
+
+def _changed(session: Session, name: str, change: Change, edit: Callable[[Snapshot], Edit]) -> Snapshot:
+    """The version in which an edit happened to a branch's head; where somebody was faster, to theirs."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(Conflict):
+            return _attempt(session, name, change, edit)
+    return _attempt(session, name, change, edit)
+
+
+def _attempt(session: Session, name: str, change: Change, edit: Callable[[Snapshot], Edit]) -> Snapshot:
+    head = snapshot_of(session, name, branch=change.branch)
+    added, gone = edit(head)
+    if not added.num_rows and not len(gone):
+        return head
+    read = partial(cache_of(session.store).read, session.store)
+    below = _layers_of(session, head)
+    layers = (*below, layer_of(session.store, added, positions(below, gone, read)))
+    entries = tree_of(layers)
+    names = [column.name for column in head.columns]
+    table = merged(layers, [*names, *(name for name in added.column_names if name not in names)], read)
+    size = sum(entry.size for entry in entries)
+    content = table_content(session, table, session.store.put_tree(entries), size, layers)
+    made = commit_content(session, name, content, Change(change.note, (), change.branch, (head.version,)), table)
+    _propose_compaction(session, made)
+    return made
+
+
+def _layers_of(session: Session, head: Snapshot) -> tuple[Layer, ...]:
+    """The layers of a table; one that has none is the only one of its own."""
+    if head.selection is not None:
+        return (Layer(put_table(session.store, read_table(session, head))),)
+    return head.layers or (Layer(Part(head.digest, head.rows, head.bytes)),)
+
+
+def _propose_compaction(session: Session, snapshot: Snapshot) -> None:
+    shape = shape_of(snapshot.layers)
+    if shape.compaction_due:
+        with session.begin() as unit:
+            unit.emit(
+                CompactionProposed(
+                    subject=urn_of(unit, snapshot), layers=shape.layers, deleted=shape.deleted, rows=shape.rows
+                )
+            )

@@ -1,0 +1,101 @@
+"""Parquet that is the same bytes for equal content, and nearly the same bytes for nearly equal content."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from everloop.datasets.entities import Part
+from everloop.store.entities import Digest
+from everloop.store.service import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_IN_MEMORY = 64 << 20
+"""Tables up to this many bytes are written in memory, larger ones to a temporary file."""
+_SAMPLE = 16_384
+_WRITER = b"everloop version 1"
+"""Who the files say they are written by. Arrow would put its version, and each release would make all content new."""
+_ARROW = b"parquet-cpp-arrow version "
+_TAIL = 8
+
+
+def put_table(store: Store, table: pa.Table) -> Part:
+    """Keep a normalised table as Parquet in a store."""
+    if table.nbytes <= _IN_MEMORY:
+        sink = io.BytesIO()
+        size = write(table, sink)
+        return Part(store.put(sink.getbuffer()), table.num_rows, size)
+    with tempfile.TemporaryDirectory(prefix="everloop-table-") as folder:
+        path = Path(folder) / "table.parquet"
+        with path.open("w+b") as file:
+            size = write(table, file)
+        return Part(store.put_file(path), table.num_rows, size)
+
+
+def write(table: pa.Table, sink: BinaryIO) -> int:
+    """Write a normalised table to an empty file that can be read, too; the number of bytes.
+
+    Row groups are cut by content (`rowgroups`), so an edit changes the groups around it and the description at the end.
+    """
+    import pyarrow.parquet as pq
+
+    from everloop.datasets.rowgroups import boundaries
+
+    cuts = boundaries(table)
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", use_dictionary=_repeating(table)) as writer:
+        for start, end in pairwise(cuts):
+            writer.write_table(table.slice(start, end - start), row_group_size=end - start)
+    return _sign(sink)
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A normalised table as Parquet in memory."""
+    sink = io.BytesIO()
+    write(table, sink)
+    return sink.getvalue()
+
+
+def read(store: Store, digest: Digest, columns: Sequence[str] | None = None) -> pa.Table:
+    """Those of the columns that the Parquet at an address has, verified."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(pa.BufferReader(store.get(digest)))
+    known = file.schema_arrow.names
+    return file.read(columns=None if columns is None else [name for name in columns if name in known]).combine_chunks()
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """The columns that a dictionary makes smaller: of their first values, at least half came before."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    sample = table.slice(0, _SAMPLE)
+    flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
+    return [name for name in flat if 2 * pc.count_distinct(sample[name]).as_py() <= max(sample.num_rows, 2)]
+
+
+def _sign(file: BinaryIO) -> int:
+    """Replace Arrow's name and version in the description at the file's end; the number of bytes of the file.
+
+    In Thrift's compact protocol a text is its length and its bytes, and nothing of the description points behind it.
+    """
+    end = file.seek(0, io.SEEK_END)
+    file.seek(end - _TAIL)
+    tail = file.read(_TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    file.seek(end - _TAIL - length)
+    description = file.read(length)
+    at = description.rfind(_ARROW)
+    if at > 0:
+        signed = description[: at - 1] + bytes([len(_WRITER)]) + _WRITER + description[at + description[at - 1] :]
+        file.seek(end - _TAIL - length)
+        file.truncate()
+        file.write(signed + len(signed).to_bytes(4, "little") + tail[4:])
+    return file.tell()

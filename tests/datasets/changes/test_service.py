@@ -1,0 +1,143 @@
+"""Changing the rows of a table, through the front door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from everloop.app.platform import Platform
+from everloop.datasets.entities import Snapshot
+from everloop.kernel.errors import InvalidInput, NotFound
+from tests.datasets.changes.conftest import Change
+
+Rows = Callable[[Snapshot], list[dict[str, Any]]]
+ADA, BOB, NOBODY = {"id": 1, "name": "Ada"}, {"id": 2, "name": "Bob"}, {"id": 3, "name": None}
+EVA = {"id": 4, "name": "Eva"}
+
+
+def table(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows))
+
+
+class TestAppend:
+    def test_rows_come_after_those_that_are_there(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        made = change("append", table(EVA), note="one more")
+        assert rows(made) == [ADA, BOB, NOBODY, EVA]
+        assert (made.version, made.rows, made.base, made.note) == (2, 4, (1,), "one more")
+
+    def test_older_versions_are_what_they_were(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        change("append", table(EVA))
+        assert rows(people) == [ADA, BOB, NOBODY]
+
+    def test_nothing_makes_no_version(self, people: Snapshot, change: Change) -> None:
+        assert change("append", table(EVA).slice(0, 0)) == people
+
+    def test_csv_is_read_in_the_types_of_the_table(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        assert rows(change("append", b"id,name\n4,007\n"))[-1] == {"id": 4, "name": "007"}
+
+    def test_a_new_column_is_null_in_older_rows(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        made = change("append", table(EVA | {"age": 40}))
+        assert [row["age"] for row in rows(made)] == [None, None, None, 40]
+        assert made.columns[-1].nullable
+
+    def test_a_wider_type_widens_the_column(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        made = change("append", table({"id": 4.5, "name": "Eva"}))
+        assert [row["id"] for row in rows(made)] == [1.0, 2.0, 3.0, 4.5]
+
+    def test_a_column_that_is_not_sent_is_refused_by_name(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        with pytest.raises(InvalidInput, match="no column name"):
+            change("append", table({"id": 4}))
+        assert rows(change("append", table({"id": 4}), evolve="any"))[-1] == {"id": 4, "name": None}
+
+    def test_another_type_is_refused_by_name(self, people: Snapshot, change: Change) -> None:
+        with pytest.raises(InvalidInput, match="Column 'id' of people is int64, but in the rows it is string"):
+            change("append", table({"id": "four", "name": "Eva"}))
+
+    def test_a_dataset_that_is_not_there_is_not_found(self, change: Change) -> None:
+        with pytest.raises(NotFound):
+            change("append", table(EVA))
+
+
+class TestUpsert:
+    def test_rows_with_a_known_key_are_replaced_and_others_added(
+        self, people: Snapshot, change: Change, rows: Rows
+    ) -> None:
+        made = change("upsert", table({"id": 2, "name": "Bert"}, EVA), keys=["id"])
+        assert rows(made) == [ADA, NOBODY, {"id": 2, "name": "Bert"}, EVA]
+        assert [(layer.added and layer.added.rows, layer.deleted and layer.deleted.rows) for layer in made.layers] == [
+            (3, None),
+            (2, 1),
+        ]
+
+    def test_rows_that_are_there_already_are_not_stored(self, people: Snapshot, change: Change) -> None:
+        assert change("upsert", table(ADA, NOBODY), keys=["id"]) == people
+        made = change("upsert", table(ADA, EVA), keys=["id"])
+        assert made.layers[-1].added is not None
+        assert made.layers[-1].added.rows == 1
+
+    def test_a_row_that_was_changed_can_be_changed_again(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        for name in ("Bert", "Bill"):
+            made = change("upsert", table({"id": 2, "name": name}), keys=["id"])
+        assert rows(made) == [ADA, NOBODY, {"id": 2, "name": "Bill"}]
+
+    def test_keys_may_be_several_columns(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        made = change("upsert", table({"id": 1, "name": "Eva"}, ADA), keys=["id", "name"])
+        assert rows(made) == [ADA, BOB, NOBODY, {"id": 1, "name": "Eva"}]
+
+    def test_one_row_takes_the_place_of_all_that_have_its_key(self, change: Change, rows: Rows) -> None:
+        change("commit", table(ADA, BOB, ADA))
+        assert rows(change("upsert", table(ADA), keys=["id"])) == [BOB, ADA]
+
+    @pytest.mark.parametrize(
+        ("sent", "keys", "message"),
+        [
+            (table(EVA, EVA | {"name": "Evi"}), ["id"], "1 keys stand in several rows, the first is id = 4"),
+            (table(EVA, {"id": None, "name": "x"}), ["id"], "Key 'id' is missing in 1 of 2 rows"),
+            (table(EVA), ["nr"], "no column nr"),
+            (table(EVA), [], "No key is named"),
+            (table(EVA | {"age": 4}), ["age"], "people@1 has no column age"),
+        ],
+    )
+    def test_keys_that_do_not_tell_rows_apart_are_refused(
+        self, people: Snapshot, change: Change, sent: pa.Table, keys: list[str], message: str
+    ) -> None:
+        with pytest.raises(InvalidInput, match=message):
+            change("upsert", sent, keys=keys)
+
+
+class TestDeleteRows:
+    def test_rows_with_the_keys_are_gone(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        assert rows(change("delete_rows", table({"id": 1}, {"id": 9}), keys=["id"])) == [BOB, NOBODY]
+
+    def test_keys_that_nothing_has_make_no_version(self, people: Snapshot, change: Change) -> None:
+        assert change("delete_rows", table({"id": 9}), keys=["id"]) == people
+
+    def test_a_table_may_become_empty_and_full_again(self, people: Snapshot, change: Change, rows: Rows) -> None:
+        empty = change("delete_rows", table({"id": 1}, {"id": 2}, {"id": 3}), keys=["id"])
+        assert (rows(empty), empty.rows) == ([], 0)
+        assert rows(change("append", table(ADA))) == [ADA]
+
+
+class TestCompact:
+    def test_rows_and_their_order_stay_and_layers_go(
+        self, platform: Platform, people: Snapshot, change: Change, rows: Rows
+    ) -> None:
+        before = change("upsert", table({"id": 1, "name": "Ada L."}), keys=["id"])
+        after: Snapshot = platform.call("datasets.compact", {"name": "people"})
+        assert rows(after) == rows(before)
+        assert (after.layers, after.version) == ((), 3)
+
+    def test_a_table_without_layers_is_left_alone(self, platform: Platform, people: Snapshot) -> None:
+        assert platform.call("datasets.compact", {"name": "people"}) == people
+
+    def test_compaction_is_proposed_when_a_fifth_of_the_rows_is_deleted(
+        self, platform: Platform, people: Snapshot, change: Change
+    ) -> None:
+        change("append", table(EVA))
+        assert platform.call("audit.entries", {"kind": "datasets.compaction"}) == []
+        change("delete_rows", table(ADA), keys=["id"])
+        (entry,) = platform.call("audit.entries", {"kind": "datasets.compaction"})
+        assert (entry.event["deleted"], entry.event["rows"]) == (1, 4)

@@ -99,10 +99,7 @@ class Objects:
             Corrupted: it is damaged.
         """
         where = footer_key(pack)
-        size = pack.size
-        if pack.adopted:
-            size = next((blob.size for blob in self.blobs.keys(where)), 0)
-        return packs.read_footer(lambda start, length: self.blobs.get_range(where, start, length), size, pack.name)
+        return packs.read_footer(lambda start, length: self.blobs.get_range(where, start, length), pack.size, pack.name)
 
     def recipe(self, raw: bytes) -> Recipe | None:
         """How a large object is put together; nothing for one that is kept in one piece."""
@@ -236,7 +233,7 @@ def not_found(raw: bytes) -> NotFound:
 def near(places: Iterable[Place]) -> Iterator[list[Place]]:
     """Runs of a pack's objects that lie near each other, each to be had in one read of not too many bytes."""
     run: list[Place] = []
-    for place in sorted(places, key=lambda place: place.offset):
+    for place in sorted(places, key=lambda place: (place.offset, place.stored)):  # Those without bytes come first.
         start, end = (run[0].offset, run[-1].offset + run[-1].stored) if run else (place.offset, place.offset)
         if run and (place.offset - end > _GAP or place.offset + place.stored - start > _MOST):
             yield run

@@ -11,7 +11,7 @@ from everloop.store import chunks, trees
 from everloop.store.bulk import lease
 from everloop.store.entities import Digest, Entry
 from everloop.store.frames import FrameWriter, frames_of, opened
-from everloop.store.objects import raw_of
+from everloop.store.objects import loose_key, raw_of
 from everloop.store.packs import RECIPE, TREE
 from everloop.store.service import Store
 
@@ -84,13 +84,19 @@ class _Transfer:
         """Bring what the target lacks of these, and wait until it is durable."""
         wanted = set(raws)
         missing = self._target.objects.missing(wanted)
-        self._there |= wanted - missing
+        missing |= self._rely(wanted - missing)
         if not missing:
             return
         self._total += sum(place.stored for place in self._source.objects.index.find(missing).values())
         for frame in frames_of(self._source.objects, missing):
             self._writer.add(frame)
         self._writer.flush()
+
+    def _rely(self, there: set[bytes]) -> set[bytes]:
+        """Keep what is there from sweeps, packed objects by a lease in the end; those that were not there any more."""
+        packed = self._target.objects.index.known(there)
+        self._there |= packed
+        return {raw for raw in there - packed if not self._target.blobs.touch(loose_key(raw))}
 
     def _large(self, leaves: set[bytes]) -> set[bytes]:
         """Those that are kept in chunks."""

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from everloop.kernel.errors import Conflict, NotFound
+from everloop.kernel.progress import SILENT, Progress
 from everloop.store import chunks, packs
 from everloop.store.chunks import WHOLE, Recipe, chunked, chunked_stream
 from everloop.store.compression import Compression
@@ -37,8 +38,10 @@ class Bulk:
     Threads may share one.
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, progress: Progress = SILENT) -> None:
         self._objects = objects
+        self._progress = progress
+        self._done = 0
         self._lock = threading.RLock()
         self._pending: dict[bytes, tuple[Buffer, int]] = {}
         self._pending_bytes = 0
@@ -130,6 +133,8 @@ class Bulk:
         for raw, (data, kind) in self._pending.items():
             if raw not in known:
                 self._draft(raw, data, kind)
+        self._done += self._pending_bytes
+        self._progress.advance(self._done, None, "added", "bytes")
         self._pending.clear()
         self._pending_bytes = 0
 
@@ -171,7 +176,7 @@ class Bulk:
         return digest
 
     def _put_large(self, pieces: Iterable[memoryview], known: bytes | None = None) -> Digest:
-        whole = None if known else blake3(max_threads=blake3.AUTO)
+        whole = None if known else blake3()
         digests, sizes = bytearray(), bytearray()
         size = 0
         for piece in pieces:

@@ -29,7 +29,7 @@ _PLACES = "SELECT digest, offset, stored, size, codec, kind, pack FROM places WH
 
 
 class PackInfo(NamedTuple):
-    """A pack as the index knows it: its name, its size in bytes, whether it is an adopted file."""
+    """A pack as the index knows it: its name, its bytes (of the footer alone, if it is an adopted file)."""
 
     name: bytes
     size: int

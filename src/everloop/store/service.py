@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from blake3 import blake3
 from everloop.kernel.errors import Corrupted
 from everloop.kernel.progress import SILENT, Progress
 from everloop.store import chunks, sweep, trees, verify, workfolder
+from everloop.store.adoption import Way, adopt
 from everloop.store.blobs import GRACE, Blobs
 from everloop.store.bulk import Bulk, lease
 from everloop.store.chunks import WHOLE, Recipe
@@ -57,10 +58,21 @@ class Store:
         """
         return workfolder.put_file(self, path)
 
+    def adopt(self, path: Path, ways: Sequence[Way] = ("reflink", "hardlink")) -> Digest:
+        """Keep a large file that nobody will change by taking it in as it is, without a copy.
+
+        Raises:
+            NotFound: there is no such file.
+            Conflict: somebody changed it meanwhile.
+            Refused: the store is not on the same disk, or the disk knows none of the ways.
+        """
+        with self.bulk() as bulk:
+            return adopt(self.objects, bulk, path, ways)
+
     @contextmanager
-    def bulk(self) -> Iterator[Bulk]:
+    def bulk(self, progress: Progress = SILENT) -> Iterator[Bulk]:
         """Takes many objects into packs. They are durable when the block ends, unless it ends with an exception."""
-        bulk = Bulk(self.objects)
+        bulk = Bulk(self.objects, progress)
         try:
             yield bulk
             bulk.flush()

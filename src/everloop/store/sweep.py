@@ -51,10 +51,12 @@ class _Pack(msgspec.Struct, frozen=True):
 
     def goes(self, live: set[bytes]) -> bool:
         """Whether it is removed, after what is needed of it was written to another."""
-        dead = [] if self.young else self.dead(live)
+        if self.young:
+            return False
+        dead = self.dead(live)
         # A recipe or folder that stayed without what it names would be taken for whole by the next who puts it.
         if len(dead) == len(self.rows) or any(row.kind in (RECIPE, TREE) for row in dead):
-            return not self.young
+            return True
         return sum(row.stored for row in dead) > sum(row.stored for row in self.rows) * (1 - _MOSTLY)
 
     def freed(self, live: set[bytes]) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
+
+from blake3 import blake3
 
 from everloop.app import backends
 from everloop.kernel.errors import InvalidInput
@@ -12,7 +15,10 @@ from everloop.store.service import Store
 
 
 class InstalledPlaces:
-    """Opens a URL with the backend of its scheme."""
+    """Opens a URL with the backend of its scheme; what is known of remote packs is kept in the folder `caches`."""
+
+    def __init__(self, caches: Path) -> None:
+        self._caches = caches
 
     def blobs(self, url: str) -> Blobs:
         """The place as keys and bytes."""
@@ -24,4 +30,4 @@ class InstalledPlaces:
 
     def store(self, url: str) -> Store:
         """The place as a store."""
-        return Store(self.blobs(url))
+        return Store(self.blobs(url), self._caches / f"{blake3(url.encode()).hexdigest(length=8)}.db")

@@ -35,6 +35,7 @@ from everloop.kernel.clock import Clock, SharedClock, SystemClock
 from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFound
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
+from everloop.kernel.progress import SILENT, Progress
 from everloop.kernel.usecase import UseCase, published
 from everloop.loop.freshprocess import FreshProcess
 from everloop.monitoring.channel import Channel
@@ -182,7 +183,8 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
-    ports.provide(Places, InstalledPlaces)
+    ports.provide(Places, lambda: InstalledPlaces(Path(values.home) / "remotes"))
+    ports.provide(Progress, lambda: SILENT)
     ports.provide(Reach, lambda: Reach(private=True))
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)

@@ -10,6 +10,7 @@ import msgspec
 from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 from everloop.store.entities import Digest
+from everloop.store.transfer import Transferred
 
 RefScheme = Literal["conditional", "claims"]
 """How refs move at a remote: by conditional writes, or by claims where its server ignores conditions."""
@@ -53,14 +54,6 @@ class Ref(msgspec.Struct, frozen=True):
     by: str
     at: datetime
     id: str
-
-
-class Transferred(msgspec.Struct, frozen=True):
-    """What travelled, and what was there already."""
-
-    objects: int = 0
-    bytes: int = 0
-    there: int = 0
 
 
 class Push(msgspec.Struct, frozen=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 
 from everloop.catalog.session import Session
+from everloop.datasets.history.heads import MAIN
 from everloop.datasets.remotes import probe as probing
-from everloop.datasets.remotes.entities import Ref, Remote, RemoteAdded, RemoteRemoved
+from everloop.datasets.remotes import pushing
+from everloop.datasets.remotes.entities import Push, Ref, Remote, RemoteAdded, RemoteRemoved
 from everloop.datasets.remotes.known import remote_of, shown
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
@@ -14,6 +16,7 @@ from everloop.datasets.remotes.refs import refs_of
 from everloop.datasets.remotes.tables import remotes
 from everloop.kernel.errors import Conflict
 from everloop.kernel.ids import Name
+from everloop.kernel.progress import Progress
 from everloop.kernel.usecase import usecase
 
 
@@ -67,3 +70,13 @@ def refs(session: Session, name: Name, dataset: str = "") -> list[Ref]:
         remote = remote_of(unit, name)
     kept = refs_of(session.ports.get(Places).blobs(remote.url), remote.refs, session.random)
     return kept.below(f"{session.project}/{dataset}/" if dataset else f"{session.project}/")
+
+
+@usecase("remotes.push", permission="remotes:write", route="POST /remotes/{name}/pushes", long=True)
+def push(session: Session, name: Name, dataset: Name, branch: Name = MAIN) -> Push:
+    """Bring what a remote lacks of a branch or tag there, then point its ref to it. Interrupted, it continues.
+
+    Raises:
+        Conflict: the remote's branch is not what ours was made from: pull, merge, and push again.
+    """
+    return pushing.push(session, name, dataset, branch, session.ports.get(Progress))

@@ -28,7 +28,9 @@ from everloop.catalog.tables import answered
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.splits.finder import SubjectFinder
 from everloop.features.onlinestore import OnlineStore
+from everloop.features.subjects import OnlineSubjects
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.clock import Clock, SharedClock, SystemClock
@@ -41,6 +43,7 @@ from everloop.loop.freshprocess import FreshProcess
 from everloop.monitoring.channel import Channel
 from everloop.pipelines.executor import Executor, SessionOpener
 from everloop.registry.flavor import Flavor
+from everloop.serving.subjects import LoggedSubjects
 from everloop.store.service import Store
 
 
@@ -185,6 +188,8 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
     ports.provide(Places, lambda: InstalledPlaces(Path(values.home) / "remotes"))
     ports.provide(Progress, lambda: SILENT)
+    ports.provide(SubjectFinder, OnlineSubjects, "features")
+    ports.provide(SubjectFinder, LoggedSubjects, "serving")
     ports.provide(Reach, lambda: Reach(private=True))
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)

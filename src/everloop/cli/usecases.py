@@ -22,6 +22,7 @@ _METAVARS = {"text": "TEXT", "list": "TEXT", "json": "JSON|@FILE"}
 _VERDICTS: dict[str, tuple[str, type[EverloopError]]] = {
     "audit.verify": ("intact", Corrupted),
     "datasets.check": ("passed", Refused),
+    "datasets.prove": ("holds", Refused),
     "loops.reproduce": ("equal", Refused),
     "packages.verify": ("passed", Refused),
 }

@@ -126,7 +126,7 @@ def add_version(unit: Session, name: str, content: Content, change: Change) -> S
     if known is not None and known.digest == content.digest and len(change.base) < 2:
         _link_parents(unit, known, change.parents)
         return known
-    newest = _newest_version(unit, name)
+    newest = newest_version(unit, name)
     if change.base and change.base[0] != head:
         raise Conflict(
             f"Branch {change.branch!r} of {name!r} is at version {head}, no longer at {change.base[0]}: "
@@ -196,7 +196,7 @@ def snapshot_of(session: Session, name: str, version: int = 0, branch: str = MAI
         found = unit.first(Snapshot, select(snapshots).where(here & (snapshots.c.version == wanted)))
         if found is not None:
             return found
-        newest = _newest_version(unit, name)
+        newest = newest_version(unit, name)
     if not newest:
         raise NotFound(f"There is no dataset {name!r}.", hint="everloop datasets list shows what there is.")
     if not version:
@@ -212,7 +212,7 @@ def snapshot_at(session: Session, name: str, at: At = "") -> Snapshot:
         NotFound: there is no such dataset, version, tag or branch.
     """
     with session.begin(write=False) as unit:
-        snapshot_of(unit, name, _newest_version(unit, name))
+        snapshot_of(unit, name, newest_version(unit, name))
         return snapshot_of(unit, name, version_at(unit, name, str(at)) if at else 0)
 
 
@@ -323,16 +323,21 @@ def _with_content(unit: Session, name: str, digest: Digest, parents: Sequence[st
     return twin
 
 
-def _add(unit: Session, draft: Snapshot, profile: Profile | None) -> Snapshot:
-    snapshot = msgspec.structs.replace(draft, commit=write_commit(unit, draft))
+def insert_version(unit: Session, snapshot: Snapshot, profile: Profile | None) -> None:
+    """Keep a snapshot that has its number and its commit object; no branch moves."""
     here = (datasets.c.project == unit.project) & (datasets.c.name == snapshot.dataset)
     if not unit.execute(update(datasets).where(here).values(latest=snapshot.version)):
         unit.insert(datasets, Dataset(snapshot.dataset, "", snapshot.version, snapshot.created))
     unit.insert(snapshots, snapshot)
-    move(unit, snapshot.dataset, snapshot.branch, snapshot.version)
     if profile is not None:
         unit.insert(profiles, {"dataset": snapshot.dataset, "version": snapshot.version, "profile": profile})
     _link_parents(unit, snapshot, snapshot.parents)
+
+
+def _add(unit: Session, draft: Snapshot, profile: Profile | None) -> Snapshot:
+    snapshot = msgspec.structs.replace(draft, commit=write_commit(unit, draft))
+    insert_version(unit, snapshot, profile)
+    move(unit, snapshot.dataset, snapshot.branch, snapshot.version)
     unit.emit(
         SnapshotCommitted(
             subject=urn_of(unit, snapshot), digest=snapshot.digest, rows=snapshot.rows, parents=snapshot.parents
@@ -348,7 +353,8 @@ def _link_parents(unit: Session, snapshot: Snapshot, parents: Sequence[str]) -> 
             link(unit, urn, parent, "derived_from")
 
 
-def _newest_version(unit: Session, name: str) -> int:
+def newest_version(unit: Session, name: str) -> int:
+    """The highest number that a version of a dataset has, on whichever branch; 0 when there is no such dataset."""
     here = (datasets.c.project == unit.project) & (datasets.c.name == name)
     found = unit.first(Dataset, select(datasets).where(here))
     return found.latest if found else 0

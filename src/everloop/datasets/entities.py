@@ -88,6 +88,14 @@ class Selection(msgspec.Struct, frozen=True):
     rows: Digest
 
 
+class Purge(msgspec.Struct, frozen=True):
+    """When, by whom and why the bytes of a version were given up."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """An immutable version of a dataset.
 
@@ -96,6 +104,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     made from (two after a merge), `parents` the URNs of the things that its content came from. `commit` is the address
     of its commit object, by which other platforms know it; versions of a catalog from before there were any have none.
     A part of a split has a `selection`: its `digest` is a tree that names both halves of it, `bytes` its own cost.
+    One that was `purged` has no digest any more.
     """
 
     dataset: Name
@@ -115,6 +124,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     commit: str = ""
     layers: tuple[Layer, ...] = ()
     selection: Selection | None = None
+    purged: Purge | None = None
 
 
 class Change(msgspec.Struct, frozen=True):

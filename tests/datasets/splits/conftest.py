@@ -35,6 +35,12 @@ def split(platform: Platform, strategy: Strategy, seed: int = 0, name: str = "ri
     return made
 
 
+def delete_driver(platform: Platform, driver: str) -> None:
+    """Delete a driver's rides, which adds a layer and leaves the file below as it is."""
+    digest = platform.resources.store.put(f"driver\n{driver}\n".encode())
+    platform.call("datasets.delete_rows", {"name": "rides", "digest": digest, "format": "csv", "keys": ["driver"]})
+
+
 @pytest.fixture
 def source(platform: Platform) -> Snapshot:
     """The rides as a version of a dataset."""

@@ -90,13 +90,13 @@ class TestSplits:
         self, platform: Platform, source: Snapshot, clock: SimulatedClock
     ) -> None:
         made = split(platform, RandomSplit(), seed=3)
-        clock.advance(timedelta(hours=1))
+        clock.advance(clock.now() + timedelta(hours=1))
         assert split(platform, RandomSplit(), seed=3) == made
         assert split(platform, RandomSplit(), seed=4).id != made.id
 
     def test_the_newest_is_listed_first(self, platform: Platform, source: Snapshot, clock: SimulatedClock) -> None:
         split(platform, RandomSplit())
-        clock.advance(timedelta(hours=1))
+        clock.advance(clock.now() + timedelta(hours=1))
         newest = split(platform, GroupedSplit(("driver",)))
         found = platform.call("datasets.splits", {"name": "rides"})
         assert (found[0], len(found)) == (newest, 2)
@@ -134,7 +134,7 @@ class TestProofs:
         self, platform: Platform, source: Snapshot, clock: SimulatedClock
     ) -> None:
         made = split(platform, GroupedSplit(("driver",)))
-        clock.advance(timedelta(days=9))
+        clock.advance(clock.now() + timedelta(days=9))
         proof: Proof = platform.call("datasets.prove", {"id": made.id})
         assert proof.comparisons == made.proof.comparisons
         assert proof.at == clock.now()

@@ -1,4 +1,7 @@
-"""What splits are made of: the ways to cut a version of a dataset, its parts, and the proof that they share nothing."""
+"""What splits are made of: the ways to cut a version of a dataset, its parts, and the proof that they share nothing.
+
+And what is told of a subject: where its rows are, what was made of them, what erasing it left.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import msgspec
 
 from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
+from everloop.store.entities import Digest
 
 Parts = tuple[tuple[Name, float], ...]
 """The names of parts and the share of the rows that each gets, in order; the shares add up to 1."""
@@ -191,3 +195,120 @@ class SplitMade(Event, frozen=True, kw_only=True, tag="datasets.split_made"):
     strategy: Strategy
     seed: int
     parts: tuple[SplitPart, ...]
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whom or what rows are about: a column's value, as text."""
+
+    column: str
+    value: str
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A Parquet file that holds rows of a subject: their number, and the first of the ranges that they stand in.
+
+    Rows are numbered from 0 in the file, both ends of a range counted. A file may hold rows that nobody reads in a
+    version (a later layer deleted them, another part of a split has them); their bytes are there all the same.
+    """
+
+    file: Digest
+    bytes: int
+    rows: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """A version that holds rows of a subject: so many can be read, and these files hold them.
+
+    `heads` are the branches that stand at it. `related` says that lineage connects its dataset with the one that was
+    asked about; of others only the column's name is the same.
+    """
+
+    snapshot: str
+    rows: int
+    places: tuple[Place, ...]
+    heads: tuple[str, ...] = ()
+    related: bool = True
+
+
+class Made(msgspec.Struct, frozen=True):
+    """Something that lineage says was made of rows of a subject, and the version that it leads back to."""
+
+    urn: str
+    of: str
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A place outside of the versions of datasets where a subject was found, and how often."""
+
+    urn: str
+    count: int
+    detail: str
+
+
+class SubjectReport(msgspec.Struct, frozen=True):
+    """Everywhere that a subject was found.
+
+    `snapshots` versions were asked about, `pruned` of them answered by their profile alone. `holdings` have rows.
+    `unsure` were derived from such without the column, so that nobody can tell. `made` are runs, models and what else
+    was made of them; `sightings` are in the online store and in the logs.
+    """
+
+    subject: Subject
+    dataset: Name
+    at: datetime
+    snapshots: int
+    pruned: int
+    holdings: tuple[Holding, ...]
+    unsure: tuple[str, ...]
+    made: tuple[Made, ...]
+    sightings: tuple[Sighting, ...]
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """A branch that lost rows of a subject: the version before and, unless it was only tried, the new one without."""
+
+    before: str
+    branch: str
+    rows: int
+    after: str = ""
+
+
+class ErasureReport(msgspec.Struct, frozen=True):
+    """What erasing a subject did (or would do), and what still holds it.
+
+    `remaining` is what is found afterwards: older versions (purge them), models (retrain them), logs. `frees` is how
+    many bytes garbage collection frees once the versions among them are purged.
+    """
+
+    subject: Subject
+    dataset: Name
+    dry_run: bool
+    erased: tuple[Erased, ...]
+    remaining: SubjectReport
+    frees: int
+
+
+class PurgeReport(msgspec.Struct, frozen=True):
+    """A version whose bytes were given up. `kept_by` are versions that have bytes in common with it, and keep those."""
+
+    snapshot: str
+    reason: str
+    bytes: int
+    kept_by: tuple[str, ...]
+    at: datetime
+
+
+class SubjectErased(Event, frozen=True, kw_only=True, tag="datasets.subject_erased"):
+    """Rows of a subject were left out of the heads of branches. The value is not told: the ledger is for ever."""
+
+    column: str
+    erased: tuple[Erased, ...]
+
+
+class SnapshotPurged(Event, frozen=True, kw_only=True, tag="datasets.snapshot_purged"):
+    """The bytes of a version were given up; `digest` is what their address was."""
+
+    digest: str
+    reason: str
+    kept_by: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What one can do with splits: make them, list them, prove them again."""
+"""What one can do with splits and subjects: cut and prove; find, erase and purge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from sqlalchemy import select
 from everloop.catalog.session import Session
 from everloop.datasets.content import resolve, snapshot_at, urn_of
 from everloop.datasets.entities import At, Snapshot
-from everloop.datasets.splits.entities import Proof, Split, SplitMade, Strategy
+from everloop.datasets.splits.entities import (
+    ErasureReport,
+    Proof,
+    PurgeReport,
+    Split,
+    SplitMade,
+    Strategy,
+    Subject,
+    SubjectReport,
+)
 from everloop.datasets.splits.tables import splits
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
@@ -15,8 +24,7 @@ from everloop.kernel.usecase import usecase
 
 @usecase("datasets.split", permission="datasets:write", route="POST /datasets/{name}/splits", long=True)
 def split(session: Session, name: Name, strategy: Strategy, seed: int = 0, at: At = "") -> Split:
-    """Cut a version of a dataset into parts, each a version of its own (`flights.train@1`), with proof that they share
-    nothing.
+    """Cut a version into parts, each a version of its own (`flights.train@1`), with proof that they share nothing.
 
     `at` is a version, tag, branch or time; without it the newest is cut. A part keeps the numbers of its rows, not the
     rows. The same split made again is the same.
@@ -40,6 +48,45 @@ def prove(session: Session, id: str, duplicates: bool = False) -> Proof:
     from everloop.datasets.splits.written import proved
 
     return proved(session, split_of(session, id), with_duplicates=duplicates)
+
+
+@usecase("datasets.subject", permission="datasets:read", route="POST /datasets/{name}/subjects", long=True)
+def subject(session: Session, name: Name, column: str, value: str) -> SubjectReport:
+    """Everywhere that a subject is: the versions and files that hold rows with the value, and what was made of them.
+
+    Every dataset of the project with a column of that name is looked into; what follows is told by lineage: runs,
+    models, deployments. Then the online store and the logs of predictions are asked.
+    """
+    from everloop.datasets.splits.subjects import report
+
+    return report(session, name, Subject(column, value))
+
+
+@usecase("datasets.erase_subject", permission="governance:manage", route="POST /datasets/{name}/erasures", long=True)
+def erase_subject(
+    session: Session, name: Name, column: str, value: str, also: tuple[str, ...] = (), dry_run: bool = True
+) -> ErasureReport:
+    """Write new versions without a subject's rows where branches stand, and tell what still holds it.
+
+    That is done to the dataset, to those that it came from or that came from it, and to those in `also`. Older versions
+    stay until they are purged, models until they are retrained.
+    """
+    from everloop.datasets.splits.erasure import erase
+
+    return erase(session, name, Subject(column, value), also, dry_run=dry_run)
+
+
+@usecase(
+    "datasets.purge", permission="governance:manage", route="POST /datasets/{name}/snapshots/{version}/purge", long=True
+)
+def purge(session: Session, name: Name, version: int, reason: str) -> PurgeReport:
+    """Give up the bytes of a version for good; its name and what led to it stay, and reading it tells the reason.
+
+    The next garbage collection frees them, but for what other versions hold as well.
+    """
+    from everloop.datasets.splits import erasure
+
+    return erasure.purge(session, name, version, reason)
 
 
 def split_snapshot(session: Session, source: Snapshot, strategy: Strategy, seed: int = 0) -> Split:

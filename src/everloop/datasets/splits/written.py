@@ -11,6 +11,7 @@ from blake3 import blake3
 from everloop.catalog.session import Session
 from everloop.datasets.content import read_table, resolve, urn_of, write_content
 from everloop.datasets.entities import Change, Content, Selection, Snapshot
+from everloop.datasets.layers import tree_of
 from everloop.datasets.splits.assignment import assign, columns_of
 from everloop.datasets.splits.entities import Proof, Split, SplitPart, Strategy
 from everloop.datasets.splits.proof import duplicates, prove
@@ -109,11 +110,12 @@ def _written(session: Session, source: Snapshot, name: str, mask: Mask, strategy
         raise InvalidInput(f"{dataset!r} is too long for a name.", hint="Give the parts shorter names.")
     note = f"{name} of {source.dataset}@{source.version}, {_told(strategy)}, seed {seed}"
     change = Change(note, (urn_of(session, source),))
-    made = write_content(session, dataset, _content(session, source, mask), change)
+    made = write_content(session, dataset, part_content(session, source, mask), change)
     return SplitPart(name, urn_of(session, made), made.rows)
 
 
-def _content(session: Session, source: Snapshot, mask: Mask) -> Content:
+def part_content(session: Session, source: Snapshot, mask: Mask) -> Content:
+    """Some rows of a snapshot as the content of another: their numbers, beside the source's own files."""
     whole, inner = source.digest, mask
     if source.selection is not None:
         whole = source.selection.source
@@ -121,20 +123,28 @@ def _content(session: Session, source: Snapshot, mask: Mask) -> Content:
         inner[np.flatnonzero(inner)] = mask
     data = packed(inner)
     selection = Selection(whole, session.store.put(data))
-    tree = [TreeEntry("rows", selection.rows, len(data)), TreeEntry("source", whole, source.bytes)]
-    digest = session.store.put_tree(tree)
+    below = tree_of(source.layers) or [TreeEntry("", whole, source.bytes)]
+    tree = [msgspec.structs.replace(entry, path=f"source/{entry.path}".rstrip("/")) for entry in below]
+    digest = session.store.put_tree([*tree, TreeEntry("rows", selection.rows, len(data))])
     rows = int(np.count_nonzero(mask))
-    return Content("table", digest, len(data), rows, columns=source.columns, selection=selection)
+    return Content("table", digest, len(data), rows, columns=source.columns, layers=source.layers, selection=selection)
 
 
 def _mask(session: Session, source: Snapshot, part: SplitPart) -> Mask:
-    """Which rows of the source a part has; none of them if it is of something else."""
+    """Which rows of the source a part has.
+
+    Raises:
+        Refused: it is a part of something else.
+    """
     snapshot = resolve(session, part.snapshot)
     whole = source.selection.source if source.selection else source.digest
-    if snapshot.selection is None or snapshot.selection.source != whole:
+    mask = None
+    if snapshot.selection is not None and snapshot.selection.source == whole:
+        mask = unpacked(session.store.get(snapshot.selection.rows))
+    within = unpacked(session.store.get(source.selection.rows)) if source.selection else None
+    if mask is None or (within is not None and bool((mask & ~within).any())):
         raise Refused(f"{part.snapshot} is no part of {source.dataset}@{source.version}.")
-    mask = unpacked(session.store.get(snapshot.selection.rows))
-    return mask if source.selection is None else mask[unpacked(session.store.get(source.selection.rows))]
+    return mask if within is None else mask[within]
 
 
 def _told(strategy: Strategy) -> str:

@@ -152,3 +152,9 @@ class VersionTagged(Event, frozen=True, kw_only=True, tag="datasets.version_tagg
     tag: str
     before: int
     after: int
+
+
+class SnapshotAdopted(Event, frozen=True, kw_only=True, tag="datasets.snapshot_adopted"):
+    """A version of another platform got a number here."""
+
+    commit: str

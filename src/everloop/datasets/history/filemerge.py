@@ -25,13 +25,14 @@ class TreeMerge(msgspec.Struct, frozen=True):
 
 
 def merge_trees(
-    store: Store, base: Digest | None, ours: Digest, theirs: Digest, settle: Settle, prefer: OnConflict
+    store: Store, base: Digest | None, sides: tuple[Digest, Digest], settle: Settle, prefer: OnConflict
 ) -> TreeMerge:
-    """One tree of two that grew from a base: each path as the side has it that changed it.
+    """One tree of two (ours and theirs) that grew from a base: each path as the side has it that changed it.
 
     A path that both changed is settled by `settle`; a file of one side where the other has a folder is a conflict. Of a
     rename, the old path is one that went and the new path one that came.
     """
+    ours, theirs = sides
     mine = {change.path: change for change in tree_changes(store, base, ours)}
     yours = {change.path: change for change in tree_changes(store, base, theirs)}
     chosen: dict[str, TreeEntry | None] = {path: yours[path].after for path in yours.keys() - mine.keys()}

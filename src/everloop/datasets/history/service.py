@@ -13,10 +13,21 @@ from everloop.datasets.content import commit_content, commit_tree, content_of, r
 from everloop.datasets.entities import At, Change, Snapshot
 from everloop.datasets.history import heads
 from everloop.datasets.history.columns import columns_diff
-from everloop.datasets.history.entities import Branch, FileEntry, FilesDiff, RowDiff, Tag, VersionTagged
+from everloop.datasets.history.entities import (
+    Branch,
+    FileEntry,
+    FilesDiff,
+    Merge,
+    OnConflict,
+    RowDiff,
+    Tag,
+    VersionTagged,
+)
 from everloop.datasets.history.filediff import entry_of, file_changes
 from everloop.datasets.history.heads import MAIN, head_of
 from everloop.datasets.history.keys import expected_keys
+from everloop.datasets.history.merge import Wish
+from everloop.datasets.history.merge import merge as merge_branches
 from everloop.datasets.history.references import require_new_name, tagged
 from everloop.datasets.history.rowdiff import difference
 from everloop.datasets.history.tables import tags
@@ -91,8 +102,9 @@ def revert(session: Session, name: Name, version: At, note: str = "", branch: Na
     with session.begin(write=False) as unit:
         old = snapshot_at(unit, name, version)
         content = content_of(unit, old)
+    table = read_table(session, old) if old.kind == "table" else None
     change = Change(note=note or f"Back to version {old.version}", branch=branch)
-    return commit_content(session, name, content, change)
+    return commit_content(session, name, content, change, table)
 
 
 @usecase("datasets.branch", permission="datasets:write", route="PUT /datasets/{name}/branches/{branch}")
@@ -167,6 +179,25 @@ def list_tags(session: Session, name: Name) -> list[Tag]:
     snapshot_at(session, name)
     query = select(tags).where((tags.c.project == session.project) & (tags.c.dataset == name))
     return session.all(Tag, query.order_by(tags.c.name))
+
+
+@usecase("datasets.merge", permission="datasets:write", route="POST /datasets/{name}/merges", long=True)
+def merge(
+    session: Session,
+    name: Name,
+    branch: Name,
+    into: Name = MAIN,
+    keys: tuple[str, ...] = (),
+    on_conflict: OnConflict = "fail",
+    dry_run: bool = False,
+) -> Merge:
+    """Bring what a branch has into another: files by path, tables row by row and cell by cell.
+
+    Both sides are compared with the newest version that led to both. What they disagree on is listed, and nothing
+    changes, unless `on_conflict` says whose side wins. Rows are matched by the keys: those given, or what is expected
+    to be unique, or else all columns. A branch that has nothing of its own is moved forward.
+    """
+    return merge_branches(session, name, branch, into, Wish(keys, on_conflict, dry_run))
 
 
 def _name(session: Session, name: str, tag: str, version: int, note: str) -> None:

@@ -31,6 +31,7 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.remote import RemotePlatform
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Refused
+from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
 from everloop.store.entities import Digest
 
@@ -43,24 +44,36 @@ class AuditGroup:
 
 class DatasetsGroup:
     """Versions of data: snapshots, branches, differences, profiles, checks, splits."""
+    def append(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+        """Add the rows of a file that is in the store to a table, as a version that stores only these."""
     def branch(self, name: str, branch: str, at: int | str = '') -> everloop.datasets.history.entities.Branch:
         """Make a branch that stands at a version (the newest of main); one that stands elsewhere is not moved."""
     def branches(self, name: str) -> builtins.list[everloop.datasets.history.entities.Branch]:
         """The branches of a dataset, main first, then by name."""
-    def check(self, name: str, version: int = 0) -> everloop.datasets.quality.entities.CheckReport:
-        """Check a version against what is expected of its dataset, and keep the report."""
+    def check(self, name: str, version: int = 0, suite: tuple[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference, ...] | builtins.list[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference] = ...) -> everloop.datasets.quality.entities.CheckReport:
+        """Check a version against what is expected of its dataset, or against another suite, and keep the report."""
     def checks(self, name: str) -> builtins.list[everloop.datasets.quality.entities.CheckReport]:
         """The reports of a dataset's checks, newest first."""
     def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
         """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head."""
     def commit_files(self, name: str, digest: everloop.store.entities.Digest, note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
         """Commit a tree of files that is in the store as the next version of a branch; what its head holds gives the head."""
+    def compact(self, name: str, branch: str = 'main') -> everloop.datasets.entities.Snapshot:
+        """Write a table that has layers anew as one file, as a version with the same rows in the same order."""
     def delete_branch(self, name: str, branch: str) -> None:
         """Delete a branch; its versions stay, by their numbers."""
+    def delete_rows(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
+        """Take the rows out of a table whose keys stand in a file that is in the store. Older versions still have them."""
     def derive(self, name: str, sql: str, inputs: tuple[str, ...] | builtins.list[str], note: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
-    def diff(self, name: str, before: int, after: int = 0) -> everloop.datasets.entities.SnapshotDiff:
-        """How a dataset's columns and rows changed between two versions; 0 is the newest."""
+    def diff(self, name: str, before: int | str, after: int | str = '') -> everloop.datasets.entities.SnapshotDiff:
+        """How a dataset's columns and rows changed between two versions; the newest of main unless `after` says another."""
+    def diff_files(self, name: str, before: int | str, after: int | str = '', below: str = '', limit: int = 1000) -> everloop.datasets.history.entities.FilesDiff:
+        """Which files came, went, changed or were renamed between two versions, all or those below a folder."""
+    def diff_rows(self, name: str, before: int | str, after: int | str = '', keys: tuple[str, ...] | builtins.list[str] = ..., limit: int = 20) -> everloop.datasets.history.entities.RowDiff:
+        """Which rows came, went or changed between two versions, with the cells that changed."""
+    def erase_subject(self, name: str, column: str, value: str, also: tuple[str, ...] | builtins.list[str] = ..., dry_run: bool = True) -> everloop.datasets.splits.entities.ErasureReport:
+        """Write new versions without a subject's rows where branches stand, and tell what still holds it."""
     def expect(self, name: str, expectations: tuple[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference, ...] | builtins.list[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference]) -> everloop.datasets.quality.entities.Suite:
         """Say what is expected of a dataset from now on; it replaces what was expected before."""
     def expectations(self, name: str) -> everloop.datasets.quality.entities.Suite:
@@ -73,24 +86,32 @@ class DatasetsGroup:
         """Every dataset, by name."""
     def log(self, name: str, at: int | str = '', limit: int = 0) -> builtins.list[everloop.datasets.entities.Snapshot]:
         """Every version of a dataset, newest first; with `at` only those that led to it, by way of both sides of merges."""
+    def merge(self, name: str, branch: str, into: str = 'main', keys: tuple[str, ...] | builtins.list[str] = ..., on_conflict: typing.Literal['fail', 'ours', 'theirs'] = 'fail', dry_run: bool = False) -> everloop.datasets.history.entities.Merge:
+        """Bring what a branch has into another: files by path, tables row by row and cell by cell."""
     def preview(self, name: str, version: int = 0, limit: int = 20) -> builtins.list[dict[str, everloop.kernel.usecase.Json]]:
         """The first rows of a version; times are in ISO 8601."""
     def profile(self, name: str, version: int = 0) -> everloop.datasets.entities.Profile:
         """What each column of a version holds: missing values, range, mean, quantiles, most frequent values."""
     def prove(self, id: str, duplicates: bool = False) -> everloop.datasets.splits.entities.Proof:
         """Prove again, from what the store holds now, that the parts of a split share nothing."""
+    def purge(self, name: str, version: int, reason: str) -> everloop.datasets.splits.entities.PurgeReport:
+        """Give up the bytes of a version for good; its name and what led to it stay, and reading it tells the reason."""
     def revert(self, name: str, version: int | str, note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
         """Make what an older version holds the next version of a branch; nothing of what came between is lost."""
     def split(self, name: str, strategy: everloop.datasets.splits.entities.RandomSplit | everloop.datasets.splits.entities.StratifiedSplit | everloop.datasets.splits.entities.GroupedSplit | everloop.datasets.splits.entities.HashSplit | everloop.datasets.splits.entities.TimeSplit | everloop.datasets.splits.entities.TimeShares | everloop.datasets.splits.entities.KFold | everloop.datasets.splits.entities.StratifiedKFold | everloop.datasets.splits.entities.GroupedKFold | everloop.datasets.splits.entities.ForwardChaining, seed: int = 0, at: int | str = '') -> everloop.datasets.splits.entities.Split:
-        """Cut a version of a dataset into parts, each a version of its own (`flights.train@1`), with proof that they share"""
+        """Cut a version into parts, each a version of its own (`flights.train@1`), with proof that they share nothing."""
     def splits(self, name: str) -> builtins.list[everloop.datasets.splits.entities.Split]:
         """The splits of a dataset's versions, newest first."""
+    def subject(self, name: str, column: str, value: str) -> everloop.datasets.splits.entities.SubjectReport:
+        """Everywhere that a subject is: the versions and files that hold rows with the value, and what was made of them."""
     def tag(self, name: str, tag: str, at: int | str = '', note: str = '', force: bool = False) -> everloop.datasets.history.entities.Tag:
         """Name a version (the newest of main) for good; only `force` gives the name to another version."""
     def tags(self, name: str) -> builtins.list[everloop.datasets.history.entities.Tag]:
         """The tags of a dataset, by name."""
     def untag(self, name: str, tag: str) -> None:
         """Take a name away from a version."""
+    def upsert(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+        """Put the rows of a file that is in the store in place of those with their keys, and add those with new keys."""
 
 class EndpointsGroup:
     """Endpoints, deployments, traffic, predictions, labels."""
@@ -290,6 +311,10 @@ class RemotesGroup:
         """A remote, with what it was found to do."""
     def list(self) -> builtins.list[everloop.datasets.remotes.entities.Remote]:
         """The remotes of the project, by name."""
+    def pull(self, name: str, dataset: str, branch: str = 'main', below: str = '') -> everloop.datasets.remotes.entities.Pull:
+        """Bring a branch or tag of a remote here as versions, or only the files below a path. Interrupted, it continues."""
+    def push(self, name: str, dataset: str, branch: str = 'main') -> everloop.datasets.remotes.entities.Push:
+        """Bring what a remote lacks of a branch or tag there, then point its ref to it. Interrupted, it continues."""
     def refs(self, name: str, dataset: str = '') -> builtins.list[everloop.datasets.remotes.entities.Ref]:
         """The branches and tags that a remote holds of this project (of one dataset, if named), and where they point."""
     def remove(self, name: str) -> everloop.datasets.remotes.entities.Remote:
@@ -363,6 +388,9 @@ class Everloop:
         ...
     def in_project(self, project: str) -> Everloop:
         """The same platform, with every call made in another project."""
+    @property
+    def data(self) -> Data:
+        """Folders of files under versions, on this machine's disk."""
     def put(self, content: bytes | Path) -> Digest:
         """Keep bytes, or a file's; their address."""
     def get_object(self, digest: Digest) -> bytes:

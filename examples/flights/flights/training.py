@@ -74,12 +74,10 @@ def examples(schedule: el.Snapshot, features: el.PinnedFeatures, start: datetime
 @el.step
 def split(examples: el.Snapshot, at: datetime) -> Split:
     """Train on what was known at a moment, hold out the flights that were asked about after it."""
-    rows = el.read_table(examples)
-    before = rows.filter(pc.less_equal(rows[LANDED], _at(rows, LANDED, at - LABEL_DELAY)))
-    after = rows.filter(pc.greater(rows[ASKED], _at(rows, ASKED, at)))
-    return Split(
-        el.write_table("training", before, parents=[examples]), el.write_table("holdout", after, parents=[examples])
-    )
+    cut = at + timedelta.resolution  # What was known at that very moment may be learned from.
+    in_time = el.TimeSplit(ASKED, (cut,), ("training", "holdout"), known=LANDED, delay=LABEL_DELAY)
+    parts = el.split(examples, in_time)
+    return Split(parts["training"], parts["holdout"])
 
 
 @el.step

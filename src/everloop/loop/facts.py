@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 
 from everloop.catalog.session import Session
 from everloop.datasets.content import snapshot_of
+from everloop.datasets.entities import Snapshot
+from everloop.datasets.splits import sentences
+from everloop.datasets.splits.service import split_with
 from everloop.features import service as features
 from everloop.kernel.errors import NotFound
 from everloop.kernel.ids import Urn, parse_urn
@@ -65,9 +68,29 @@ def _dataset(session: Session, urn: Urn) -> Facts:
     return {
         "rows": f"{found.rows:,} in {len(found.columns)} columns",
         "bytes": f"{found.bytes:,} at {found.digest}",
-        "held": "the store has them" if session.store.has(found.digest) else "the store has lost them",
+        "held": _held(session, found),
+        "part": _part(session, str(urn)),
         "note": " ".join(found.note.split())[:160],
     }
+
+
+def _held(session: Session, found: Snapshot) -> str:
+    if found.purged is not None:
+        return f"purged on {found.purged.at:%Y-%m-%d} by {found.purged.by}: {found.purged.reason}"
+    return "the store has them" if session.store.has(found.digest) else "the store has lost them"
+
+
+def _part(session: Session, urn: str) -> str:
+    found = split_with(session, urn)
+    return sentences.told(*found) if found else ""
+
+
+def _proof(session: Session, training: str, holdout: str) -> str:
+    """What proves that a model's training and holdout share nothing, if they are parts of one split."""
+    one, other = (split_with(session, urn) if urn else None for urn in (training, holdout))
+    if one is None or other is None or one[0].id != other[0].id:
+        return ""
+    return sentences.proved(one[0], one[1], other[1])
 
 
 def _model(session: Session, urn: Urn) -> Facts:
@@ -79,9 +102,16 @@ def _model(session: Session, urn: Urn) -> Facts:
         "registered": f"{found.created:%Y-%m-%d %H:%M} UTC",
         "files": f"{found.trained.digest} ({found.trained.flavor})",
         "metrics": ", ".join(f"{name}={value:.4f}" for name, value in sorted(found.trained.metrics.items())),
+        "trained on": _bare(found.trained.training),
+        "held out": _bare(found.trained.holdout),
+        "proof": _proof(session, found.trained.training, found.trained.holdout),
         "candidate": _candidate(states.of_model(session, urn.name, found.version)),
         "decision": decisions[0] if decisions else "",
     }
+
+
+def _bare(urn: str) -> str:
+    return urn.partition("/")[2]
 
 
 def _candidate(found: Candidate | None) -> str:

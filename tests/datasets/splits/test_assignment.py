@@ -165,6 +165,9 @@ class TestTime:
         cut = TimeSplit("at", (NOON + timedelta(hours=4),), known="paid", delay=timedelta(minutes=30))
         assert ids(rides(6), cut) == {"train": [0, 1], "test": [4, 5]}
 
+    def test_what_was_known_at_the_very_cut_is_in_training(self) -> None:
+        assert ids(rides(6), TimeSplit("at", (NOON + timedelta(hours=4),), known="paid"))["train"] == [0, 1, 2]
+
     def test_what_was_never_known_is_in_no_training_part(self) -> None:
         table = rides(6).set_column(4, "paid", pa.array([None] * 6, pa.timestamp("us", "UTC")))
         assert ids(table, TimeSplit("at", (NOON + timedelta(hours=4),), known="paid"))["train"] == []
@@ -216,7 +219,7 @@ class TestTime:
         table = pa.table({"id": range(len(at)), "at": pa.array(at, pa.timestamp("us", "UTC"))})
         moment, wait = NOON + timedelta(hours=cut), timedelta(hours=delay)
         parts = split_table(table, TimeSplit("at", (moment,), gap=timedelta(hours=gap), known="at", delay=wait))
-        assert all(time + wait < moment for time in parts["train"]["at"].to_pylist())
+        assert all(time < moment and time + wait <= moment for time in parts["train"]["at"].to_pylist())
         assert all(time >= moment + timedelta(hours=gap) for time in parts["test"]["at"].to_pylist())
 
 
@@ -254,7 +257,7 @@ class TestFolds:
 
     def test_forward_chaining_knows_gaps_and_late_labels(self) -> None:
         strategy = ForwardChaining("at", 1, gap=timedelta(hours=1), known="paid")
-        assert ids(rides(8), strategy) == {"fold1.train": [0, 1], "fold1.test": [5, 6, 7]}
+        assert ids(rides(8), strategy) == {"fold1.train": [0, 1, 2], "fold1.test": [5, 6, 7]}
 
 
 class TestNonsense:

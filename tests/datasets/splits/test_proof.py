@@ -73,7 +73,7 @@ class TestWhatHolds:
     def test_time_is_told_from_the_last_label_to_the_first_question(self) -> None:
         strategy = TimeSplit("at", (NOON + timedelta(hours=4),), known="paid")
         (_, time) = prove(rides(6), strategy, assign(rides(6), strategy, 0).masks, NOON).comparisons
-        assert (time.latest, time.earliest) == (NOON + timedelta(hours=3), NOON + timedelta(hours=4))
+        assert (time.latest, time.earliest) == (NOON + timedelta(hours=4), NOON + timedelta(hours=4))
 
 
 class TestWhatDoesNot:

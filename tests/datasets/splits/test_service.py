@@ -128,7 +128,7 @@ class TestProofs:
         strategy = TimeSplit("at", (NOON + timedelta(hours=90),), known="paid")
         made = split(platform, strategy)
         assert made.proof.holds
-        assert made.proof.comparisons[1].latest == NOON + timedelta(hours=89)
+        assert made.proof.comparisons[1].latest == NOON + timedelta(hours=90)
 
     def test_it_is_made_again_from_what_the_store_holds(
         self, platform: Platform, source: Snapshot, clock: SimulatedClock

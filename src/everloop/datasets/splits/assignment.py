@@ -242,14 +242,17 @@ def _cuts(times: Numbers, parts: Parts) -> list[int]:
     return [int(ordered[place]) if place < len(ordered) else int(ordered[-1]) + 1 for place in places]
 
 
+def known_of(table: pa.Table, strategy: InTime) -> Numbers:
+    """When each row's label was known."""
+    return moments_of(table, strategy.known, missing=True) + micros_of(strategy.delay)
+
+
 def _windows(table: pa.Table, strategy: InTime, cuts: Sequence[int], end: int | None = None) -> list[Mask]:
     """The rows before the first cut, between each two, and after the last (up to `end`)."""
     times, gap = _times(table, strategy), micros_of(strategy.gap)
-    known = times
-    if strategy.known:
-        known = np.maximum(times, moments_of(table, strategy.known, missing=True) + micros_of(strategy.delay))
-    masks = [known < cuts[0]]
+    known = known_of(table, strategy) if strategy.known else times
+    masks = [(times < cuts[0]) & (known <= cuts[0])]
     for start, stop in pairwise(cuts):
-        masks.append((times >= start + gap) & (known < stop))
+        masks.append((times >= start + gap) & (times < stop) & (known <= stop))
     last = times >= cuts[-1] + gap
     return [*masks, last if end is None else last & (times < end)]

@@ -65,7 +65,7 @@ class TimeSplit(msgspec.Struct, frozen=True, tag="time"):
     """Cut at moments: rows before the first go to the first part, and so on; a moment belongs to what comes after it.
 
     Rows within `gap` after a cut are left out of the later part. With `known` (when a row's label was known) a row
-    counts for a part only if `known` + `delay` is before the part's end: no part holds what was not known by then.
+    counts for a part only if `known` + `delay` is not after the part's end: no part holds what was not known by then.
     """
 
     column: str
@@ -145,8 +145,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """One thing that was compared between two parts.
 
     `rows`: the numbers of the rows in the source; `keys`: the values of the columns `on`; `time`: that the first part's
-    `latest` is before the second's `earliest`; `duplicates`: rows that agree in all columns. `counts` are the different
-    values on each side, `shared` those on both.
+    rows are before the `earliest` row of the second, and its labels not after; `duplicates`: rows that agree in all
+    columns. `counts` are the different values on each side, `shared` those on both.
     """
 
     what: What

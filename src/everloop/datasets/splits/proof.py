@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.datasets.splits.assignment import known_of
 from everloop.datasets.splits.entities import (
     Comparison,
     Folds,
@@ -20,7 +21,7 @@ from everloop.datasets.splits.entities import (
     Strategy,
 )
 from everloop.datasets.splits.keyhash import key_hashes, require_columns
-from everloop.datasets.splits.moments import NEVER, micros_of, moments_of
+from everloop.datasets.splits.moments import NEVER, moments_of
 from everloop.kernel.clock import from_micros
 
 if TYPE_CHECKING:
@@ -107,13 +108,13 @@ def _of_time(table: pa.Table, strategy: Strategy, masks: Mapping[str, Mask]) -> 
     """All of an earlier part, labels too, was known before the first row of a later one."""
     if not isinstance(strategy, InTime):
         return
-    times = known = moments_of(table, strategy.column)
+    times = moments_of(table, strategy.column)
+    known = known_of(table, strategy) if strategy.known else times
     on = tuple(name for name in (strategy.column, strategy.known) if name)
-    if strategy.known:
-        known = np.maximum(times, moments_of(table, strategy.known, missing=True) + micros_of(strategy.delay))
     for first, second in pairs(strategy, masks):
-        one, other = known[masks[first]], times[masks[second]]
-        late = int(np.count_nonzero(one >= other.min())) if len(other) else 0
-        latest = from_micros(int(one.max())) if len(one) and one.max() < NEVER else None
-        earliest = from_micros(int(other.min())) if len(other) else None
+        one, labels, other = times[masks[first]], known[masks[first]], times[masks[second]]
+        start = int(other.min()) if len(other) else NEVER
+        end = int(max(one.max(), labels.max())) if len(one) else NEVER
+        late = int(np.count_nonzero((one >= start) | (labels > start))) if len(other) else 0
+        latest, earliest = (from_micros(moment) if moment < NEVER else None for moment in (end, start))
         yield Comparison("time", first, second, on, (len(one), len(other)), late, late == 0, latest, earliest)

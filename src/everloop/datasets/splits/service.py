@@ -18,6 +18,7 @@ from everloop.datasets.splits.entities import (
     SubjectReport,
 )
 from everloop.datasets.splits.tables import splits
+from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 
@@ -115,6 +116,25 @@ def split_of(session: Session, id: str) -> Split:
     with session.begin(write=False) as unit:
         query = select(splits).where((splits.c.project == unit.project) & (splits.c.id == id))
         return unit.one(Split, query, f"There is no split {id!r}.", hint="everloop datasets splits NAME lists some.")
+
+
+def split_with(session: Session, part: str) -> tuple[Split, str] | None:
+    """The newest split that a version is a part of, by URN, and which one."""
+    try:
+        snapshot = resolve(session, part)
+    except (NotFound, InvalidInput):
+        return None
+    for parent in snapshot.parents:
+        name, _, version = parent.removeprefix(f"dataset:{session.project}/").rpartition("@")
+        if version.isdecimal():
+            of = (splits.c.dataset == name) & (splits.c.version == int(version))
+            with session.begin(write=False) as unit:
+                query = select(splits).where((splits.c.project == unit.project) & of)
+                made = unit.all(Split, query.order_by(splits.c.created.desc()))
+            found = [(each, one.name) for each in made for one in each.parts if one.snapshot == part]
+            if found:
+                return found[0]
+    return None
 
 
 def find(session: Session, id: str) -> Split | None:

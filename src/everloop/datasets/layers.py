@@ -84,8 +84,8 @@ def merged(layers: Sequence[Layer], columns: Sequence[str], read: Read) -> pa.Ta
     parts = [read(layer.added.digest, columns) for layer in layers if layer.added]
     kinds = {name: widest([part.schema.field(name).type for part in parts if name in part.column_names], name)
              for name in columns}  # fmt: skip
-    alive = _alive(layers, read)
-    kept = [part if mask is None else part.filter(pa.array(mask)) for part, mask in zip(parts, alive, strict=True)]
+    masks = alive_rows(layers, read)
+    kept = [part if mask is None else part.filter(pa.array(mask)) for part, mask in zip(parts, masks, strict=True)]
     return pa.concat_tables([_fitted(part, kinds) for part in kept]).combine_chunks()
 
 
@@ -97,13 +97,13 @@ def positions(layers: Sequence[Layer], rows: NDArray[np.int64], read: Read) -> p
     files, places = [], []
     numbered = [number for number, layer in enumerate(layers) if layer.added]
     first = 0
-    for number, mask in zip(numbered, _alive(layers, read), strict=True):
+    for number, mask in zip(numbered, alive_rows(layers, read), strict=True):
         part = layers[number].added
-        alive = np.arange(part.rows if part else 0) if mask is None else np.flatnonzero(mask)
-        here = rows[(rows >= first) & (rows < first + len(alive))] - first
+        left = np.arange(part.rows if part else 0) if mask is None else np.flatnonzero(mask)
+        here = rows[(rows >= first) & (rows < first + len(left))] - first
         files += [rows_path(number)] * len(here)
-        places.append(np.sort(alive[here]))
-        first += len(alive)
+        places.append(np.sort(left[here]))
+        first += len(left)
     return pa.table({"file_path": pa.array(files, pa.string()), "pos": pa.array(np.concatenate(places), pa.int64())})
 
 
@@ -112,7 +112,7 @@ def layer_of(store: Store, added: pa.Table, deleted: pa.Table) -> Layer:
     return Layer(*(put_table(store, side) if side.num_rows else None for side in (added, deleted)))
 
 
-def _alive(layers: Sequence[Layer], read: Read) -> list[NDArray[np.bool_] | None]:
+def alive_rows(layers: Sequence[Layer], read: Read) -> list[NDArray[np.bool_] | None]:
     """Of each file of rows, which ones are not deleted; None means all of them."""
     import numpy as np
     import pyarrow as pa

@@ -1,11 +1,12 @@
-"""How expectations and check reports are kept."""
+"""How expectations, check reports and figures that were measured are kept."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Integer, String, Table
+from sqlalchemy import Boolean, Float, Integer, String, Table
 from sqlalchemy import Column as Field
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
+from everloop.datasets.quality.engine import Kept
 from everloop.datasets.quality.entities import CheckResult
 from everloop.datasets.quality.expectations import Expectation
 
@@ -27,4 +28,14 @@ checks = Table(
     Field("passed", Boolean, nullable=False),
     Field("results", Encoded(tuple[CheckResult, ...]), nullable=False),
     Field("at", UtcTime, nullable=False),
+    Field("parts", Integer, nullable=False, server_default="1"),
+    Field("read", Integer, nullable=False, server_default="1"),
+    Field("seconds", Float, nullable=False, server_default="0"),
 )
+figures = Table(
+    "check_figures",
+    metadata,
+    Field("key", String(64), primary_key=True),
+    Field("figure", Encoded(Kept), nullable=False),
+)
+"""Counts of failing rows and the like by content and question, for all projects; never a value of a row."""

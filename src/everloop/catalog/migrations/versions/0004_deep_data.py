@@ -66,6 +66,22 @@ def upgrade() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_remotes")),
     )
+    op.create_table(
+        "suite_files",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("dataset", sa.String(length=128), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "dataset", name=op.f("pk_suite_files")),
+    )
+    op.create_table(
+        "suite_gates",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("dataset", sa.String(length=128), nullable=False),
+        sa.Column("gates", sa.Text(), nullable=False),
+        sa.Column("on_failure", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "dataset", name=op.f("pk_suite_gates")),
+    )
     with op.batch_alter_table("check_reports", schema=None) as batch_op:
         batch_op.add_column(sa.Column("parts", sa.Integer(), server_default="1", nullable=False))
         batch_op.add_column(sa.Column("read", sa.Integer(), server_default="1", nullable=False))
@@ -112,6 +128,8 @@ def downgrade() -> None:
         batch_op.drop_column("read")
         batch_op.drop_column("parts")
 
+    op.drop_table("suite_gates")
+    op.drop_table("suite_files")
     op.drop_table("remotes")
     op.drop_table("dataset_tags")
     with op.batch_alter_table("dataset_splits", schema=None) as batch_op:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,8 +15,8 @@ import pytest
 
 from everloop.app import backends
 from everloop.backends.blobs.folder import FolderBlobs
-from everloop.kernel.errors import InvalidInput, Misconfigured, NotFound, Unavailable
-from everloop.store.blobs import GRACE, Blobs
+from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFound, Unavailable
+from everloop.store.blobs import GRACE, Blobs, Range
 from everloop.store.service import Store
 from tests.servers import free_port
 
@@ -106,6 +107,58 @@ class TestBlobs:
         blobs.put("objects/aa/one", b"x")
         assert blobs.touch("objects/aa/one")
 
+    @pytest.mark.parametrize(("start", "length"), [(0, 3), (3, 4), (9, 1), (0, 10), (7, 100)])
+    def test_a_stretch_is_had_without_the_rest(self, blobs: Blobs, start: int, length: int) -> None:
+        blobs.put("packs/aa/one", b"0123456789")
+        assert blobs.get_range("packs/aa/one", start, length) == b"0123456789"[start : start + length]
+
+    def test_many_stretches_come_in_the_order_that_was_asked_for(self, blobs: Blobs) -> None:
+        for name in ("one", "two"):
+            blobs.put(f"packs/aa/{name}", name.encode() * 100)
+        wanted = [Range(f"packs/aa/{name}", 3 * n, 3) for n in (5, 0, 99) for name in ("two", "one", "one")]
+        assert list(blobs.get_ranges(wanted)) == [b"two", b"one", b"one"] * 3
+
+    def test_a_stretch_of_nothing_is_not_found(self, blobs: Blobs) -> None:
+        with pytest.raises(NotFound):
+            blobs.get_range("packs/aa/none", 0, 1)
+        with pytest.raises(NotFound):
+            list(blobs.get_ranges([Range("packs/aa/none", 0, 1)]))
+
+    def test_a_key_that_changes_is_made_once(self, blobs: Blobs) -> None:
+        tag = blobs.swap("refs/main/flights", b"one", None)
+        assert blobs.read_tagged("refs/main/flights") == (b"one", tag)
+        with pytest.raises(Conflict, match="refs/main/flights"):
+            blobs.swap("refs/main/flights", b"two", None)
+
+    def test_a_key_that_changes_is_only_changed_by_who_knows_it(self, blobs: Blobs) -> None:
+        first = blobs.swap("refs/main/flights", b"one", None)
+        second = blobs.swap("refs/main/flights", b"two", first)
+        with pytest.raises(Conflict):
+            blobs.swap("refs/main/flights", b"three", first)
+        assert blobs.read_tagged("refs/main/flights") == (b"two", second)
+
+    def test_a_key_that_is_gone_cannot_be_changed(self, blobs: Blobs) -> None:
+        tag = blobs.swap("refs/main/flights", b"one", None)
+        blobs.delete("refs/main/flights")
+        with pytest.raises(NotFound):
+            blobs.read_tagged("refs/main/flights")
+        with pytest.raises(Conflict):
+            blobs.swap("refs/main/flights", b"two", tag)
+
+    def test_of_several_that_swap_at_once_one_wins(self, blobs: Blobs, blobs_url: str) -> None:
+        tag = blobs.swap("refs/main/flights", b"before", None)
+        places = [opened(blobs_url) for _ in range(4)]
+
+        def attempt(number: int) -> int:
+            try:
+                places[number].swap("refs/main/flights", b"%d" % number, tag)
+            except Conflict:
+                return 0
+            return 1
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(attempt, range(4))) == 1
+
     @pytest.mark.parametrize(
         "key", ["", "one", "/etc/passwd", "../one/two", "objects/../../one", "objects//one", "objects/aa/", "a/.hidden"]
     )
@@ -142,6 +195,15 @@ def test_a_folder_keeps_its_age_until_it_is_touched(tmp_path: Path) -> None:
     (after,) = blobs.keys("objects/")
     assert before.modified.year == 1970
     assert after.modified - before.modified > GRACE
+
+
+def test_caches_beside_the_bytes_are_never_listed(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    blobs.swap("refs/main/flights", b"x", None)
+    (tmp_path / ".index").mkdir()
+    (tmp_path / ".index" / "packs.db").write_bytes(b"cache")
+    assert [blob.key for blob in blobs.keys("")] == ["refs/main/flights"]
+    assert blobs.local == tmp_path
 
 
 def test_a_writer_killed_midway_leaves_nothing_under_the_key(tmp_path: Path) -> None:

@@ -114,8 +114,12 @@ def _reflink(file: BinaryIO, target: Path) -> None:
 
 
 def _hardlink(file: BinaryIO, target: Path) -> None:
-    # The open file itself gets the name, whatever its path leads to by now.
-    os.link(f"/proc/self/fd/{file.fileno()}", target, follow_symlinks=True)
+    # The open file itself gets the name, whatever its path leads to by now; Python follows the link only from a folder.
+    handles = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.link(str(file.fileno()), target, src_dir_fd=handles, follow_symlinks=True)
+    finally:
+        os.close(handles)
     os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~0o222)
 
 

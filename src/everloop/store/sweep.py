@@ -97,6 +97,9 @@ def sweep(objects: Objects, roots: Iterable[Digest], *, dry_run: bool, grace: ti
         going = _remove(objects, going, live, found)
         for blob in left:
             objects.blobs.delete(blob.key)
+        for lease in found.leases:
+            if lease.modified <= found.oldest:
+                _delete_old(objects, lease, found.oldest)
         _pack_loose(objects, found, live)
         objects.index.tidy()
     removed = len(loose) + len(left) + sum(len(pack.dead(live)) for pack in going)

@@ -31,6 +31,7 @@ WEATHER = b"origin,time_hour,wind\n" + b"".join(
     for origin in (b"EWR", b"JFK", b"LGA")
     for day in range(1, 29)
 )
+OWNERS = b"owner,at,paid\n" + b"".join(b"o%d,2025-12-%02dT12:00:00Z,%d\n" % (n % 7, 1 + n, n) for n in range(28))
 NOTES = b"what was tried"
 _outside = tempfile.TemporaryDirectory(prefix="everloop-words-")
 PROJECT = shutil.copytree(Path(__file__).with_name("words"), Path(_outside.name) / "words").as_posix()
@@ -70,7 +71,7 @@ def model() -> tuple[dict[str, Any], tuple[bytes, ...]]:
 
 def objects() -> tuple[bytes, ...]:
     """The bytes that the scenario needs in the store."""
-    return (FLIGHTS, WEATHER, NOTES, *model()[1])
+    return (FLIGHTS, WEATHER, OWNERS, NOTES, *model()[1])
 
 
 AIRPORT = {"name": "airport", "keys": ["origin"]}
@@ -343,6 +344,36 @@ LOOPS = [
     ),
     Example("loops.tick", {"name": "none"}, fails="not_found"),
 ]
+SPLITS = [
+    Example("datasets.commit", {"name": "owners", "digest": digest_of(OWNERS), "format": "csv"}),
+    Example(
+        "datasets.split",
+        {"name": "owners", "strategy": {"type": "grouped", "by": ["owner"]}, "seed": 7},
+        label="split",
+    ),
+    Example(
+        "datasets.split",
+        {
+            "name": "owners",
+            "strategy": {"type": "time", "column": "at", "at": ["2025-12-20T00:00:00Z"], "gap": "P1D"},
+            "at": "main",
+        },
+    ),
+    Example("datasets.split", {"name": "owners", "strategy": {"type": "k_fold", "folds": 1}}, fails="invalid_input"),
+    Example("datasets.splits", {"name": "owners"}),
+    Example("datasets.prove", lambda seen: {"id": seen["split"]["id"], "duplicates": True}),
+    Example("datasets.prove", {"id": "none"}, fails="not_found"),
+    Example("datasets.subject", {"name": "owners", "column": "owner", "value": "o3"}),
+    Example("datasets.subject", {"name": "owners", "column": "none", "value": "o3"}, fails="invalid_input"),
+    Example("datasets.erase_subject", {"name": "owners", "column": "owner", "value": "o3"}),
+    Example(
+        "datasets.erase_subject",
+        {"name": "owners", "column": "owner", "value": "o3", "also": ["flights"], "dry_run": False},
+    ),
+    Example("datasets.purge", {"name": "owners", "version": 1, "reason": "An owner asked for it."}),
+    Example("datasets.purge", {"name": "owners", "version": 2, "reason": "To see."}, fails="refused"),
+    Example("datasets.preview", {"name": "owners", "version": 1}, fails="not_found"),
+]
 GOVERNANCE = [
     Example("governance.grant", {"principal": "ada", "roles": ["deployer"]}),
     Example("governance.principals"),
@@ -373,6 +404,7 @@ SCENARIO = [
     *MONITORS,
     *PACKAGES,
     *LOOPS,
+    *SPLITS,
     *GOVERNANCE,
     *LEDGER,
 ]

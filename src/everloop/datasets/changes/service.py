@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from everloop.catalog.session import Session
 from everloop.datasets.changes.bykey import changed, matches, require_keys
 from everloop.datasets.changes.entities import CompactionProposed
-from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_of, table_content, urn_of
+from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_of, urn_of
 from everloop.datasets.engine import TableEngine
-from everloop.datasets.entities import Change, Format, Layer, Part, Snapshot
+from everloop.datasets.entities import Change, Column, Content, Format, Layer, Part, Snapshot
 from everloop.datasets.evolution import Evolve, fitted
 from everloop.datasets.formats import from_bytes, normalised
 from everloop.datasets.layers import layer_of, merged, positions, shape_of, tree_of
 from everloop.datasets.parquet import put_table
 from everloop.datasets.tablecache import cache_of
-from everloop.datasets.text import arrow_type
+from everloop.datasets.text import arrow_type, type_name
 from everloop.kernel.errors import Conflict
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
@@ -82,8 +82,9 @@ def upsert(
 
         rows = _rows_for(session, head, data, format, evolve)
         require_keys(rows, keys, unique=True)
+        table = read_table(session, head)
         touched, by, fresh = matches(read_table(session, head, keys), rows, keys)
-        other = changed(read_table(session, head).take(touched), rows.take(by))
+        other = changed(table.take(touched), rows.take(by))
         twins = np.bincount(by, minlength=rows.num_rows) > 1
         other |= twins[by]
         fresh[by[other]] = True
@@ -151,10 +152,14 @@ def _attempt(session: Session, name: str, change: Change, edit: Callable[[Snapsh
     below = _layers_of(session, head)
     layers = (*below, layer_of(session.store, added, positions(below, gone, read)))
     entries = tree_of(layers)
-    names = [column.name for column in head.columns]
-    table = merged(layers, [*names, *(name for name in added.column_names if name not in names)], read)
+    names = list(dict.fromkeys([*(column.name for column in head.columns), *added.column_names]))
+    table = merged(layers, names, read)
     size = sum(entry.size for entry in entries)
-    content = table_content(session, table, session.store.put_tree(entries), size, layers)
+    columns = tuple(
+        Column(name, type_name(table.schema.field(name).type), table[name].null_count > 0) for name in names
+    )
+    digest = session.store.put_tree(entries)
+    content = Content("table", digest, size, table.num_rows, columns=columns, layers=layers)
     made = commit_content(session, name, content, Change(change.note, (), change.branch, (head.version,)), table)
     _propose_compaction(session, made)
     return made

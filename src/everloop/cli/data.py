@@ -57,17 +57,7 @@ def data() -> None:
 @click.option("--branch", default="", help="The branch to commit to; the metafile's if not given.")
 def add(folder: Path, name: str, note: str, branch: str) -> None:
     """Commit a folder as a new version of a dataset. Only files that changed since the last time are read."""
-    door = this_door()
-    with progress(door) as bars:
-        made = workspace(folder, door, bars).add(name, note, branch)
-    if door.json:
-        door.show(made)
-        return
-    click.echo(
-        f"{made.dataset}@{made.version}: {made.files:,} files, {made.size:,} bytes; {made.read_files:,} were read."
-    )
-    for remark in made.remarks:
-        click.echo(f"Note: {remark}", err=True)
+    add_folder(folder, name, note, branch)
 
 
 @data.command(cls=Command)
@@ -159,13 +149,15 @@ def branch(folder: Path, branch: str, at: str) -> None:
 
 @data.command(cls=Command)
 @_FOLDER
-@click.argument("other")
-@click.option("--note", "-m", default="", help="Why they are put together.")
-def merge(folder: Path, other: str, note: str) -> None:
-    """Merge another branch or version into the folder's branch, and show the result."""
+@click.argument("branch")
+@click.option(
+    "--on-conflict", type=click.Choice(["fail", "ours", "theirs"]), default="fail", help="Whose side wins, if any."
+)
+def merge(folder: Path, branch: str, on_conflict: Any) -> None:
+    """Merge another branch into the folder's branch, and show the result."""
     door = this_door()
     with progress(door) as bars:
-        door.show(workspace(folder, door, bars).merge(other, note))
+        door.show(workspace(folder, door, bars).merge(branch, on_conflict))
 
 
 @data.command(cls=Command, name="merge-driver", hidden=True)
@@ -190,6 +182,21 @@ def init(folder: Path) -> None:
     door = this_door()
     told = install_driver(folder)
     door.show(list(told)) if door.json else click.echo("\n".join(told) or "Nothing was to be done.")
+
+
+def add_folder(folder: Path, name: str, note: str, branch: str = "") -> None:
+    """Commit a folder, and say what was made."""
+    door = this_door()
+    with progress(door) as bars:
+        made = workspace(folder, door, bars).add(name, note, branch)
+    if door.json:
+        door.show(made)
+        return
+    click.echo(
+        f"{made.dataset}@{made.version}: {made.files:,} files, {made.size:,} bytes; {made.read_files:,} were read."
+    )
+    for remark in made.remarks:
+        click.echo(f"Note: {remark}", err=True)
 
 
 def workspace(folder: Path, door: Door, bars: Progress | None = None) -> Workspace:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from everloop.app.examples import example_folder
+from everloop.cli.data import add_folder
 from everloop.cli.door import Command, this_door
 from everloop.kernel.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from everloop.datasets.quality.suites.entities import AppliedSuite
 
 _FORMATS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 _SETTINGS = """\
@@ -19,7 +24,7 @@ project = "{name}"
 module = "{module}.project"
 """
 _PROJECT = '''\
-"""What `everloop apply` installs: list feature services, pipelines and loops here."""
+"""What `everloop apply` installs: list suites, feature services, pipelines and loops here."""
 
 from __future__ import annotations
 
@@ -69,8 +74,14 @@ def init(folder: Path, example: bool) -> None:
 @click.option("--name", help="The dataset's name; the file's if not given.")
 @click.option("--note", default="", help="What is new in it.")
 def add(file: Path, name: str | None, note: str) -> None:
-    """Keep a table (CSV, Parquet, Arrow) as a new version of a dataset; equal content gives the version that has it."""
+    """Keep a table (CSV, Parquet, Arrow), or a folder of files, as a new version of a dataset.
+
+    Equal content gives the version that has it. Folders have more commands: everloop data --help.
+    """
     door = this_door()
+    if file.is_dir():
+        add_folder(file, name or "", note)
+        return
     if file.suffix.lower() not in _FORMATS:
         raise InvalidInput(f"{file} is no table that can be read.", hint=f"Known: {', '.join(_FORMATS)}.")
     try:
@@ -98,6 +109,7 @@ def apply() -> None:
         door.show(applied)
         return
     for title, names in (
+        ("suite", [_suite(suite) for suite in applied.suites]),
         ("feature service", [f"{service.name}@{service.version}" for service in applied.services]),
         ("pipeline", [pipeline.name for pipeline in applied.pipelines]),
         ("loop", [f"{loop.name}, revision {loop.revision}" for loop in applied.loops]),
@@ -113,6 +125,11 @@ def run(pipeline: str, arguments: tuple[str, ...]) -> None:
     """Run a pipeline. Values are JSON where they can be, and text otherwise: until=2013-03-01T00:00:00Z days=75."""
     door = this_door()
     door.show(door.call("pipelines.run", {"name": pipeline, "arguments": dict(map(_argument, arguments))}))
+
+
+def _suite(suite: AppliedSuite) -> str:
+    gates = f", gates {', '.join(suite.gates)}" if suite.gates else ""
+    return f"{suite.dataset}, {suite.expectations} expectations{gates}"
 
 
 def _argument(text: str) -> tuple[str, object]:

@@ -15,6 +15,7 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.remote import RemotePlatform
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Refused
+from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
 from everloop.store.entities import Digest
 
@@ -38,6 +39,11 @@ class Everloop:
     def in_project(self, project: str) -> Everloop:
         """The same platform, with every call made in another project."""
         return Everloop(self._platform, project)
+
+    @property
+    def data(self) -> Data:
+        """Folders of files under versions, on this machine's disk."""
+        return Data(self._platform, self._project)
 
     def put(self, content: bytes | Path) -> Digest:
         """Keep bytes, or a file's; their address."""

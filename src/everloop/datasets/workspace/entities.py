@@ -71,10 +71,3 @@ class CheckedOut(msgspec.Struct, frozen=True):
     removed: int
     kept: int
     link: LinkMode
-
-
-class MergedTrees(msgspec.Struct, frozen=True):
-    """Two trees put together: the root, or the paths that both sides changed in different ways."""
-
-    root: Digest | None
-    conflicts: tuple[str, ...]

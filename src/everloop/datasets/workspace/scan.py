@@ -92,10 +92,7 @@ def _scan_folder(top: Path, folder: str, index: Index, above: Rules, found: Scan
         met = _drop_ignored(known, met, prefix, rules, found)
     found.files += len(met)
     inside = _sort_out(others, prefix, rules, met, found)
-    if len(met) < len(known):
-        found.gone += [
-            prefix + name for name, entry in known.items() if name not in met and (entry.content or entry.base)
-        ]
+    found.gone += [prefix + name for name in known.keys() - met if known[name].content or known[name].base]
     if not inside and not met and folder:
         found.empty.add(folder)
     return inside

@@ -15,8 +15,8 @@ from everloop.kernel.errors import EverloopError
 
 def changes_of(top: Path, index: Index, found: Scan) -> list[FileChange]:
     """What is not as it was committed, by path. Files that might be equal are read; the index then knows them."""
-    changed = [FileChange(path, "modified" if _need(index, path).base else "added") for path in found.differing]
-    arrived: dict[str, Seen] = {}
+    changed = [FileChange(path, "modified") for path in found.differing if _need(index, path).base]
+    arrived: dict[str, Seen | None] = {path: None for path in found.differing if not _need(index, path).base}
     for seen in found.touched:
         known = index.at(seen.path)
         if known is None or not known.base:
@@ -43,22 +43,29 @@ def _is_equal(top: Path, known: Known, seen: Seen) -> bool:
     return known.content == known.base
 
 
-def _renamed(top: Path, index: Index, arrived: dict[str, Seen], lost: list[str]) -> dict[str, str]:
+def _renamed(top: Path, index: Index, arrived: dict[str, Seen | None], lost: list[str]) -> dict[str, str]:
     """New paths with the content of lost ones; only files of a lost one's size are read, and no moved file is."""
     by_size: dict[int, list[str]] = {}
     for path in sorted(lost, reverse=True):
         by_size.setdefault(_need(index, path).base_size, []).append(path)
     found: dict[str, str] = {}
     for path, seen in sorted(arrived.items()):
-        candidates = by_size.get(seen.status.st_size, [])
-        if not candidates or not stat.S_ISREG(seen.status.st_mode):
-            continue
-        content = _moved(index, candidates, seen.status) or bytes.fromhex(hash_file(top / path))
+        candidates = by_size.get(seen.status.st_size if seen else _need(index, path).size, [])
+        content = _arrived(top, index, path, seen, candidates) if candidates else b""
         old = next((old for old in reversed(candidates) if _need(index, old).base[:32] == content[:32]), None)
         if old is not None:
             candidates.remove(old)
             found[path] = old
     return found
+
+
+def _arrived(top: Path, index: Index, path: str, seen: Seen | None, candidates: list[str]) -> bytes:
+    """The content of a new file, read if need be; nothing for what is no file."""
+    if seen is None:
+        return _need(index, path).content
+    if not stat.S_ISREG(seen.status.st_mode):
+        return b"none"
+    return _moved(index, candidates, seen.status) or bytes.fromhex(hash_file(top / path))
 
 
 def _moved(index: Index, candidates: list[str], status: os.stat_result) -> bytes:

@@ -126,6 +126,8 @@ def _refresh(top: Path, known: Known, seen: Seen) -> None:
 
 def _in_the_way(writes: list[TreeEntry], strangers: set[str]) -> list[str]:
     """The unknown files that stand where the version has a folder, or below where it has a file."""
+    if not strangers:
+        return []
     paths = {entry.path for entry in writes if entry.kind != "folder"}
     folders = {str(above) for entry in writes for above in PurePosixPath(entry.path).parents}
     above = {path for path in strangers if not paths.isdisjoint(map(str, PurePosixPath(path).parents))}

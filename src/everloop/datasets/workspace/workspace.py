@@ -11,18 +11,20 @@ from typing import Any, Protocol
 import msgspec
 
 from everloop.datasets.entities import Snapshot
-from everloop.datasets.history.entities import Branch, Tag
-from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode, Metafile
+from everloop.datasets.history.entities import Branch, Merge, OnConflict, Tag
+from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode, Metafile, State
 from everloop.datasets.workspace.ignore import OURS
 from everloop.datasets.workspace.index import Index, index_path
 from everloop.datasets.workspace.metafile import folder_of, metafile_of, read_metafile, write_metafile
 from everloop.datasets.workspace.scan import scan, within
-from everloop.kernel.errors import InvalidInput, NotFound, Refused
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.progress import SILENT, Progress
+from everloop.store.entities import Digest
 from everloop.store.service import Store
 
 ONLY = f"{OURS}-only"
 """The file in a folder that lists, a line each, the paths that were checked out, when not all were."""
+_NAMED = 10
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -103,10 +105,13 @@ class Workspace:
             self._take_base(before.root)
         dataset = name or (before.dataset if before else default_name(self.folder))
         line = branch or (before.branch if before else "main")
+        if before is not None and before.dataset == dataset and line != before.branch:
+            self._begin(line)
         remarks = beside.install(self.folder)
-        taken = adding.take(self.versions.store, self.folder, self.index, self.only, self._progress)
+        only = self.only
+        taken = adding.take(self.versions.store, self.folder, self.index, only, self._progress)
         made = self._commit(dataset, line, taken.root, before, note)
-        self.index.commit(taken.root, lambda path: not within(path, self.only))
+        self.index.commit(taken.root, lambda path: not within(path, only))
         self._settle(made)
         return Added(
             dataset,
@@ -150,14 +155,12 @@ class Workspace:
 
     def diff(self, before: str = "", after: str = "") -> tuple[FileChange, ...]:
         """The files that differ between two versions; without `after`, from one (the metafile's) to the folder."""
-        from everloop.datasets.workspace.comparing import changes_between
-
         if not before:
             return self.status().changes
         named = read_metafile(self.metafile)
         old = self._target(named, "", before).root
         if after:
-            return changes_between(self.versions.store, old, self._target(named, "", after).root)
+            return _between(self.versions.store, old, self._target(named, "", after).root)
         self._take_base(old)
         return self._unsaved_changes()
 
@@ -208,8 +211,8 @@ class Workspace:
             hint="Pull it first: everloop data pull.",
         )
 
-    def merge(self, other: str, note: str = "") -> CheckedOut:
-        """Merge another branch or version into the folder's branch, and make the folder equal to the result.
+    def merge(self, branch: str, on_conflict: OnConflict = "fail") -> CheckedOut:
+        """Merge another branch into the folder's branch, and make the folder equal to the result.
 
         Raises:
             Refused: the folder has changes that are in no version.
@@ -218,9 +221,14 @@ class Workspace:
         stands = self.status()
         if not stands.clean:
             raise Refused(f"{self.folder} has changes.", hint="Add them first: everloop data add.")
-        merged = self.versions.call(
-            "datasets.merge", {"name": stands.dataset, "other": other, "branch": stands.branch, "note": note}
-        )
+        arguments = {"name": stands.dataset, "branch": branch, "into": stands.branch, "on_conflict": on_conflict}
+        merged: Merge = self.versions.call("datasets.merge", arguments)
+        if merged.outcome == "conflicts":
+            paths = ", ".join(conflict.path for conflict in merged.listed[:_NAMED])
+            raise Conflict(
+                f"{merged.conflicts} paths were changed on both sides: {paths}.",
+                hint="Make them equal on one branch, or say whose side wins: --on-conflict ours or theirs.",
+            )
         return self.checkout(str(merged.version))
 
     def _unsaved_changes(self) -> tuple[FileChange, ...]:
@@ -239,6 +247,11 @@ class Workspace:
             raise InvalidInput(f"{dataset}@{snapshot.version} is a table.", hint="Export it: everloop datasets --help.")
         return metafile_for(snapshot)
 
+    def _begin(self, branch: str) -> None:
+        """Make a branch at the version that the folder shows, unless there is one of that name."""
+        if branch not in (known.name for known in self.branches()):
+            self.branch(branch)
+
     def _commit(self, dataset: str, branch: str, root: str, before: Metafile | None, note: str) -> Snapshot:
         from everloop.datasets.workspace.beside import noted
 
@@ -253,10 +266,8 @@ class Workspace:
         """The number that this platform gives to the version that the folder was made from; 0 when it has none."""
         if before is None or before.dataset != dataset or before.branch != branch or not before.commit:
             return 0
-        try:
-            return self.version().version
-        except NotFound:
-            return 0
+        known: list[Snapshot] = self.versions.call("datasets.log", {"name": dataset})
+        return next((snapshot.version for snapshot in known if snapshot.commit == before.commit), 0)
 
     def _take_base(self, root: str, *, lenient: bool = False) -> None:
         if self.index.root == root:
@@ -302,6 +313,14 @@ class Workspace:
                 f"There is no folder {self.folder}.",
                 hint="everloop data checkout brings it back." if self.metafile.exists() else "Check the path.",
             )
+
+
+def _between(store: Store, before: Digest, after: Digest) -> tuple[FileChange, ...]:
+    from everloop.datasets.history.filediff import file_changes
+
+    states: dict[str, State] = {"added": "added", "removed": "removed", "changed": "modified", "renamed": "renamed"}
+    changes = file_changes(store, before, after)
+    return tuple(FileChange(change.path, states[change.change], change.was) for change in changes)
 
 
 def metafile_for(snapshot: Snapshot) -> Metafile:

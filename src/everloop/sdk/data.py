@@ -1,0 +1,114 @@
+"""Folders of files under versions, in Python: `platform.data.add("images")`, as `everloop data add images`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from everloop.app.platform import Platform
+from everloop.app.remote import RemotePlatform
+from everloop.datasets.entities import Snapshot
+from everloop.datasets.history.entities import Branch, OnConflict, Tag
+from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode
+from everloop.datasets.workspace.workspace import Workspace
+from everloop.kernel.errors import Refused
+from everloop.store.service import Store
+
+Folder = str | os.PathLike[str]
+
+
+class Data:
+    """The verbs of working copies. They work on this machine's disk, with the versions of this platform."""
+
+    def __init__(self, platform: Platform | RemotePlatform, project: str) -> None:
+        self._versions = _Versions(platform, project)
+
+    def add(self, folder: Folder, name: str = "", note: str = "", branch: str = "") -> Added:
+        """Commit a folder as a new version of a dataset. Only files that changed since the last time are read.
+
+        Raises:
+            InvalidInput: a file cannot be kept; it is named.
+            Conflict: somebody else committed to the branch meanwhile.
+        """
+        return self._at(folder).add(name, note, branch)
+
+    def status(self, folder: Folder) -> FolderStatus:
+        """What was added, modified, removed or renamed since the version that the folder's metafile names."""
+        return self._at(folder).status()
+
+    def diff(self, folder: Folder, before: str = "", after: str = "") -> tuple[FileChange, ...]:
+        """The files that differ: from the metafile's version to the folder, from `before` to it, or to `after`."""
+        return self._at(folder).diff(before, after)
+
+    def checkout(
+        self,
+        folder: Folder,
+        at: str = "",
+        *,
+        only: tuple[str, ...] = (),
+        force: bool = False,
+        link: LinkMode = "copy",
+        name: str = "",
+    ) -> CheckedOut:
+        """Make a folder equal to a version; `name` is the dataset where the folder has no metafile yet.
+
+        Raises:
+            Refused: changed files that are in no store would be lost.
+        """
+        return self._at(folder).checkout(at, only=only, force=force, link=link, name=name)
+
+    def log(self, folder: Folder, limit: int = 0) -> list[Snapshot]:
+        """The versions that led to where the folder's branch stands, newest first."""
+        return self._at(folder).log(limit)
+
+    def tag(self, folder: Folder, tag: str, at: str = "", note: str = "") -> Tag:
+        """Name the version that the folder shows, or another."""
+        return self._at(folder).tag(tag, at, note)
+
+    def branch(self, folder: Folder, branch: str, at: str = "") -> Branch:
+        """Make a branch at the version that the folder shows (or another), and commit to it from now on."""
+        return self._at(folder).branch(branch, at)
+
+    def merge(self, folder: Folder, branch: str, on_conflict: OnConflict = "fail") -> CheckedOut:
+        """Merge another branch into the folder's branch, and make the folder equal to the result.
+
+        Raises:
+            Conflict: both sides changed the same paths differently; they are named.
+        """
+        return self._at(folder).merge(branch, on_conflict)
+
+    def _at(self, folder: Folder) -> Workspace:
+        return Workspace(Path(folder), self._versions)
+
+
+class _Versions:
+    """A platform as a working copy sees it."""
+
+    def __init__(self, platform: Platform | RemotePlatform, project: str) -> None:
+        self._platform = platform
+        self._project = project
+
+    @property
+    def home(self) -> Path:
+        """The folder for caches."""
+        return self._local.resources.home
+
+    @property
+    def store(self) -> Store:
+        """The store of bytes."""
+        return self._local.resources.store
+
+    def call(self, name: str, arguments: Mapping[str, object]) -> Any:
+        """Call a use case."""
+        return self._platform.call(name, arguments, project=self._project)
+
+    @property
+    def _local(self) -> Platform:
+        if isinstance(self._platform, RemotePlatform):
+            raise Refused(
+                "Folders of files need a store that can be reached directly.",
+                hint="Open the platform with everloop.open(home), and push to a remote that the server pulls from.",
+            )
+        return self._platform

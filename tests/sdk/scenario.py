@@ -14,7 +14,8 @@ import numpy as np
 
 from everloop.app import backends
 from everloop.registry.columns import InputMatrix, signature_of
-from everloop.store.entities import TreeEntry
+from everloop.store import trees
+from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import digest_of
 
 Seen = Mapping[str, Any]
@@ -69,9 +70,29 @@ def model() -> tuple[dict[str, Any], tuple[bytes, ...]]:
     return trained | {"metrics": {"roc_auc": 0.75}}, (*files.values(), tree)
 
 
+ORDERS, EDITED, CORRECTED = (
+    b"id,amount\n" + b"".join(b"%d,%d\n" % row for row in enumerate(amounts, 1))
+    for amounts in ((10, 20, 30), (11, 20, 30), (10, 20, 33))
+)
+
+
+@functools.cache
+def folder(*texts: bytes) -> tuple[str, tuple[bytes, ...]]:
+    """The address of a tree of texts, and the objects that make it up."""
+    kept: list[bytes] = list(texts)
+
+    def keep(data: bytes) -> Digest:
+        kept.append(data)
+        return digest_of(data)
+
+    root = trees.build((TreeEntry(f"d/{n}", digest_of(text), len(text)) for n, text in enumerate(texts)), keep)
+    return root, tuple(kept)
+
+
 def objects() -> tuple[bytes, ...]:
     """The bytes that the scenario needs in the store."""
-    return (FLIGHTS, WEATHER, OWNERS, NOTES, *model()[1])
+    histories = (ORDERS, EDITED, CORRECTED, *folder(b"one")[1], *folder(b"one", b"two")[1])
+    return (FLIGHTS, WEATHER, OWNERS, NOTES, *histories, *model()[1])
 
 
 AIRPORT = {"name": "airport", "keys": ["origin"]}
@@ -165,6 +186,34 @@ DATASETS = [
     Example("datasets.check", {"name": "flights"}),
     Example("datasets.checks", {"name": "flights"}),
     Example("datasets.diff", {"name": "flights", "before": 1, "after": 1}),
+]
+HISTORY = [
+    Example("datasets.commit", {"name": "orders", "digest": digest_of(ORDERS), "format": "csv"}),
+    Example("datasets.branch", {"name": "orders", "branch": "edit"}),
+    Example("datasets.commit", {"name": "orders", "digest": digest_of(EDITED), "format": "csv", "base": 1}),
+    Example(
+        "datasets.commit",
+        {"name": "orders", "digest": digest_of(CORRECTED), "format": "csv", "base": 1},
+        fails="conflict",
+    ),
+    Example("datasets.commit", {"name": "orders", "digest": digest_of(CORRECTED), "format": "csv", "branch": "edit"}),
+    Example("datasets.diff_rows", {"name": "orders", "before": "edit", "after": "main", "keys": ["id"]}),
+    Example("datasets.merge", {"name": "orders", "branch": "edit", "keys": ["id"], "dry_run": True}),
+    Example("datasets.merge", {"name": "orders", "branch": "edit", "keys": ["id"]}),
+    Example("datasets.merge", {"name": "orders", "branch": "nothing"}, fails="not_found"),
+    Example("datasets.branches", {"name": "orders"}),
+    Example("datasets.log", {"name": "orders", "at": "main"}),
+    Example("datasets.tag", {"name": "orders", "tag": "published", "at": 1, "note": "as sent"}),
+    Example("datasets.tag", {"name": "orders", "tag": "published"}, fails="conflict"),
+    Example("datasets.tags", {"name": "orders"}),
+    Example("datasets.get", {"name": "orders", "at": "published"}),
+    Example("datasets.revert", {"name": "orders", "version": "published"}),
+    Example("datasets.untag", {"name": "orders", "tag": "published"}),
+    Example("datasets.delete_branch", {"name": "orders", "branch": "edit"}),
+    Example("datasets.commit_files", {"name": "texts", "digest": folder(b"one")[0]}),
+    Example("datasets.commit_files", {"name": "texts", "digest": folder(b"one", b"two")[0], "note": "one more"}),
+    Example("datasets.files", {"name": "texts", "below": "d"}),
+    Example("datasets.diff_files", {"name": "texts", "before": 1}),
 ]
 FEATURES = [
     Example("features.apply", {"services": [SERVICE]}),
@@ -395,6 +444,7 @@ LEDGER = [
 ]
 SCENARIO = [
     *DATASETS,
+    *HISTORY,
     *FEATURES,
     *TRACKING,
     *PIPELINES,

@@ -76,7 +76,7 @@ def init(folder: Path, example: bool) -> None:
 def add(file: Path, name: str | None, note: str) -> None:
     """Keep a table (CSV, Parquet, Arrow), or a folder of files, as a new version of a dataset.
 
-    Equal content gives the version that has it. Folders have more commands: everloop data --help.
+    What the newest version holds already gives that version. Folders have more commands: everloop data --help.
     """
     door = this_door()
     if file.is_dir():
@@ -91,9 +91,9 @@ def add(file: Path, name: str | None, note: str) -> None:
     arguments = {"name": name or file.stem, "digest": door.put(content), "format": _FORMATS[file.suffix.lower()]}
     made = door.call("datasets.commit", arguments | {"note": note})
     door.show(made)
-    newest = door.call("datasets.get", {"name": made.dataset}).version
-    if made.version != newest:
-        door.say(f"This content is version {made.version}, which stays as it is; the newest is still {newest}.")
+    older = [each.version for each in door.call("datasets.log", {"name": made.dataset}) if each.digest == made.digest]
+    if min(older, default=made.version) < made.version:
+        door.say(f"Version {made.version} has the content that version {min(older)} had.")
 
 
 @click.command(cls=Command)

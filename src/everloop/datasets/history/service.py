@@ -119,7 +119,7 @@ def branch(session: Session, name: Name, branch: Name, at: At = "") -> Branch:
     if stands and stands != snapshot.version:
         raise Conflict(
             f"Branch {branch!r} of {name!r} stands at version {stands}.",
-            hint=f"Merge into it, or delete it first: everloop datasets delete_branch {name} {branch}.",
+            hint=f"Merge into it, or delete it first: everloop datasets delete-branch {name} {branch}.",
         )
     if not stands:
         require_new_name(branch)

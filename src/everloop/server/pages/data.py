@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from everloop.datasets.entities import ColumnProfile, Dataset, Profile, Snapshot, SnapshotDiff
+from everloop.datasets.history.entities import Branch, Tag
 from everloop.datasets.quality.entities import CheckReport, CheckResult, Suite
 from everloop.features.entities import AppliedService, AppliedView, Materialization
 from everloop.kernel.errors import NotFound
@@ -49,6 +50,8 @@ class DatasetPage(msgspec.Struct, frozen=True):
     judged: Sequence[Judged]
     expected: Sequence[str]
     log: Sequence[Snapshot]
+    branches: Sequence[Branch]
+    names: dict[int, list[str]]
     diff: SnapshotDiff | None
 
 
@@ -81,7 +84,7 @@ class ViewPage(msgspec.Struct, frozen=True):
 def datasets(visit: Visit) -> Page:
     """The list of datasets."""
     known: list[Dataset] = visit.ask("datasets.list")
-    listed = [Listed(each, visit.ask("datasets.get", name=each.name), _last_check(visit, each.name)) for each in known]
+    listed = [Listed(each, _newest(visit, each), _last_check(visit, each.name)) for each in known]
     return Page("datasets.html", "Data", DatasetsPage(listed))
 
 
@@ -90,11 +93,17 @@ def dataset(visit: Visit) -> Page:
     name = visit.path["name"]
     snapshot: Snapshot = visit.ask("datasets.get", name=name, version=visit.query.get("version", "0"))
     log: list[Snapshot] = visit.ask("datasets.log", name=name)
-    profile: Profile = visit.ask("datasets.profile", name=name, version=snapshot.version)
+    profile = (
+        visit.ask("datasets.profile", name=name, version=snapshot.version)
+        if snapshot.kind == "table"
+        else Profile(snapshot.rows, ())
+    )
     reports: list[CheckReport] = visit.ask("datasets.checks", name=name)
     report = next((each for each in reports if each.version == snapshot.version), None)
     nullable = {column.name: column.nullable for column in snapshot.columns}
     known: list[Dataset] = visit.ask("datasets.list")
+    branches: list[Branch] = visit.ask("datasets.branches", name=name)
+    tags: list[Tag] = visit.ask("datasets.tags", name=name)
     suite: Suite | None = visit.asked_or(None, "datasets.expectations", name=name)
     it = DatasetPage(
         snapshot=snapshot,
@@ -107,8 +116,10 @@ def dataset(visit: Visit) -> Page:
         judged=[_judged(result) for result in report.results] if report else [],
         expected=[_expected(each) for each in suite.expectations] if suite and not report else [],
         log=log,
-        diff=visit.ask("datasets.diff", name=name, before=snapshot.version - 1, after=snapshot.version)
-        if snapshot.version - 1 in {each.version for each in log}
+        branches=branches,
+        names={each.version: [*_at(branches, each.version), *_at(tags, each.version)] for each in log},
+        diff=visit.ask("datasets.diff", name=name, before=snapshot.base[0], after=snapshot.version)
+        if snapshot.base
         else None,
     )
     return Page("dataset.html", f"{name} @ {snapshot.version}", it)
@@ -152,9 +163,21 @@ def view(visit: Visit) -> Page:
     return Page("view.html", f"{name} @ {chosen.version}", it)
 
 
+def _at(named: Sequence[Branch] | Sequence[Tag], version: int) -> list[str]:
+    """The branches or tags that stand at a version."""
+    return [each.name for each in named if each.version == version]
+
+
 def _users(visit: Visit, service: str) -> list[str]:
     """The endpoints that read a service online."""
     return [each.name for each in visit.ask("endpoints.list") if each.features == service]
+
+
+def _newest(visit: Visit, dataset: Dataset) -> Snapshot:
+    """The newest of main, or the newest at all when nobody pulled main."""
+    main: Snapshot | None = visit.asked_or(None, "datasets.get", name=dataset.name)
+    found: Snapshot = main or visit.ask("datasets.get", name=dataset.name, version=dataset.latest)
+    return found
 
 
 def _last_check(visit: Visit, name: str) -> CheckReport | None:

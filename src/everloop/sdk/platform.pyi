@@ -8,6 +8,7 @@ import everloop.datasets.entities
 import everloop.datasets.history.entities
 import everloop.datasets.quality.entities
 import everloop.datasets.quality.expectations
+import everloop.datasets.quality.suites.entities
 import everloop.datasets.remotes.entities
 import everloop.datasets.splits.entities
 import everloop.features.entities
@@ -44,17 +45,21 @@ class AuditGroup:
 
 class DatasetsGroup:
     """Versions of data: snapshots, branches, differences, profiles, checks, splits."""
-    def append(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+    def append(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
         """Add the rows of a file that is in the store to a table, as a version that stores only these."""
+    def apply_suites(self, declared: tuple[everloop.datasets.quality.suites.entities.SuiteDeclaration, ...] | builtins.list[everloop.datasets.quality.suites.entities.SuiteDeclaration]) -> builtins.list[everloop.datasets.quality.suites.entities.AppliedSuite]:
+        """Put suites in force, each with where it gates; one that is in force already stays as it is."""
     def branch(self, name: str, branch: str, at: int | str = '') -> everloop.datasets.history.entities.Branch:
         """Make a branch that stands at a version (the newest of main); one that stands elsewhere is not moved."""
     def branches(self, name: str) -> builtins.list[everloop.datasets.history.entities.Branch]:
         """The branches of a dataset, main first, then by name."""
     def check(self, name: str, version: int = 0, suite: tuple[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference, ...] | builtins.list[everloop.datasets.quality.expectations.HasColumns | everloop.datasets.quality.expectations.ColumnOrder | everloop.datasets.quality.expectations.HasTypes | everloop.datasets.quality.expectations.SchemaMatches | everloop.datasets.quality.expectations.RowCount | everloop.datasets.quality.expectations.NotNull | everloop.datasets.quality.expectations.AllNull | everloop.datasets.quality.expectations.InRange | everloop.datasets.quality.expectations.OneOf | everloop.datasets.quality.expectations.NotOneOf | everloop.datasets.quality.expectations.Matches | everloop.datasets.quality.expectations.NotMatches | everloop.datasets.quality.expectations.Length | everloop.datasets.quality.expectations.Compare | everloop.datasets.quality.expectations.Increasing | everloop.datasets.quality.expectations.Unique | everloop.datasets.quality.expectations.References | everloop.datasets.quality.expectations.NoRows | everloop.datasets.quality.expectations.MeanInRange | everloop.datasets.quality.expectations.StdInRange | everloop.datasets.quality.expectations.SumInRange | everloop.datasets.quality.expectations.QuantileInRange | everloop.datasets.quality.expectations.DistinctInRange | everloop.datasets.quality.expectations.Freshness | everloop.datasets.quality.expectations.LikeHistory | everloop.datasets.quality.expectations.LikeReference] = ...) -> everloop.datasets.quality.entities.CheckReport:
         """Check a version against what is expected of its dataset, or against another suite, and keep the report."""
+    def check_report(self, name: str, number: int = 0, format: typing.Literal['markdown', 'html'] = 'markdown') -> str:
+        """A report of a check as a page of its own: Markdown for a pull request, HTML with plots; 0 is the newest."""
     def checks(self, name: str) -> builtins.list[everloop.datasets.quality.entities.CheckReport]:
         """The reports of a dataset's checks, newest first."""
-    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
+    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0, on_failure: typing.Literal['', 'refuse', 'quarantine', 'keep'] = '', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
         """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head."""
     def commit_files(self, name: str, digest: everloop.store.entities.Digest, note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
         """Commit a tree of files that is in the store as the next version of a branch; what its head holds gives the head."""
@@ -62,7 +67,7 @@ class DatasetsGroup:
         """Write a table that has layers anew as one file, as a version with the same rows in the same order."""
     def delete_branch(self, name: str, branch: str) -> None:
         """Delete a branch; its versions stay, by their numbers."""
-    def delete_rows(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
+    def delete_rows(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
         """Take the rows out of a table whose keys stand in a file that is in the store. Older versions still have them."""
     def derive(self, name: str, sql: str, inputs: tuple[str, ...] | builtins.list[str], note: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
@@ -78,10 +83,18 @@ class DatasetsGroup:
         """Say what is expected of a dataset from now on; it replaces what was expected before."""
     def expectations(self, name: str) -> everloop.datasets.quality.entities.Suite:
         """What is expected of a dataset."""
+    def export_suite(self, name: str, format: typing.Literal['yaml', 'great_expectations'] = 'yaml') -> str:
+        """The suite in force as a file: YAML with the comments it was imported with, or for another tool."""
     def files(self, name: str, at: int | str = '', below: str = '', limit: int = 1000) -> builtins.list[everloop.datasets.history.entities.FileEntry]:
         """The files of a version, by path: all, or those below a folder."""
+    def gate(self, name: str, at: tuple[typing.Literal['commit', 'merge', 'training', 'deployment'], ...] | builtins.list[typing.Literal['commit', 'merge', 'training', 'deployment']], on_failure: typing.Literal['refuse', 'quarantine'] = 'refuse') -> everloop.datasets.quality.suites.entities.Gating:
+        """Let the suite of a dataset stand in the way at some places (commit, merge, training, deployment), or at none."""
+    def gates(self, name: str) -> everloop.datasets.quality.suites.entities.Gating:
+        """Where the suite of a dataset stands in the way, and what becomes of a commit that fails it."""
     def get(self, name: str, version: int = 0, at: int | str = '') -> everloop.datasets.entities.Snapshot:
         """A version of a dataset; 0 is the newest of main, and `at` may be a tag, a branch or a time."""
+    def import_suite(self, name: str, text: str, format: typing.Literal['yaml', 'pandera', 'great_expectations', 'dbt', 'odcs'] = 'yaml', dry_run: bool = False) -> everloop.datasets.quality.suites.entities.ImportedSuite:
+        """Put a suite in force that a file holds: YAML of ours, pandera, Great Expectations, dbt or an ODCS data contract."""
     def list(self) -> builtins.list[everloop.datasets.entities.Dataset]:
         """Every dataset, by name."""
     def log(self, name: str, at: int | str = '', limit: int = 0) -> builtins.list[everloop.datasets.entities.Snapshot]:
@@ -96,6 +109,8 @@ class DatasetsGroup:
         """Prove again, from what the store holds now, that the parts of a split share nothing."""
     def purge(self, name: str, version: int, reason: str) -> everloop.datasets.splits.entities.PurgeReport:
         """Give up the bytes of a version for good; its name and what led to it stay, and reading it tells the reason."""
+    def quarantine(self, name: str, version: int = 0) -> everloop.datasets.quality.suites.entities.Quarantined:
+        """Set the rows of a version aside that fail: they become `<name>.quarantine`, the rest the next version."""
     def revert(self, name: str, version: int | str, note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
         """Make what an older version holds the next version of a branch; nothing of what came between is lost."""
     def split(self, name: str, strategy: everloop.datasets.splits.entities.RandomSplit | everloop.datasets.splits.entities.StratifiedSplit | everloop.datasets.splits.entities.GroupedSplit | everloop.datasets.splits.entities.HashSplit | everloop.datasets.splits.entities.TimeSplit | everloop.datasets.splits.entities.TimeShares | everloop.datasets.splits.entities.KFold | everloop.datasets.splits.entities.StratifiedKFold | everloop.datasets.splits.entities.GroupedKFold | everloop.datasets.splits.entities.ForwardChaining, seed: int = 0, at: int | str = '') -> everloop.datasets.splits.entities.Split:
@@ -104,13 +119,15 @@ class DatasetsGroup:
         """The splits of a dataset's versions, newest first."""
     def subject(self, name: str, column: str, value: str) -> everloop.datasets.splits.entities.SubjectReport:
         """Everywhere that a subject is: the versions and files that hold rows with the value, and what was made of them."""
+    def suggest(self, name: str, version: int = 0) -> str:
+        """A suite that a version passes, inferred from its profile, with the reasons as comments: a file to edit."""
     def tag(self, name: str, tag: str, at: int | str = '', note: str = '', force: bool = False) -> everloop.datasets.history.entities.Tag:
         """Name a version (the newest of main) for good; only `force` gives the name to another version."""
     def tags(self, name: str) -> builtins.list[everloop.datasets.history.entities.Tag]:
         """The tags of a dataset, by name."""
     def untag(self, name: str, tag: str) -> None:
         """Take a name away from a version."""
-    def upsert(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+    def upsert(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
         """Put the rows of a file that is in the store in place of those with their keys, and add those with new keys."""
 
 class EndpointsGroup:

@@ -134,7 +134,7 @@ class Index:
             try:
                 with _transaction(self._opened(), mode) as connection:
                     return ask(connection)
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 raise Unavailable(
                     f"The index of the store at {self._path} cannot be used ({error}).",
                     hint="Free space there, or mend its permissions; it is a cache, and may be removed.",

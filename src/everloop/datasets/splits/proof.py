@@ -73,13 +73,17 @@ def exact_codes(table: pa.Table, columns: Sequence[str]) -> tuple[Numbers, int]:
     import pyarrow as pa
 
     require_columns(table, columns)
-    codes, count = np.zeros(table.num_rows, dtype=np.int64), 1
-    for name in columns:
-        encoded = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
-        codes = codes * len(encoded.dictionary) + np.asarray(encoded.indices)
-        compact = pa.array(codes).dictionary_encode()
-        codes, count = np.asarray(compact.indices).astype(np.int64), len(compact.dictionary)
+    codes, count = _encoded(table[columns[0]])
+    for name in columns[1:]:
+        others, size = _encoded(table[name])
+        codes, count = _encoded(pa.chunked_array([codes * size + others]))
     return codes, count
+
+
+def _encoded(values: pa.ChunkedArray) -> tuple[Numbers, int]:
+    """A number for each value, from 0, and how many different ones there are."""
+    encoded = values.combine_chunks().dictionary_encode(null_encoding="encode")
+    return np.asarray(encoded.indices).astype(np.int64), len(encoded.dictionary)
 
 
 def _of_rows(strategy: Strategy, masks: Mapping[str, Mask]) -> Iterator[Comparison]:

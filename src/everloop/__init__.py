@@ -11,14 +11,34 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from everloop.datasets.entities import Snapshot as Snapshot
+    from everloop.datasets.quality.expectations import AllNull as AllNull
+    from everloop.datasets.quality.expectations import ColumnOrder as ColumnOrder
+    from everloop.datasets.quality.expectations import Compare as Compare
+    from everloop.datasets.quality.expectations import DistinctInRange as DistinctInRange
     from everloop.datasets.quality.expectations import Expectation as Expectation
+    from everloop.datasets.quality.expectations import Freshness as Freshness
+    from everloop.datasets.quality.expectations import HasColumns as HasColumns
+    from everloop.datasets.quality.expectations import HasTypes as HasTypes
+    from everloop.datasets.quality.expectations import Increasing as Increasing
     from everloop.datasets.quality.expectations import InRange as InRange
+    from everloop.datasets.quality.expectations import Length as Length
+    from everloop.datasets.quality.expectations import LikeHistory as LikeHistory
+    from everloop.datasets.quality.expectations import LikeReference as LikeReference
     from everloop.datasets.quality.expectations import Matches as Matches
+    from everloop.datasets.quality.expectations import MeanInRange as MeanInRange
+    from everloop.datasets.quality.expectations import NoRows as NoRows
+    from everloop.datasets.quality.expectations import NotMatches as NotMatches
     from everloop.datasets.quality.expectations import NotNull as NotNull
+    from everloop.datasets.quality.expectations import NotOneOf as NotOneOf
     from everloop.datasets.quality.expectations import OneOf as OneOf
+    from everloop.datasets.quality.expectations import QuantileInRange as QuantileInRange
     from everloop.datasets.quality.expectations import References as References
     from everloop.datasets.quality.expectations import RowCount as RowCount
+    from everloop.datasets.quality.expectations import SchemaMatches as SchemaMatches
+    from everloop.datasets.quality.expectations import StdInRange as StdInRange
+    from everloop.datasets.quality.expectations import SumInRange as SumInRange
     from everloop.datasets.quality.expectations import Unique as Unique
+    from everloop.datasets.quality.suites.declare import Suite as Suite
     from everloop.datasets.splits.entities import ForwardChaining as ForwardChaining
     from everloop.datasets.splits.entities import GroupedKFold as GroupedKFold
     from everloop.datasets.splits.entities import GroupedSplit as GroupedSplit
@@ -58,6 +78,7 @@ if TYPE_CHECKING:
     from everloop.loop.declare import Shadow as Shadow
     from everloop.loop.declare import better_or_equal as better_or_equal
     from everloop.loop.declare import better_than as better_than
+    from everloop.loop.declare import checks_pass as checks_pass
     from everloop.loop.declare import drift as drift
     from everloop.loop.declare import error_rate as error_rate
     from everloop.loop.declare import every as every
@@ -85,6 +106,7 @@ if TYPE_CHECKING:
     from everloop.sdk.active import pin as pin
     from everloop.sdk.active import point_in_time as point_in_time
     from everloop.sdk.active import read_table as read_table
+    from everloop.sdk.active import require_checks as require_checks
     from everloop.sdk.active import snapshot as snapshot
     from everloop.sdk.active import split as split
     from everloop.sdk.active import urn_of as urn_of
@@ -101,15 +123,35 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AllNull": "everloop.datasets.quality.expectations",
+    "ColumnOrder": "everloop.datasets.quality.expectations",
+    "Compare": "everloop.datasets.quality.expectations",
+    "DistinctInRange": "everloop.datasets.quality.expectations",
     "Expectation": "everloop.datasets.quality.expectations",
+    "Freshness": "everloop.datasets.quality.expectations",
+    "HasColumns": "everloop.datasets.quality.expectations",
+    "HasTypes": "everloop.datasets.quality.expectations",
     "InRange": "everloop.datasets.quality.expectations",
+    "Increasing": "everloop.datasets.quality.expectations",
+    "Length": "everloop.datasets.quality.expectations",
+    "LikeHistory": "everloop.datasets.quality.expectations",
+    "LikeReference": "everloop.datasets.quality.expectations",
     "Matches": "everloop.datasets.quality.expectations",
+    "MeanInRange": "everloop.datasets.quality.expectations",
+    "NoRows": "everloop.datasets.quality.expectations",
+    "NotMatches": "everloop.datasets.quality.expectations",
     "NotNull": "everloop.datasets.quality.expectations",
+    "NotOneOf": "everloop.datasets.quality.expectations",
     "OneOf": "everloop.datasets.quality.expectations",
+    "QuantileInRange": "everloop.datasets.quality.expectations",
     "References": "everloop.datasets.quality.expectations",
     "RowCount": "everloop.datasets.quality.expectations",
-    "Snapshot": "everloop.datasets.entities",
+    "SchemaMatches": "everloop.datasets.quality.expectations",
+    "StdInRange": "everloop.datasets.quality.expectations",
+    "SumInRange": "everloop.datasets.quality.expectations",
     "Unique": "everloop.datasets.quality.expectations",
+    "Snapshot": "everloop.datasets.entities",
+    "Suite": "everloop.datasets.quality.suites.declare",
     "ForwardChaining": "everloop.datasets.splits.entities",
     "GroupedKFold": "everloop.datasets.splits.entities",
     "GroupedSplit": "everloop.datasets.splits.entities",
@@ -149,6 +191,7 @@ _HOMES = {
     "Shadow": "everloop.loop.declare",
     "better_or_equal": "everloop.loop.declare",
     "better_than": "everloop.loop.declare",
+    "checks_pass": "everloop.loop.declare",
     "drift": "everloop.loop.declare",
     "error_rate": "everloop.loop.declare",
     "every": "everloop.loop.declare",
@@ -176,6 +219,7 @@ _HOMES = {
     "pin": "everloop.sdk.active",
     "point_in_time": "everloop.sdk.active",
     "read_table": "everloop.sdk.active",
+    "require_checks": "everloop.sdk.active",
     "snapshot": "everloop.sdk.active",
     "split": "everloop.sdk.active",
     "urn_of": "everloop.sdk.active",

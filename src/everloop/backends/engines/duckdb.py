@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from everloop.backends.engines.columnprofile import profile
 from everloop.datasets.arrow import keep_pandas_out
 from everloop.datasets.entities import Profile
+from everloop.datasets.formats import is_beyond
 from everloop.kernel.errors import InvalidInput
 
 _MISSING = ["", "NA"]
@@ -57,6 +59,8 @@ class DuckDbEngine:
             if name in table.column_names and table.schema.field(name).type != kind:
                 table = _read_as(table, data, name, kind)
         for field in table.schema:
+            if pa.types.is_floating(field.type) and is_beyond(table[field.name]):
+                table = _whole_as_text(table, data, field.name)
             if pa.types.is_binary(field.type):
                 raise InvalidInput(f"Column {field.name!r} is not UTF-8 text.", hint="Convert the file to UTF-8 first.")
         return table
@@ -70,6 +74,13 @@ def _read_as(table: pa.Table, data: bytes, name: str, kind: pa.DataType) -> pa.T
     except pa.ArrowException:
         return table
     return table.set_column(table.column_names.index(name), name, read[name])
+
+
+def _whole_as_text(table: pa.Table, data: bytes, name: str) -> pa.Table:
+    """The table with a column as text, if it holds whole numbers beyond 64 bits: floats would lose digits."""
+    texts = _read_as(table, data, name, pa.string())
+    whole = pc.all(pc.match_substring_regex(texts[name], r"\A[+-]?[0-9]+\z")).as_py()
+    return texts if whole else table
 
 
 def _conversion(**more: object) -> arrow_csv.ConvertOptions:

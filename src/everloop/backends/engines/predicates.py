@@ -85,7 +85,7 @@ def _bad_value(expectation: InRange | OneOf | NotOneOf | Matches | NotMatches | 
             return outside(expectation, kind)
         case OneOf(values=values) | NotOneOf(values=values):
             known = [found for each in values if (found := literal(each, kind)) is not None]
-            among = physical(value, kind).is_in(_among(known, kind))
+            among = physical(value, kind).is_in(_among(known, kind).implode())
             return ~among if isinstance(expectation, OneOf) else among
         case Matches(pattern=pattern):
             return ~_text(value, kind).str.contains(rf"\A(?:{pattern})\z")

@@ -21,10 +21,12 @@ FLIGHTS = b"""flight,tailnum,origin,dep_delay,time_hour
 PLANES = b"tailnum,seats\nN100,55\nN101,182\n"
 
 
-def commit(platform: Platform, name: str, data: bytes, format: Format = "csv", note: str = "") -> Snapshot:
+def commit(
+    platform: Platform, name: str, data: bytes, format: Format = "csv", note: str = "", evolve: str = "compatible"
+) -> Snapshot:
     """A file's bytes as a version of a dataset, through the front door."""
     digest = platform.resources.store.put(data)
-    arguments = {"name": name, "digest": digest, "format": format, "note": note}
+    arguments = {"name": name, "digest": digest, "format": format, "note": note, "evolve": evolve}
     snapshot: Snapshot = platform.call("datasets.commit", arguments)
     return snapshot
 

@@ -216,6 +216,13 @@ def snapshot_at(session: Session, name: str, at: At = "") -> Snapshot:
         return snapshot_of(unit, name, version_at(unit, name, str(at)) if at else 0)
 
 
+def columns_at(session: Session, name: str, branch: str) -> tuple[Column, ...]:
+    """The columns that the table at a branch's head has; none if there is no such branch, or it holds files."""
+    with session.begin(write=False) as unit:
+        head = head_of(unit, name, branch)
+        return snapshot_of(unit, name, head).columns if head else ()
+
+
 def resolve(session: Session, reference: str) -> Snapshot:
     """The snapshot that a reference of this project names.
 

@@ -11,7 +11,7 @@ from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 from everloop.store.entities import Digest
 
-Format = Literal["csv", "parquet", "arrow"]
+Format = Literal["csv", "jsonl", "parquet", "arrow"]
 Kind = Literal["table", "files"]
 At = int | str
 """What stands behind the @ of a reference: a version's number, a tag, a branch, a time; empty is where main stands."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from everloop.datasets.entities import Column
+from everloop.datasets.formats import normalised
 from everloop.datasets.text import arrow_type, type_name
 from everloop.kernel.errors import InvalidInput
 
@@ -39,18 +40,23 @@ def fitted(rows: pa.Table, columns: Sequence[Column], dataset: str, evolve: Evol
     return pa.table(kept | fresh)
 
 
-def require_compatible(before: Sequence[Column], after: Sequence[Column], dataset: str) -> None:
+def arrow_types(columns: Sequence[Column]) -> dict[str, pa.DataType]:
+    """The types of those columns whose type is plain."""
+    return {column.name: kind for column in columns if (kind := arrow_type(column.type)) is not None}
+
+
+def require_compatible(before: Sequence[Column], table: pa.Table, dataset: str) -> None:
     """Let a whole new table pass that has all columns of the one before, in the same or wider types.
 
     Raises:
         InvalidInput: naming each column that is gone or has another type.
     """
-    now = {column.name: column for column in after}
+    now = {field.name: type_name(field.type) for field in normalised(table.slice(0, 0)).schema} if before else {}
     gone = [f"{column.name} is gone" for column in before if column.name not in now]
     other = [
-        f"{column.name} was {column.type} and is {now[column.name].type}"
+        f"{column.name} was {column.type} and is {now[column.name]}"
         for column in before
-        if column.name in now and not _widens(column.type, now[column.name].type)
+        if column.name in now and not _widens(column.type, now[column.name])
     ]
     if gone or other:
         what = ", ".join(gone + other)

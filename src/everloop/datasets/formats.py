@@ -1,4 +1,4 @@
-"""Files that hold tables: CSV, Parquet and Arrow, read into tables with plain types."""
+"""Files that hold tables: CSV, lines of JSON, Parquet and Arrow, read into tables with plain types."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
+
+
 def from_bytes(
     engine: TableEngine, data: bytes, format: Format, types: Mapping[str, pa.DataType] | None = None
 ) -> pa.Table:
@@ -22,20 +33,93 @@ def from_bytes(
         InvalidInput: the bytes are not of that format.
     """
     import pyarrow as pa
+
+    data = _unpacked(data) if format in ("csv", "jsonl") else data
+    if format == "csv":
+        return engine.read_csv(data, types)
+    try:
+        return _jsonl(data, types or {}) if format == "jsonl" else _columnar(data, format)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(
+            f"These bytes are not {format}: {error}.",
+            hint="Say what they are with format: csv, jsonl, parquet or arrow.",
+        ) from None
+
+
+def format_of(path: str) -> Format:
+    """The format that a file's name says.
+
+    Raises:
+        InvalidInput: it says none of a table.
+    """
+    name = path.lower().removesuffix(".gz").removesuffix(".zst")
+    for ending, format in _ENDINGS.items():
+        if name.endswith(ending):
+            return format
+    raise InvalidInput(f"{path!r} is no table by its name.", hint=f"Tables end in {', '.join(_ENDINGS)}.")
+
+
+def is_beyond(values: pa.ChunkedArray) -> bool:
+    """Whether floats are so large that they may be whole numbers that lost digits."""
+    import pyarrow.compute as pc
+
+    largest = pc.max(pc.abs(values)).as_py()
+    return largest is not None and 2**53 <= largest < float("inf")
+
+
+def _columnar(data: bytes, format: Format) -> pa.Table:
+    import pyarrow as pa
     import pyarrow.ipc as ipc
     import pyarrow.parquet as pq
 
-    if format == "csv":
-        return engine.read_csv(data, types)
     source = pa.BufferReader(data)
+    if format == "parquet":
+        return pq.ParquetFile(source).read()
+    return (ipc.open_file(source) if data.startswith(b"ARROW1") else ipc.open_stream(source)).read_all()
+
+
+def _jsonl(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The table in lines of JSON objects; columns are read as `types` if all of them can be."""
+    import pyarrow as pa
+    import pyarrow.json as arrow_json
+
+    whole = arrow_json.ReadOptions(block_size=max(len(data), 1))
+    known = arrow_json.ParseOptions(explicit_schema=pa.schema(dict(types).items())) if types else None
     try:
-        if format == "parquet":
-            return pq.ParquetFile(source).read()
-        return (ipc.open_file(source) if data.startswith(b"ARROW1") else ipc.open_stream(source)).read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(
-            f"These bytes are not {format}: {error}.", hint="Say what they are with format: csv, parquet or arrow."
-        ) from None
+        table = arrow_json.read_json(pa.BufferReader(data), read_options=whole, parse_options=known)
+    except pa.ArrowInvalid:
+        if known is None:
+            raise
+        table = arrow_json.read_json(pa.BufferReader(data), read_options=whole)
+    for name in table.column_names:
+        if pa.types.is_floating(table.schema.field(name).type) and is_beyond(table[name]):
+            raise InvalidInput(
+                f"Column {name!r} has numbers beyond 53 bits next to others, which would lose digits.",
+                hint="Write such numbers as text, or all of them as whole numbers up to 64 bits.",
+            )
+    sent = {name for name in table.column_names if name not in types or table[name].null_count < table.num_rows}
+    return table.select([name for name in table.column_names if name in sent or f'"{name}"'.encode() in data])
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The text in a file that gzip or zstd may have packed.
+
+    Raises:
+        InvalidInput: it is packed, and damaged.
+    """
+    import gzip
+    import zlib
+
+    import zstandard
+
+    try:
+        if data.startswith(_GZIP):
+            return gzip.decompress(data)
+        if data.startswith(_ZSTD):
+            return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise InvalidInput(f"The file is packed, and damaged: {error}.", hint="Pack or send it again.") from None
+    return data
 
 
 def normalised(table: pa.Table) -> pa.Table:

@@ -13,12 +13,12 @@ from everloop.datasets.changes.entities import CompactionProposed
 from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_of, urn_of
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import Change, Column, Content, Format, Layer, Part, Snapshot
-from everloop.datasets.evolution import Evolve, fitted
+from everloop.datasets.evolution import Evolve, arrow_types, fitted
 from everloop.datasets.formats import from_bytes, normalised
 from everloop.datasets.layers import layer_of, merged, positions, shape_of, tree_of
 from everloop.datasets.parquet import put_table
 from everloop.datasets.tablecache import cache_of
-from everloop.datasets.text import arrow_type, type_name
+from everloop.datasets.text import type_name
 from everloop.kernel.errors import Conflict
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
@@ -130,8 +130,7 @@ def _rows_for(
 ) -> pa.Table:
     """The rows of a file, with the columns of the table they come to, or only some of these."""
     columns = [column for column in head.columns if not only or column.name in only]
-    types = {column.name: kind for column in columns if (kind := arrow_type(column.type)) is not None}
-    rows = normalised(from_bytes(session.ports.get(TableEngine), data, format, types))
+    rows = normalised(from_bytes(session.ports.get(TableEngine), data, format, arrow_types(columns)))
     return fitted(rows.select([*only]) if only else rows, columns, head.dataset, evolve)
 
 

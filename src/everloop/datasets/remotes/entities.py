@@ -46,6 +46,9 @@ class Remote(msgspec.Struct, frozen=True):
     created: datetime
 
 
+RefKind = Literal["branch", "tag"]
+
+
 class Ref(msgspec.Struct, frozen=True):
     """A branch or tag at a remote: the commit that it points to, who moved it there and when; each move has an id."""
 
@@ -54,6 +57,7 @@ class Ref(msgspec.Struct, frozen=True):
     by: str
     at: datetime
     id: str
+    kind: RefKind = "branch"
 
 
 class Push(msgspec.Struct, frozen=True):
@@ -67,11 +71,17 @@ class Push(msgspec.Struct, frozen=True):
 
 
 class Pull(msgspec.Struct, frozen=True):
-    """What a pull did: the versions that came into being here, oldest first, and what travelled."""
+    """What a pull did: what travelled, and the versions that came into being here, oldest first.
+
+    `branch` is what stands at the pulled `version` here: the branch or tag itself or, where the branch here has gone
+    another way, `remote.branch`, to be merged.
+    """
 
     remote: Name
     ref: str
     commit: Digest
+    branch: str
+    version: int
     versions: tuple[int, ...]
     received: Transferred
 

@@ -51,7 +51,15 @@ def push(session: Session, remote: str, dataset: str, branch: str, progress: Pro
         return Push(remote, name, before.commit, local.commit, Transferred())
     _require_behind(session.store, local, before)
     sent = _send(session.store, place, local, before, progress)
-    refs.move(Ref(name, local.commit, session.principal, session.clock.now(), session.new_id()), _commit(before))
+    moved = Ref(
+        name,
+        local.commit,
+        session.principal,
+        session.clock.now(),
+        session.new_id(),
+        "tag" if local.is_tag else "branch",
+    )
+    refs.move(moved, _commit(before))
     with session.begin() as unit:
         subject = unit.urn("dataset", dataset, local.version)
         unit.emit(Pushed(subject=subject, remote=remote, commit=local.commit, objects=sent.objects, bytes=sent.bytes))

@@ -72,7 +72,7 @@ class ConditionalRefs:
             self._blobs.swap(f"{REFS}{ref.name}", msgspec.json.encode(ref), tag)
         except Conflict:
             now = self.read(ref.name)
-            if now is None or now.id != ref.id:  # A write that was repeated after its answer got lost met itself.
+            if now != ref:  # Otherwise a write that was repeated after its answer got lost met itself.
                 raise _moved(ref, now) from None
 
     def below(self, prefix: str = "") -> list[Ref]:
@@ -109,7 +109,7 @@ class ClaimedRefs:
         """Point a ref to a commit, if it still points to `expected`."""
         for attempt in range(ATTEMPTS):
             number, found = self._newest(ref.name)
-            if found is not None and found.id == ref.id:
+            if found == ref:
                 return
             _require(found, expected, ref)
             if self._write(ref, number + 1):

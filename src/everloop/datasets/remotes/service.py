@@ -7,8 +7,8 @@ from sqlalchemy import delete, select
 from everloop.catalog.session import Session
 from everloop.datasets.history.heads import MAIN
 from everloop.datasets.remotes import probe as probing
-from everloop.datasets.remotes import pushing
-from everloop.datasets.remotes.entities import Push, Ref, Remote, RemoteAdded, RemoteRemoved
+from everloop.datasets.remotes import pulling, pushing
+from everloop.datasets.remotes.entities import Pull, Push, Ref, Remote, RemoteAdded, RemoteRemoved
 from everloop.datasets.remotes.known import remote_of, shown
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
@@ -80,3 +80,16 @@ def push(session: Session, name: Name, dataset: Name, branch: Name = MAIN) -> Pu
         Conflict: the remote's branch is not what ours was made from: pull, merge, and push again.
     """
     return pushing.push(session, name, dataset, branch, session.ports.get(Progress))
+
+
+@usecase("remotes.pull", permission="remotes:write", route="POST /remotes/{name}/pulls", long=True)
+def pull(session: Session, name: Name, dataset: Name, branch: Name = MAIN, below: str = "") -> Pull:
+    """Bring a branch or tag of a remote here as versions, or only the files below a path. Interrupted, it continues.
+
+    Where the branch here has gone another way it stays, and the remote's stands beside it as `remote.branch`, to be
+    merged. The files below a path become a version of their own on a branch of their own.
+    """
+    progress = session.ports.get(Progress)
+    if below:
+        return pulling.pull_part(session, name, dataset, branch, below, progress)
+    return pulling.pull(session, name, dataset, branch, progress)

@@ -10,6 +10,7 @@ AREAS = (
     "datasets.history",
     "datasets.changes",
     "datasets.quality",
+    "datasets.quality.suites",
     "datasets.splits",
     "datasets.remotes",
     "features",
@@ -24,7 +25,8 @@ AREAS = (
     "loop",
 )
 
-_DATASETS = ("datasets", "datasets.history", "datasets.changes", "datasets.quality", "datasets.splits")
+_DATASETS = ("datasets", "datasets.history", "datasets.changes", "datasets.quality", "datasets.quality.suites")
+_DATASETS += ("datasets.splits",)
 
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "audit": (("catalog",), "The ledger: who did what, and proof that nobody changed it"),

@@ -26,7 +26,9 @@ from everloop.catalog.database import Database
 from everloop.catalog.session import Resources, Session
 from everloop.catalog.tables import answered
 from everloop.datasets.engine import TableEngine
+from everloop.datasets.gates import CommitGate
 from everloop.datasets.quality.engine import CheckEngine
+from everloop.datasets.quality.gating import ChecksGate
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
 from everloop.datasets.splits.finder import SubjectFinder
@@ -185,6 +187,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     online = values.online_store_url or f"lmdb://{Path(values.home).resolve() / 'online'}"
     ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
     ports.provide(CheckEngine, lambda: backends.load("engines", "polars")())
+    ports.provide(CommitGate, ChecksGate, "checks")
     ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(FreshProcess, lambda: FreshProcesses(values))

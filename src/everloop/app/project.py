@@ -10,6 +10,8 @@ import msgspec
 
 from everloop.app.platform import Platform
 from everloop.app.settings import FILE
+from everloop.datasets.quality.suites import service as suites
+from everloop.datasets.quality.suites.entities import AppliedSuite, SuiteDeclaration
 from everloop.features import service as features
 from everloop.features.entities import AppliedService, FeatureService
 from everloop.governance.roles import require
@@ -23,7 +25,7 @@ from everloop.pipelines.entities import PipelineDefinition
 from everloop.pipelines.project import load_module
 
 T = TypeVar("T")
-_APPLIES = ("features.apply", "pipelines.apply", "loops.apply")
+_APPLIES = ("datasets.apply_suites", "features.apply", "pipelines.apply", "loops.apply")
 
 
 class Declarations(msgspec.Struct, frozen=True):
@@ -32,6 +34,7 @@ class Declarations(msgspec.Struct, frozen=True):
     services: tuple[FeatureService, ...]
     pipelines: tuple[PipelineDefinition, ...]
     loops: tuple[Loop, ...]
+    suites: tuple[SuiteDeclaration, ...] = ()
 
 
 class AppliedProject(msgspec.Struct, frozen=True):
@@ -40,6 +43,7 @@ class AppliedProject(msgspec.Struct, frozen=True):
     services: list[AppliedService]
     pipelines: list[PipelineDefinition]
     loops: list[AppliedLoop]
+    suites: list[AppliedSuite] = []
 
 
 def collect(folder: Path, module: str) -> Declarations:
@@ -60,11 +64,14 @@ def collect(folder: Path, module: str) -> Declarations:
     values = list(_flat(vars(load_module(folder, module)).values()))
     definitions = [_definition(pipeline, folder) for pipeline in _of(Pipeline, values)]
     found = Declarations(
-        _once(_of(FeatureService, values), module), _once(definitions, module), _once(_of(Loop, values), module)
+        _once(_of(FeatureService, values), module),
+        _once(definitions, module),
+        _once(_of(Loop, values), module),
+        _once(_of(SuiteDeclaration, values), module, "dataset"),
     )
-    if not (found.services or found.pipelines or found.loops):
+    if not (found.suites or found.services or found.pipelines or found.loops):
         raise InvalidInput(
-            f"{module} declares no feature service, no pipeline and no loop.",
+            f"{module} declares no suite, no feature service, no pipeline and no loop.",
             hint="Name them at the top of the module.",
         )
     return found
@@ -79,12 +86,18 @@ def apply(platform: Platform, declared: Declarations) -> AppliedProject:
     for name in _APPLIES:
         require(platform.local_principal, published()[name].permission)
     with platform.session().begin() as unit, unit.activate():
+        in_force = (
+            suites.apply_suites(unit, **_bound("datasets.apply_suites", declared=declared.suites))
+            if declared.suites
+            else []
+        )
         return AppliedProject(
             features.apply(unit, **_bound("features.apply", services=declared.services)) if declared.services else [],
             pipelines.apply(unit, **_bound("pipelines.apply", definitions=declared.pipelines))
             if declared.pipelines
             else [],
             [loops.apply(unit, **_bound("loops.apply", loop=loop)) for loop in declared.loops],
+            in_force,
         )
 
 
@@ -102,10 +115,10 @@ def _of(kind: type[T], values: Iterable[object]) -> list[T]:
     return [value for value in values if isinstance(value, kind)]
 
 
-def _once(declared: Iterable[T], module: str) -> tuple[T, ...]:
+def _once(declared: Iterable[T], module: str, field: str = "name") -> tuple[T, ...]:
     by_name: dict[str, T] = {}
     for one in declared:
-        name = str(getattr(one, "name", ""))
+        name = str(getattr(one, field, ""))
         if by_name.setdefault(name, one) != one:
             raise Conflict(f"{module} declares two different things called {name!r}.", hint="Rename one of them.")
     return tuple(by_name.values())

@@ -13,6 +13,7 @@ from everloop.kernel.errors import InvalidInput
 from everloop.loop import entities
 from everloop.loop.entities import (
     BetterThan,
+    ChecksPass,
     Drift,
     Every,
     Gate,
@@ -125,6 +126,11 @@ def tests(path: str) -> ModelTests:
 def package_scan() -> PackageScan:
     """Stop a challenger whose files hold something unsafe."""
     return PackageScan()
+
+
+def checks_pass(dataset: str) -> ChecksPass:
+    """Stop a challenger that came from data which fails what is expected of it."""
+    return ChecksPass(dataset=dataset)
 
 
 def Canary(steps: Sequence[float] = (5, 25, 50), hold: str = "6h", guards: Sequence[Guard] = ()) -> rollouts.Canary:

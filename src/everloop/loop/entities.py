@@ -101,7 +101,13 @@ class PackageScan(msgspec.Struct, frozen=True, kw_only=True, tag="package_scan")
     """The model's files hold nothing that runs code when they are loaded."""
 
 
-Gate = BetterThan | NoSliceWorse | Latency | ModelTests | PackageScan
+class ChecksPass(msgspec.Struct, frozen=True, kw_only=True, tag="checks_pass"):
+    """A dataset's versions that the challenger came from (else the newest) meet what is expected of it."""
+
+    dataset: Name
+
+
+Gate = BetterThan | NoSliceWorse | Latency | ModelTests | PackageScan | ChecksPass
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.catalog.lineage import graph
 from everloop.catalog.session import Session
-from everloop.datasets.content import read_table, resolve
-from everloop.kernel.errors import EverloopError, InvalidInput
+from everloop.datasets.content import read_table, resolve, snapshot_of
+from everloop.datasets.entities import Snapshot
+from everloop.datasets.quality.gating import gating_of, verdict_of
+from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
+from everloop.kernel.ids import Urn, parse_urn
 from everloop.loop import gates
 from everloop.loop.behaviour import sentences_of
-from everloop.loop.entities import BetterThan, Gate, GateResult, Latency, Metric, ModelTests, NoSliceWorse, PackageScan
+from everloop.loop.entities import (
+    BetterThan,
+    ChecksPass,
+    Gate,
+    GateResult,
+    Latency,
+    Metric,
+    ModelTests,
+    NoSliceWorse,
+    PackageScan,
+)
 from everloop.loop.gates import Duel
 from everloop.loop.metrics import Outcomes, measure
 from everloop.packaging.scan import scan_model
@@ -29,6 +43,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 METRICS: tuple[Metric, ...] = ("roc_auc", "log_loss", "brier")
+DEPTH = 30
+"""So many edges of lineage are followed from a challenger to the data that it came from."""
 LATENCY_ROWS = 256
 """So many rows of the holdout are taken in turn to measure latency with."""
 
@@ -36,20 +52,33 @@ LATENCY_ROWS = 256
 class Examination:
     """A challenger before its gates. What several gates need (rows, scores) is read and computed once.
 
-    `champions` gives the model under an alias, or none; `folder` is the project's, where behavioural tests lie.
+    `champions` gives the model under an alias, or none; `folder` is the project's, where behavioural tests lie;
+    `sources` are URNs of what the challenger came from, beside its training data and its holdout.
     """
 
     def __init__(
-        self, session: Session, challenger: Model, champions: Callable[[str], Model | None], folder: Path
+        self,
+        session: Session,
+        challenger: Model,
+        champions: Callable[[str], Model | None],
+        folder: Path,
+        sources: Collection[str] = (),
     ) -> None:
+        self._sources = {*sources, *(urn for urn in (challenger.training, challenger.holdout) if urn)}
         self._session = session
         self._challenger = challenger
         self._champions = champions
         self._folder = folder
 
     def results(self, wanted: tuple[Gate, ...]) -> tuple[GateResult, ...]:
-        """What every gate says. All are asked, so that a report is complete."""
-        return tuple(self._result(gate) for gate in wanted)
+        """What every gate says. All are asked, so that a report is complete.
+
+        Datasets whose suites gate deployments are asked about too, declared here or not.
+        """
+        declared = {gate.dataset for gate in wanted if isinstance(gate, ChecksPass)}
+        gated = (name for name in sorted(self._versions) if "deployment" in gating_of(self._session, name).gates)
+        implied = [ChecksPass(dataset=name) for name in gated if name not in declared]
+        return tuple(self._result(gate) for gate in (*wanted, *implied))
 
     @cached_property
     def measured(self) -> dict[str, float]:
@@ -81,6 +110,10 @@ class Examination:
                 return gates.model_tests(gate, sentences_of(self._folder, gate.path, self._predictor, self._inputs))
             case PackageScan():
                 return gates.package_scan(gate, scan_model(self._session, self._challenger))
+            case ChecksPass():
+                versions = self._versions.get(gate.dataset) or [snapshot_of(self._session, gate.dataset)]
+                verdicts = {f"{one.dataset}@{one.version}": verdict_of(self._session, one) for one in versions}
+                return gates.checks_pass(gate, verdicts)
 
     def _duel(self, alias: str) -> Duel:
         champion = self._champions(alias)
@@ -96,6 +129,19 @@ class Examination:
         count = min(LATENCY_ROWS, self._rows.num_rows)
         single = [{name: values[row : row + 1] for name, values in columns.items()} for row in range(count)]
         return gates.latency(gate, lambda row: predictor.predict(single[row]), count)
+
+    @cached_property
+    def _versions(self) -> dict[str, list[Snapshot]]:
+        """The versions of datasets that the challenger came from, by dataset."""
+        with self._session.begin(write=False) as unit:
+            nodes = {node for urn in self._sources for node in graph(unit, urn, "upstream", DEPTH).nodes}
+            mine = [urn for node in sorted(nodes) if (urn := parse_urn(node)).kind == "dataset"]
+            found = [_known(unit, urn) for urn in mine if urn.project == unit.project and urn.version.isdecimal()]
+        by_name: dict[str, list[Snapshot]] = {}
+        for snapshot in found:
+            if snapshot is not None:
+                by_name.setdefault(snapshot.dataset, []).append(snapshot)
+        return by_name
 
     @cached_property
     def _rows(self) -> pa.Table:
@@ -140,3 +186,11 @@ class Examination:
         if scores.ndim != 1:
             raise InvalidInput(f"The model gives {scores.shape[1]} scores a row; gates compare models with one.")
         return scores
+
+
+def _known(unit: Session, urn: Urn) -> Snapshot | None:
+    """The version that a URN names, unless it is gone."""
+    try:
+        return snapshot_of(unit, urn.name, int(urn.version))
+    except NotFound:
+        return None

@@ -15,8 +15,20 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from everloop.datasets.quality.entities import CheckReport
+from everloop.datasets.quality.gating import failures_in
+from everloop.datasets.quality.words import finding_of
 from everloop.kernel.usecase import Json
-from everloop.loop.entities import BetterThan, Gate, GateResult, Latency, ModelTests, NoSliceWorse, PackageScan
+from everloop.loop.entities import (
+    BetterThan,
+    ChecksPass,
+    Gate,
+    GateResult,
+    Latency,
+    ModelTests,
+    NoSliceWorse,
+    PackageScan,
+)
 from everloop.loop.paired import Comparison, compare
 from everloop.registry.entities import Finding
 
@@ -114,6 +126,23 @@ def package_scan(gate: PackageScan, findings: Sequence[Finding]) -> GateResult:
         return GateResult("package_scan", True, f"Nothing unsafe ({len(findings)} warnings).", evidence)
     told = "; ".join(f"{finding.path}: {finding.problem}" for finding in grave[:SHOWN])
     return GateResult("package_scan", False, f"{len(grave)} unsafe findings: {told}.", evidence)
+
+
+def checks_pass(gate: ChecksPass, reports: Mapping[str, CheckReport | None]) -> GateResult:
+    """Whether the data of a challenger passes: a report for each version, none where nothing is expected."""
+    failed = {name: report for name, report in reports.items() if report is not None and not report.passed}
+    evidence: dict[str, Json] = {name: report is None or report.passed for name, report in reports.items()}
+    if failed:
+        told = "; ".join(f"{name}: {_failures(report)}" for name, report in list(failed.items())[:SHOWN])
+        return GateResult("checks_pass", False, f"Its data fails what is expected. {told}.", evidence)
+    if all(report is None for report in reports.values()):
+        message = f"Nothing is expected of {gate.dataset}, so nothing can pass."
+        return GateResult("checks_pass", False, message, evidence)
+    return GateResult("checks_pass", True, f"{', '.join(reports)} passed every check.", evidence)
+
+
+def _failures(report: CheckReport) -> str:
+    return ", ".join(finding_of(result) for result in failures_in(report.results)[:SHOWN])
 
 
 def name_of(gate: Gate) -> str:

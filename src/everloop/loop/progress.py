@@ -90,7 +90,8 @@ class Errand:
         with self.session.begin(write=False) as unit:
             version = models.version(unit, candidate.model, candidate.version)
             folder = Path(pipelines.get(unit, candidate.pipeline).folder)
-        examination = Examination(self.session, version.trained, self._champion, folder)
+            came_from = (unit.urn("model", candidate.model, candidate.version),)
+        examination = Examination(self.session, version.trained, self._champion, folder, came_from)
         gates = () if candidate.skip_gates else examination.results(self.loop.gates)
         refused = [gate for gate in gates if not gate.passed]
         if refused:

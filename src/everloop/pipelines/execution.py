@@ -13,6 +13,7 @@ from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.datasets.content import urn_of
 from everloop.datasets.entities import Snapshot
+from everloop.datasets.quality import gating
 from everloop.features.entities import PinnedFeatures
 from everloop.kernel.errors import EverloopError, InvalidInput, StepFailed
 from everloop.kernel.usecase import Json
@@ -117,6 +118,7 @@ class Conductor:
         self._recording = Recording(row.run)
         self._used: set[str] = set()
         self._linked: set[str] = set()
+        self._admitted: set[str] = set()
         self._counts = {"executed": 0, "remembered": 0}
 
     def call(self, step: Step[..., object], arguments: Mapping[str, object]) -> object:
@@ -127,6 +129,7 @@ class Conductor:
             self._codes[step.target] = memo.code_key(step)
         key = memo.memo_key(self._codes[step.target], given)
         self._used |= used_by(self._session, given)
+        self._admit(given)
         call = StepExecution(step.name, sum(self._counts.values()), key, False, 0.0, "", "", memo.seed_of(key))
         known = memo.recall(self._session, key) if step.remember and not self._fresh else None
         if known is not None:
@@ -138,6 +141,18 @@ class Conductor:
             return self._execute(step, given, call)
         self._remembered(msgspec.structs.replace(call, hit=True, seconds=time.perf_counter() - began), known)
         return output
+
+    def _admit(self, given: Mapping[str, object]) -> None:
+        """Let a step have snapshots whose datasets do not gate training, or that pass; each is asked about once.
+
+        Raises:
+            Refused: a dataset's suite gates training, and the snapshot fails it.
+        """
+        for snapshot in snapshots_in(given):
+            named = f"{snapshot.dataset}@{snapshot.version}"
+            if named not in self._admitted:
+                gating.require_at(self._session, snapshot, "training")
+                self._admitted.add(named)
 
     def end(self, status: ExecutionStatus, output: Json, error: str = "") -> None:
         """Write down how the execution ended."""

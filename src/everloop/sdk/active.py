@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from everloop.catalog.session import active_session
 from everloop.datasets import content
 from everloop.datasets.entities import Snapshot
+from everloop.datasets.quality import gating
 from everloop.datasets.splits import service as splits
 from everloop.datasets.splits.entities import Strategy
 from everloop.features import service as features
@@ -34,6 +35,15 @@ def pin(service: str, version: int = 0) -> PinnedFeatures:
 def read_table(of: Snapshot, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a snapshot, verified."""
     return content.read_table(active_session(), of, columns)
+
+
+def require_checks(of: Snapshot | str) -> None:
+    """Go on only if a snapshot (or `flights`, `flights@2`) meets what is expected of its dataset.
+
+    Raises:
+        Refused: it does not; with what was found.
+    """
+    gating.require_checks(active_session(), of)
 
 
 def write_table(dataset: str, table: pa.Table, parents: Sequence[Snapshot] = (), note: str = "") -> Snapshot:

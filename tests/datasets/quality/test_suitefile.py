@@ -11,6 +11,7 @@ from everloop.datasets.quality.suitefile import comments_in, kinds, read_suite, 
 from everloop.datasets.quality.suites.entities import Place, SuiteDeclaration
 from everloop.datasets.quality.yamltext import read_yaml, write_yaml
 from everloop.kernel.errors import InvalidInput
+from everloop.kernel.usecase import Json
 from tests.examples import examples
 
 WRITTEN = """\
@@ -123,14 +124,11 @@ def test_every_suite_is_the_same_after_writing_and_reading(made: list[Expectatio
     assert read_suite(write_suite(suite)) == suite
 
 
+KEYS = TEXTS.filter(lambda key: key != "<<")
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4))
+
+
 @settings(max_examples=examples(150), deadline=None)
-@given(
-    st.recursive(
-        SCALARS,
-        lambda inner: (
-            st.lists(inner, max_size=4) | st.dictionaries(TEXTS.filter(lambda key: key != "<<"), inner, max_size=4)
-        ),
-    )
-)
-def test_every_value_is_the_same_after_writing_and_reading(value: object) -> None:
-    assert read_yaml(write_yaml(value)).value == value  # type: ignore[arg-type]  # Any JSON value.
+@given(VALUES)
+def test_every_value_is_the_same_after_writing_and_reading(value: Json) -> None:
+    assert read_yaml(write_yaml(value)).value == value

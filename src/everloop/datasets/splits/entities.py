@@ -133,6 +133,11 @@ Strategy = (
 What = Literal["rows", "keys", "time", "duplicates"]
 
 
+def kind_of(strategy: Strategy) -> str:
+    """What a strategy is called, such as `time_shares`."""
+    return str(type(strategy).__struct_config__.tag)
+
+
 class SplitPart(msgspec.Struct, frozen=True):
     """A part of a split: its name, the URN of the version that holds it, and its rows."""
 

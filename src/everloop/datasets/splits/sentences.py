@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from everloop.datasets.splits.entities import Comparison, Split
+from everloop.datasets.splits.entities import Comparison, Split, kind_of
 
 
 def told(split: Split, part: str) -> str:
     """What a part is a part of, and how that was cut."""
-    how = type(split.strategy).__struct_config__.tag
-    return f"{part} of {split.dataset}@{split.version}, split {split.id} ({how}, seed {split.seed})"
+    return f"{part} of {split.dataset}@{split.version}, split {split.id} ({kind_of(split.strategy)}, seed {split.seed})"
 
 
 def proved(split: Split, first: str, second: str) -> str:

@@ -13,7 +13,7 @@ from everloop.datasets.content import read_table, resolve, urn_of, write_content
 from everloop.datasets.entities import Change, Content, Selection, Snapshot
 from everloop.datasets.layers import tree_of
 from everloop.datasets.splits.assignment import assign, columns_of
-from everloop.datasets.splits.entities import Proof, Split, SplitPart, Strategy
+from everloop.datasets.splits.entities import Proof, Split, SplitPart, Strategy, kind_of
 from everloop.datasets.splits.proof import duplicates, prove
 from everloop.datasets.splits.selection import packed, unpacked
 from everloop.kernel.errors import InvalidInput, Refused
@@ -108,7 +108,7 @@ def _written(session: Session, source: Snapshot, name: str, mask: Mask, strategy
     dataset = f"{source.dataset}.{name}"
     if len(dataset) > _LONGEST_NAME:
         raise InvalidInput(f"{dataset!r} is too long for a name.", hint="Give the parts shorter names.")
-    note = f"{name} of {source.dataset}@{source.version}, {_told(strategy)}, seed {seed}"
+    note = f"{name} of {source.dataset}@{source.version} ({kind_of(strategy)}, seed {seed})"
     change = Change(note, (urn_of(session, source),))
     made = write_content(session, dataset, part_content(session, source, mask), change)
     return SplitPart(name, urn_of(session, made), made.rows)
@@ -145,7 +145,3 @@ def _mask(session: Session, source: Snapshot, part: SplitPart) -> Mask:
     if mask is None or (within is not None and bool((mask & ~within).any())):
         raise Refused(f"{part.snapshot} is no part of {source.dataset}@{source.version}.")
     return mask if within is None else mask[within]
-
-
-def _told(strategy: Strategy) -> str:
-    return msgspec.json.encode(strategy).decode()

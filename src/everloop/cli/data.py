@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 from everloop.cli.bars import progress
 from everloop.cli.door import Command, Door, this_door
 from everloop.cli.naming import Suggesting
-from everloop.kernel.errors import NotFound
+from everloop.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from everloop.datasets.workspace.entities import FileChange
@@ -160,6 +161,74 @@ def merge(folder: Path, branch: str, on_conflict: Any) -> None:
         door.show(workspace(folder, door, bars).merge(branch, on_conflict))
 
 
+@data.command(cls=Command)
+@_FOLDER
+@click.argument("remote", default="")
+@click.option("--branch", default="", help="The branch or tag; the metafile's branch if not given.")
+def push(folder: Path, remote: str, branch: str) -> None:
+    """Bring what a remote lacks of the folder's branch there. Interrupted, it continues."""
+    door = this_door()
+    with _told(door) as bars:
+        door.show(workspace(folder, door, bars).push(remote, branch))
+
+
+@data.command(cls=Command)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("remote", default="")
+@click.option("--branch", default="", help="The branch or tag; the metafile's branch if not given.")
+@click.option("--only", multiple=True, metavar="PATH", help="Only what is at or below this path of the version.")
+def pull(folder: Path, remote: str, branch: str, only: tuple[str, ...]) -> None:
+    """Bring the folder's branch here from a remote, and the folder to the version that its metafile names."""
+    door = this_door()
+    with _told(door) as bars:
+        door.show(workspace(folder, door, bars).pull(remote, branch, only=only))
+
+
+@data.command(cls=Command, name="import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--dvc", is_flag=True, help="The source is a DVC repository.")
+@click.option("--name", default="", help="The dataset's name; the source's if not given.")
+@click.option("--only", multiple=True, metavar="PATH", help="Only what is at or below this path.")
+def import_(source: Path, dvc: bool, name: str, only: tuple[str, ...]) -> None:
+    """Commit what a DVC repository tracks as a version of a dataset; every MD5 is verified."""
+    from everloop.datasets.workspace.exchange import import_dvc
+
+    if not dvc:
+        raise InvalidInput(
+            "Say what the source is.", hint="--dvc, or everloop datasets import-url for places elsewhere."
+        )
+    door = this_door()
+    with progress(door) as bars:
+        made = import_dvc(DoorVersions(door), source, name, only, bars)
+    door.show(made) if door.json else click.echo(f"{made.dataset}@{made.version}: {made.files:,} files.")
+
+
+@data.command(cls=Command)
+@click.argument("dataset", metavar="DATASET[@REF]")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--dvc", is_flag=True, help="The target is a DVC repository, or is to become one.")
+@click.option("--path", default="", help="Where in the DVC repository; the dataset's name if not given.")
+def export(dataset: str, target: Path, dvc: bool, path: str) -> None:
+    """Write a version to a folder, a .zip, .tar or .tar.gz archive, or into a DVC repository."""
+    from everloop.datasets.workspace.exchange import export_dvc, export_version
+
+    door = this_door()
+    name, _, at = dataset.partition("@")
+    with progress(door) as bars:
+        versions = DoorVersions(door)
+        made = (
+            export_dvc(versions, name, at, target, path, bars)
+            if dvc
+            else export_version(versions, name, at, target, bars)
+        )
+    if door.json:
+        door.show(made)
+        return
+    click.echo(f"{made.dataset}@{made.version}: {made.files:,} files are in {made.target}.")
+    for remark in made.remarks:
+        click.echo(f"Note: {remark}", err=True)
+
+
 @data.command(cls=Command, name="merge-driver", hidden=True)
 @click.argument("files", nargs=3, type=click.Path(path_type=Path))
 def merge_driver(files: tuple[Path, Path, Path]) -> int:
@@ -205,6 +274,18 @@ def workspace(folder: Path, door: Door, bars: Progress | None = None) -> Workspa
     from everloop.kernel.progress import SILENT
 
     return Workspace(folder, DoorVersions(door), bars or SILENT)
+
+
+@contextmanager
+def _told(door: Door) -> Iterator[Progress]:
+    """Bars that use cases in this process tell, too."""
+    from everloop.app.platform import Platform
+    from everloop.kernel.progress import Progress as Port
+
+    with progress(door) as bars:
+        if isinstance(door.platform, Platform):
+            door.platform.resources.ports.provide(Port, lambda: bars)
+        yield bars
 
 
 def _all_folders() -> list[Path]:

@@ -11,7 +11,9 @@ from everloop.app.platform import Platform
 from everloop.app.remote import RemotePlatform
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.history.entities import Branch, OnConflict, Tag
+from everloop.datasets.remotes.entities import Push
 from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode
+from everloop.datasets.workspace.exchange import Exported, export_dvc, export_version, import_dvc
 from everloop.datasets.workspace.workspace import Workspace
 from everloop.kernel.errors import Refused
 from everloop.store.service import Store
@@ -78,6 +80,30 @@ class Data:
             Conflict: both sides changed the same paths differently; they are named.
         """
         return self._at(folder).merge(branch, on_conflict)
+
+    def push(self, folder: Folder, remote: str = "", branch: str = "") -> Push:
+        """Bring what a remote lacks of the folder's branch there. Interrupted, it continues.
+
+        Raises:
+            Conflict: the remote's branch has gone another way: pull, merge, and push again.
+        """
+        return self._at(folder).push(remote, branch)
+
+    def pull(self, folder: Folder, remote: str = "", branch: str = "", *, only: tuple[str, ...] = ()) -> CheckedOut:
+        """Bring the folder's branch here from a remote, and the folder to the version that its metafile names."""
+        return self._at(folder).pull(remote, branch, only=only)
+
+    def import_dvc(self, repository: Folder, name: str = "", only: tuple[str, ...] = ()) -> Snapshot:
+        """Commit what a DVC repository tracks (or some paths of it) as a version of a dataset; MD5s are verified."""
+        return import_dvc(self._versions, Path(repository), name, only)
+
+    def export(self, dataset: str, target: Folder, at: str = "") -> Exported:
+        """Write a version to a folder, or to an archive where the target ends with .zip, .tar or .tar.gz."""
+        return export_version(self._versions, dataset, at, Path(target))
+
+    def export_dvc(self, dataset: str, repository: Folder, path: str = "", at: str = "") -> Exported:
+        """Write a version into a DVC repository, as DVC 3 keeps it."""
+        return export_dvc(self._versions, dataset, at, Path(repository), path)
 
     def _at(self, folder: Folder) -> Workspace:
         return Workspace(Path(folder), self._versions)

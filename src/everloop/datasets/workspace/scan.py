@@ -18,6 +18,7 @@ from everloop.datasets.workspace.index import Index, Known
 from everloop.kernel.errors import InvalidInput
 
 _NOTHING: dict[str, Known] = {}
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 class Seen(msgspec.Struct, gc=False):
@@ -91,7 +92,7 @@ def _scan_folder(top: Path, folder: str, index: Index, above: Rules, found: Scan
     if rules.signature != held:
         met = _drop_ignored(known, met, prefix, rules, found)
     found.files += len(met)
-    inside = _sort_out(others, prefix, rules, met, found)
+    inside = _sort_out(others, known, prefix, rules, met, found)
     found.gone += [prefix + name for name in known.keys() - met if known[name].content or known[name].base]
     if not inside and not met and folder:
         found.empty.add(folder)
@@ -128,7 +129,12 @@ def _compare(
 
 
 def _sort_out(
-    others: list[tuple[str, os.stat_result]], prefix: str, rules: Rules, met: set[str], found: Scan
+    others: list[tuple[str, os.stat_result]],
+    known: dict[str, Known],
+    prefix: str,
+    rules: Rules,
+    met: set[str],
+    found: Scan,
 ) -> list[tuple[str, Rules]]:
     """Take note of the files that must be read; the folders among the others."""
     inside = []
@@ -142,8 +148,22 @@ def _sort_out(
         else:
             met.add(name)
             found.files += 1
-            found.touched.append(Seen(path, status))
+            held = known.get(name)
+            if held is None or not _only_linked(held, status):
+                found.touched.append(Seen(path, status))
+            elif held.content != held.base:
+                found.differing.append(path)
     return inside
+
+
+def _only_linked(held: Known, status: os.stat_result) -> bool:
+    """Whether a read-only file just got or lost another hard link: that moves its time of change, and nothing else."""
+    return (
+        status.st_nlink > 1
+        and not status.st_mode & _WRITABLE
+        and held.modified == status.st_mtime_ns
+        and (held.size, held.inode, held.mode) == (status.st_size, status.st_ino, status.st_mode)
+    )
 
 
 def _drop_ignored(known: dict[str, Known], met: set[str], prefix: str, rules: Rules, found: Scan) -> set[str]:

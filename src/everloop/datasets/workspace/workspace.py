@@ -12,6 +12,7 @@ import msgspec
 
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.history.entities import Branch, Merge, OnConflict, Tag
+from everloop.datasets.remotes.entities import Push
 from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode, Metafile, State
 from everloop.datasets.workspace.ignore import OURS
 from everloop.datasets.workspace.index import Index, index_path
@@ -230,6 +231,38 @@ class Workspace:
                 hint="Make them equal on one branch, or say whose side wins: --on-conflict ours or theirs.",
             )
         return self.checkout(str(merged.version))
+
+    def push(self, remote: str = "", branch: str = "") -> Push:
+        """Bring a branch or tag of the folder's dataset (the metafile's branch) to a remote.
+
+        Raises:
+            Conflict: the remote's branch has gone another way: pull, merge, and push again.
+        """
+        named = read_metafile(self.metafile)
+        arguments = {"name": remote or self._remote(), "dataset": named.dataset, "branch": branch or named.branch}
+        made: Push = self.versions.call("remotes.push", arguments)
+        return made
+
+    def pull(self, remote: str = "", branch: str = "", *, only: tuple[str, ...] = ()) -> CheckedOut:
+        """Bring a branch from a remote here, and make the folder equal to the version that its metafile names.
+
+        With `only`, just what is below these paths travels. Later versions of the branch come too, and are shown by
+        `checkout` when they are asked for.
+        """
+        named = read_metafile(self.metafile)
+        arguments = {"name": remote or self._remote(), "dataset": named.dataset, "branch": branch or named.branch}
+        for below in only or ("",):
+            self.versions.call("remotes.pull", arguments | {"below": below})
+        return self.checkout(only=only)
+
+    def _remote(self) -> str:
+        known = [remote.name for remote in self.versions.call("remotes.list", {})]
+        if len(known) != 1:
+            raise InvalidInput(
+                f"There are {len(known)} remotes: which one?" if known else "There is no remote.",
+                hint=f"Name one of {', '.join(known)}." if known else "everloop remotes add NAME URL makes one known.",
+            )
+        return str(known[0])
 
     def _unsaved_changes(self) -> tuple[FileChange, ...]:
         """The changes against the base that the index has now, which is not the metafile's: nothing is saved."""

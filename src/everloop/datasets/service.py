@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from everloop.catalog.session import Session
 from everloop.datasets.content import (
+    columns_at,
     commit_table,
     profile_of,
     read_table,
@@ -25,9 +26,12 @@ from everloop.datasets.entities import (
     Snapshot,
     SnapshotDiff,
 )
-from everloop.datasets.formats import from_bytes
+from everloop.datasets.evolution import Evolve, arrow_types, require_compatible
+from everloop.datasets.formats import from_bytes, normalised
 from everloop.datasets.history.ancestry import ancestry, bases_of
 from everloop.datasets.history.columns import columns_diff
+from everloop.datasets.quality.quarantine import admit
+from everloop.datasets.quality.suites.entities import OnFailure
 from everloop.datasets.tables import datasets, snapshots
 from everloop.datasets.text import json_rows
 from everloop.kernel.errors import InvalidInput
@@ -40,16 +44,29 @@ _MOST_ROWS = 1000
 
 @usecase("datasets.commit", permission="datasets:write", route="POST /datasets/{name}/snapshots", long=True)
 def commit(
-    session: Session, name: Name, digest: Digest, format: Format, note: str = "", branch: Name = "main", base: int = 0
+    session: Session,
+    name: Name,
+    digest: Digest,
+    format: Format,
+    note: str = "",
+    branch: Name = "main",
+    base: int = 0,
+    on_failure: OnFailure = "",
+    evolve: Evolve = "compatible",
 ) -> Snapshot:
     """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head.
 
     `base` is the version that the change was made from: when the branch has moved on since, the commit is refused.
-    In CSV, empty and NA (unless quoted) are missing values, in every column.
+    In CSV, empty and NA (unless quoted) are missing values, in every column. CSV and lines of JSON may be packed by
+    gzip or zstd, and are read in the types of the version before where they can be. Columns must not vanish or get
+    narrower or other types, unless `evolve` is "any". `on_failure` says what happens when rows fail the checks that
+    gate commits: refuse them all, keep them all, or set those that fail aside (quarantine).
     """
-    table = from_bytes(session.ports.get(TableEngine), session.store.get(digest), format)
+    before = columns_at(session, name, branch) if evolve == "compatible" else ()
+    table = from_bytes(session.ports.get(TableEngine), session.store.get(digest), format, arrow_types(before))
+    require_compatible(before, table, name)
     change = Change(note=note, branch=branch, base=(base,) if base else ())
-    return commit_table(session, name, table, change)
+    return admit(session, name, normalised(table), on_failure, lambda rows: commit_table(session, name, rows, change))
 
 
 @usecase("datasets.derive", permission="datasets:write", route="POST /datasets/{name}/derivations", long=True)

@@ -111,6 +111,8 @@ class DatasetsGroup:
         """Give up the bytes of a version for good; its name and what led to it stay, and reading it tells the reason."""
     def quarantine(self, name: str, version: int = 0) -> everloop.datasets.quality.suites.entities.Quarantined:
         """Set the rows of a version aside that fail: they become `<name>.quarantine`, the rest the next version."""
+    def register(self, name: str, url: str, format: typing.Literal['delta', 'iceberg', 'parquet'], version: str = '', note: str = '') -> everloop.datasets.entities.Snapshot:
+        """Make a table of another system a version of a dataset, where it is: its rows are not copied."""
     def revert(self, name: str, version: int | str, note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
         """Make what an older version holds the next version of a branch; nothing of what came between is lost."""
     def split(self, name: str, strategy: everloop.datasets.splits.entities.RandomSplit | everloop.datasets.splits.entities.StratifiedSplit | everloop.datasets.splits.entities.GroupedSplit | everloop.datasets.splits.entities.HashSplit | everloop.datasets.splits.entities.TimeSplit | everloop.datasets.splits.entities.TimeShares | everloop.datasets.splits.entities.KFold | everloop.datasets.splits.entities.StratifiedKFold | everloop.datasets.splits.entities.GroupedKFold | everloop.datasets.splits.entities.ForwardChaining, seed: int = 0, at: int | str = '') -> everloop.datasets.splits.entities.Split:

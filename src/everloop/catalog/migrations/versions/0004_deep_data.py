@@ -96,6 +96,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("commit", sa.String(length=64), server_default="", nullable=False))
         batch_op.add_column(sa.Column("layers", sa.Text(), server_default="[]", nullable=False))
         batch_op.add_column(sa.Column("selection", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("foreign", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("purged", sa.Text(), nullable=True))
         batch_op.drop_constraint(batch_op.f("uq_snapshots_project_dataset_digest"), type_="unique")
         batch_op.create_index("ix_snapshots_commit", ["project", "commit"], unique=False)
@@ -114,6 +115,7 @@ def downgrade() -> None:
             batch_op.f("uq_snapshots_project_dataset_digest"), ["project", "dataset", "digest"]
         )
         batch_op.drop_column("purged")
+        batch_op.drop_column("foreign")
         batch_op.drop_column("selection")
         batch_op.drop_column("layers")
         batch_op.drop_column("commit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -38,8 +39,6 @@ class Recipe(msgspec.Struct, frozen=True, array_like=True):
     @property
     def lengths(self) -> memoryview:
         """The sizes of the chunks in bytes, in order."""
-        import sys
-
         sizes = self.sizes
         if sys.byteorder == "big":
             sizes = b"".join(sizes[at : at + 4][::-1] for at in range(0, len(sizes), 4))

@@ -83,6 +83,8 @@ class DatasetsGroup:
         """Say what is expected of a dataset from now on; it replaces what was expected before."""
     def expectations(self, name: str) -> everloop.datasets.quality.entities.Suite:
         """What is expected of a dataset."""
+    def export(self, name: str, folder: str, format: typing.Literal['parquet', 'csv', 'arrow', 'delta', 'iceberg'], at: int | str = '') -> str:
+        """Write a version of a table for other systems, below a folder of the machine that Everloop runs on; its path."""
     def export_suite(self, name: str, format: typing.Literal['yaml', 'great_expectations'] = 'yaml') -> str:
         """The suite in force as a file: YAML with the comments it was imported with, or for another tool."""
     def files(self, name: str, at: int | str = '', below: str = '', limit: int = 1000) -> builtins.list[everloop.datasets.history.entities.FileEntry]:
@@ -95,10 +97,14 @@ class DatasetsGroup:
         """A version of a dataset; 0 is the newest of main, and `at` may be a tag, a branch or a time."""
     def import_suite(self, name: str, text: str, format: typing.Literal['yaml', 'pandera', 'great_expectations', 'dbt', 'odcs'] = 'yaml', dry_run: bool = False) -> everloop.datasets.quality.suites.entities.ImportedSuite:
         """Put a suite in force that a file holds: YAML of ours, pandera, Great Expectations, dbt or an ODCS data contract."""
+    def import_url(self, name: str, url: str, note: str = '') -> everloop.datasets.entities.Snapshot:
+        """Commit the files under a URL without downloading them: each by its size and ETag (or when it was modified)."""
     def list(self) -> builtins.list[everloop.datasets.entities.Dataset]:
         """Every dataset, by name."""
     def log(self, name: str, at: int | str = '', limit: int = 0) -> builtins.list[everloop.datasets.entities.Snapshot]:
         """Every version of a dataset, newest first; with `at` only those that led to it, by way of both sides of merges."""
+    def materialize(self, name: str, at: int | str = '', note: str = '') -> everloop.datasets.entities.Snapshot:
+        """Download what a version refers to, and commit the bytes as the next version; what has changed is refused."""
     def merge(self, name: str, branch: str, into: str = 'main', keys: tuple[str, ...] | builtins.list[str] = ..., on_conflict: typing.Literal['fail', 'ours', 'theirs'] = 'fail', dry_run: bool = False) -> everloop.datasets.history.entities.Merge:
         """Bring what a branch has into another: files by path, tables row by row and cell by cell."""
     def preview(self, name: str, version: int = 0, limit: int = 20) -> builtins.list[dict[str, everloop.kernel.usecase.Json]]:
@@ -131,6 +137,8 @@ class DatasetsGroup:
         """Take a name away from a version."""
     def upsert(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
         """Put the rows of a file that is in the store in place of those with their keys, and add those with new keys."""
+    def verify_import(self, name: str, at: int | str = '') -> everloop.datasets.remotes.entities.ImportCheck:
+        """Whether the files that a version refers to are still what they were, and which are changed, missing or new."""
 
 class EndpointsGroup:
     """Endpoints, deployments, traffic, predictions, labels."""
@@ -326,6 +334,8 @@ class RemotesGroup:
     """Other stores that versions of data are pushed to and pulled from."""
     def add(self, name: str, url: str) -> everloop.datasets.remotes.entities.Remote:
         """Give a place a name, after trying what it can do: read, list, write, and write under conditions."""
+    def gc(self, name: str, dry_run: bool = True, grace: str = '7d') -> everloop.store.entities.SweepReport:
+        """Free what no branch and no tag of any project at a remote leads to, or tell how much that is."""
     def get(self, name: str) -> everloop.datasets.remotes.entities.Remote:
         """A remote, with what it was found to do."""
     def list(self) -> builtins.list[everloop.datasets.remotes.entities.Remote]:
@@ -375,6 +385,11 @@ class RunsGroup:
     def start(self, experiment: str, name: str = '', parameters: dict[str, str] = ..., tags: dict[str, str] = ..., parent: str = '') -> everloop.tracking.entities.Run:
         """A run that has begun, in an experiment that is made when it is missing."""
 
+class StoreGroup:
+    """The store of bytes: what it holds, whether it is whole, what can be freed."""
+    def repair(self, remote: str) -> everloop.datasets.remotes.entities.Repair:
+        """Read every object of the store, and fetch those that are damaged or missing from a remote that has them whole."""
+
 class TokensGroup:
     """Tokens for people and machines."""
     def create(self, principal: str, expires_in: str = '90d') -> everloop.governance.entities.NewToken:
@@ -402,6 +417,7 @@ class Everloop:
     remotes: RemotesGroup
     rollouts: RolloutsGroup
     runs: RunsGroup
+    store: StoreGroup
     tokens: TokensGroup
     def __init__(self, platform: Platform | RemotePlatform, project: str='') -> None:
         ...

@@ -176,8 +176,8 @@ def push(folder: Path, remote: str, branch: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("remote", default="")
 @click.option("--branch", default="", help="The branch or tag; the metafile's branch if not given.")
-@click.option("--only", multiple=True, metavar="PATH", help="Only what is at or below this path of the version.")
-def pull(folder: Path, remote: str, branch: str, only: tuple[str, ...]) -> None:
+@click.option("--only", default="", metavar="PATH", help="Only what is at or below this path of the version.")
+def pull(folder: Path, remote: str, branch: str, only: str) -> None:
     """Bring the folder's branch here from a remote, and the folder to the version that its metafile names."""
     door = this_door()
     with _told(door) as bars:

@@ -89,7 +89,7 @@ class Data:
         """
         return self._at(folder).push(remote, branch)
 
-    def pull(self, folder: Folder, remote: str = "", branch: str = "", *, only: tuple[str, ...] = ()) -> CheckedOut:
+    def pull(self, folder: Folder, remote: str = "", branch: str = "", *, only: str = "") -> CheckedOut:
         """Bring the folder's branch here from a remote, and the folder to the version that its metafile names."""
         return self._at(folder).pull(remote, branch, only=only)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.history.entities import Branch, Merge, OnConflict, Tag
-from everloop.datasets.remotes.entities import Push
+from everloop.datasets.remotes.entities import Pull, Push
 from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode, Metafile, State
 from everloop.datasets.workspace.ignore import OURS
 from everloop.datasets.workspace.index import Index, index_path
@@ -243,17 +243,16 @@ class Workspace:
         made: Push = self.versions.call("remotes.push", arguments)
         return made
 
-    def pull(self, remote: str = "", branch: str = "", *, only: tuple[str, ...] = ()) -> CheckedOut:
+    def pull(self, remote: str = "", branch: str = "", *, only: str = "") -> CheckedOut:
         """Bring a branch from a remote here, and make the folder equal to the version that its metafile names.
 
-        With `only`, just what is below these paths travels. Later versions of the branch come too, and are shown by
-        `checkout` when they are asked for.
+        Later versions of the branch come too, and are shown by `checkout` when they are asked for. With `only`, just
+        what is at or below this path travels: it becomes a version on a branch of its own, which the folder then shows.
         """
         named = read_metafile(self.metafile)
         arguments = {"name": remote or self._remote(), "dataset": named.dataset, "branch": branch or named.branch}
-        for below in only or ("",):
-            self.versions.call("remotes.pull", arguments | {"below": below})
-        return self.checkout(only=only)
+        pulled: Pull = self.versions.call("remotes.pull", arguments | {"below": only})
+        return self.checkout(str(pulled.version) if only else "")
 
     def _remote(self) -> str:
         known = [remote.name for remote in self.versions.call("remotes.list", {})]

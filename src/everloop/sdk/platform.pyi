@@ -96,7 +96,7 @@ class DatasetsGroup:
     def get(self, name: str, version: int = 0, at: int | str = '') -> everloop.datasets.entities.Snapshot:
         """A version of a dataset; 0 is the newest of main, and `at` may be a tag, a branch or a time."""
     def import_suite(self, name: str, text: str, format: typing.Literal['yaml', 'pandera', 'great_expectations', 'dbt', 'odcs'] = 'yaml', dry_run: bool = False) -> everloop.datasets.quality.suites.entities.ImportedSuite:
-        """Put a suite in force that a file holds: YAML of ours, pandera, Great Expectations, dbt or an ODCS data contract."""
+        """Put a suite in force that a file holds: our YAML, pandera's, Great Expectations', dbt's, or an ODCS contract."""
     def import_url(self, name: str, url: str, note: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit the files under a URL without downloading them: each by its size and ETag (or when it was modified)."""
     def list(self) -> builtins.list[everloop.datasets.entities.Dataset]:

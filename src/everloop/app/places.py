@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from blake3 import blake3
 
 from everloop.app import backends
+from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.sources import Source
 from everloop.kernel.errors import InvalidInput
 from everloop.store.blobs import Blobs
 from everloop.store.service import Store
@@ -22,12 +24,25 @@ class InstalledPlaces:
 
     def blobs(self, url: str) -> Blobs:
         """The place as keys and bytes."""
-        scheme = urlsplit(url).scheme
-        if scheme not in backends.names("blobs"):
-            known = ", ".join(f"{name}://" for name in backends.names("blobs"))
-            raise InvalidInput(f"{scheme or url!r} is no kind of place that is installed.", hint=f"Known: {known}.")
-        return cast(Blobs, backends.load("blobs", scheme)(url))
+        return cast(Blobs, backends.load("blobs", _scheme("blobs", url))(url))
 
     def store(self, url: str) -> Store:
         """The place as a store."""
         return Store(self.blobs(url), self._caches / f"{blake3(url.encode()).hexdigest(length=8)}.db")
+
+
+class InstalledSources:
+    """Opens what lies under a URL with the backend of its scheme."""
+
+    def open(self, url: str, reach: Reach) -> Source:
+        """The files under a URL."""
+        return cast(Source, backends.load("sources", _scheme("sources", url))(url, reach))
+
+
+def _scheme(kind: str, url: str) -> str:
+    """A URL's scheme, when a backend for it is installed."""
+    scheme = urlsplit(url).scheme
+    if scheme not in backends.names(kind):
+        known = ", ".join(f"{name}://" for name in backends.names(kind))
+        raise InvalidInput(f"{scheme or url!r} is no kind of place that is installed.", hint=f"Known: {known}.")
+    return scheme

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from everloop.app import areas, backends
 from everloop.app.fresh import FreshProcesses
-from everloop.app.places import InstalledPlaces
+from everloop.app.places import InstalledPlaces, InstalledSources
 from everloop.app.settings import Loaded, Settings
 from everloop.app.settings import load as load_settings
 from everloop.catalog import migrations
@@ -31,6 +31,7 @@ from everloop.datasets.quality.engine import CheckEngine
 from everloop.datasets.quality.gating import ChecksGate
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.sources import Sources
 from everloop.datasets.splits.finder import SubjectFinder
 from everloop.features.onlinestore import OnlineStore
 from everloop.features.subjects import OnlineSubjects
@@ -196,6 +197,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(SubjectFinder, OnlineSubjects, "features")
     ports.provide(SubjectFinder, LoggedSubjects, "serving")
     ports.provide(Reach, lambda: Reach(private=True))
+    ports.provide(Sources, InstalledSources)
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)
     for name in backends.names("flavors"):

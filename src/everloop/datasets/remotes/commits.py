@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 import msgspec
 
 from everloop.datasets.history.commits import Commit, read_commit
+from everloop.datasets.remotes.refs import commits_of
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
@@ -43,6 +44,15 @@ def contents(store: Store, commits: Iterable[Commit]) -> set[Digest]:
         alone = msgspec.structs.replace(commit, parents=(), sources=())
         spelled.update(Digest(found.decode()) for found in _ADDRESS.findall(msgspec.json.encode(alone)))
     return spelled - store.missing(spelled)
+
+
+def roots_at(place: Store) -> set[Digest]:
+    """All that the refs of a place lead to, of every project: what its garbage collection must keep."""
+    found: dict[Digest, Commit] = {}
+    for commit in commits_of(place.blobs):
+        if Digest(commit) not in found:
+            found |= history(place, Digest(commit), found)
+    return {*found, *contents(place, found.values())}
 
 
 def _ordered(found: dict[Digest, Commit]) -> Iterator[Digest]:

@@ -86,6 +86,18 @@ class Pull(msgspec.Struct, frozen=True):
     received: Transferred
 
 
+class ImportCheck(msgspec.Struct, frozen=True):
+    """How the files of a version that was imported by reference compare with their source; up to 1,000 are named."""
+
+    dataset: Name
+    version: int
+    files: int
+    changed: tuple[str, ...]
+    missing: tuple[str, ...]
+    added: tuple[str, ...]
+    passed: bool
+
+
 class Repair(msgspec.Struct, frozen=True):
     """What a repair did: damaged objects that the remote had whole, and those that it had not."""
 
@@ -111,6 +123,14 @@ class Pushed(Event, frozen=True, kw_only=True, tag="remotes.pushed"):
     commit: Digest
     objects: int
     bytes: int
+
+
+class StoreRepaired(Event, frozen=True, kw_only=True, tag="store.repaired"):
+    """Damaged objects were fetched from a remote."""
+
+    remote: str
+    mended: int
+    lost: int
 
 
 class Pulled(Event, frozen=True, kw_only=True, tag="remotes.pulled"):

@@ -5,19 +5,34 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 
 from everloop.catalog.session import Session
+from everloop.datasets.entities import At, Snapshot
 from everloop.datasets.history.heads import MAIN
+from everloop.datasets.remotes import importing, pulling, pushing
 from everloop.datasets.remotes import probe as probing
-from everloop.datasets.remotes import pulling, pushing
-from everloop.datasets.remotes.entities import Pull, Push, Ref, Remote, RemoteAdded, RemoteRemoved
+from everloop.datasets.remotes.commits import roots_at
+from everloop.datasets.remotes.entities import (
+    ImportCheck,
+    Pull,
+    Push,
+    Ref,
+    Remote,
+    RemoteAdded,
+    RemoteRemoved,
+    Repair,
+    StoreRepaired,
+)
 from everloop.datasets.remotes.known import remote_of, shown
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
 from everloop.datasets.remotes.refs import refs_of
 from everloop.datasets.remotes.tables import remotes
+from everloop.kernel.durations import duration
 from everloop.kernel.errors import Conflict
 from everloop.kernel.ids import Name
 from everloop.kernel.progress import Progress
 from everloop.kernel.usecase import usecase
+from everloop.store.entities import SweepReport
+from everloop.store.repair import repair as mend
 
 
 @usecase("remotes.add", permission="remotes:manage", route="POST /remotes", long=True)
@@ -93,3 +108,49 @@ def pull(session: Session, name: Name, dataset: Name, branch: Name = MAIN, below
     if below:
         return pulling.pull_part(session, name, dataset, branch, below, progress)
     return pulling.pull(session, name, dataset, branch, progress)
+
+
+@usecase("datasets.import_url", permission="datasets:import", route="POST /datasets/{name}/imports", long=True)
+def import_url(session: Session, name: Name, url: str, note: str = "") -> Snapshot:
+    """Commit the files under a URL without downloading them: each by its size and ETag (or when it was modified).
+
+    `url` is https://host/file, s3://bucket/prefix, gs://…, az://… or file:///folder. A server reaches only public
+    addresses, unless its owner set EVERLOOP_PRIVATE_SOURCES=true.
+    """
+    return importing.import_url(session, name, url, note)
+
+
+@usecase("datasets.verify_import", permission="datasets:import", route="GET /datasets/{name}/imports", long=True)
+def verify_import(session: Session, name: Name, at: At = "") -> ImportCheck:
+    """Whether the files that a version refers to are still what they were, and which are changed, missing or new."""
+    return importing.verify(session, name, str(at))
+
+
+@usecase("datasets.materialize", permission="datasets:import", route="POST /datasets/{name}/downloads", long=True)
+def materialize(session: Session, name: Name, at: At = "", note: str = "") -> Snapshot:
+    """Download what a version refers to, and commit the bytes as the next version; what has changed is refused."""
+    return importing.materialize(session, name, str(at), note, session.ports.get(Progress))
+
+
+@usecase("store.repair", permission="governance:manage", route="POST /store/repairs", long=True)
+def repair(session: Session, remote: Name) -> Repair:
+    """Read every object of the store, and fetch those that are damaged or missing from a remote that has them whole."""
+    with session.begin(write=False) as unit:
+        place = session.ports.get(Places).store(remote_of(unit, remote).url)
+    damaged = session.store.verify(progress=session.ports.get(Progress))
+    mended, lost = mend(session.store, [each.digest for each in damaged], place)
+    with session.begin() as unit:
+        unit.emit(StoreRepaired(subject=unit.urn("remote", remote), remote=remote, mended=len(mended), lost=len(lost)))
+    return Repair(mended, lost)
+
+
+@usecase("remotes.gc", permission="remotes:manage", route="POST /remotes/{name}/gc", long=True)
+def gc(session: Session, name: Name, dry_run: bool = True, grace: str = "7d") -> SweepReport:
+    """Free what no branch and no tag of any project at a remote leads to, or tell how much that is.
+
+    `grace` spares what was pushed so lately that a ref may be about to point to it. Use it only for places that are
+    nobody's own store: what a catalog elsewhere refers to is not known here.
+    """
+    with session.begin(write=False) as unit:
+        place = session.ports.get(Places).store(remote_of(unit, name).url)
+    return place.sweep(roots_at(place), dry_run=dry_run, grace=duration(grace))

@@ -22,7 +22,7 @@ from everloop.datasets.splits.entities import (
 )
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import InvalidInput, NotFound, Refused
-from tests.datasets.splits.conftest import NOON, rides, split
+from tests.datasets.splits.conftest import NOON, delete_driver, rides, split
 
 
 def rows_of(platform: Platform, reference: str) -> list[int]:
@@ -69,6 +69,14 @@ class TestParts:
         found = sorted(rows_of(platform, "rides.train.a") + rows_of(platform, "rides.train.b"))
         assert found == rows_of(platform, "rides.train")
         assert platform.call("datasets.prove", {"id": again.id}).holds
+
+    def test_a_table_that_changed_row_by_row_is_split_as_it_is_read(self, platform: Platform, source: Snapshot) -> None:
+        delete_driver(platform, "D3")
+        made = split(platform, GroupedSplit(("driver",)))
+        assert sorted(rows_of(platform, "rides.train") + rows_of(platform, "rides.test")) == rows_of(platform, "rides")
+        assert platform.call("datasets.prove", {"id": made.id}).holds
+        platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+        assert len(rows_of(platform, "rides.train")) == made.parts[0].rows
 
     def test_folds_have_names_by_number(self, platform: Platform, source: Snapshot) -> None:
         names = [part.name for part in split(platform, KFold(2)).parts]

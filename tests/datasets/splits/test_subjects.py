@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,6 +145,16 @@ class TestElsewhere:
         with session.begin() as unit:
             link(unit, "model:default/tips@1", "dataset:default/few@1", "used")
         assert subject(platform).made == ()
+
+    def test_a_table_that_is_elsewhere_is_read_where_it_is(
+        self, platform: Platform, source: Snapshot, tmp_path: Path
+    ) -> None:
+        pq.write_table(pa.table({"driver": ["D1", "D3", "D3"]}), tmp_path / "shifts.parquet")
+        place = {"name": "shifts", "url": str(tmp_path / "shifts.parquet"), "format": "parquet"}
+        platform.call("datasets.register", place)
+        assert held(subject(platform))["shifts@1"] == 2
+        (tmp_path / "shifts.parquet").unlink()
+        assert subject(platform).unsure == ("dataset:default/shifts@1",)
 
     def test_other_projects_are_left_alone(self, platform: Platform, source: Snapshot) -> None:
         write_table(platform.session(project="other"), "rides", rides())

@@ -255,8 +255,8 @@ class SubjectReport(msgspec.Struct, frozen=True):
     """Everywhere that a subject was found.
 
     `snapshots` versions were asked about, `pruned` of them answered by their profile alone. `holdings` have rows.
-    `unsure` were derived from such without the column, so that nobody can tell. `made` are runs, models and what else
-    was made of them; `sightings` are in the online store and in the logs.
+    `unsure` were derived from such without the column, or cannot be read: nobody can tell. `made` are runs, models and
+    what else was made of them; `sightings` are in the online store and in the logs.
     """
 
     subject: Subject

@@ -47,10 +47,12 @@ def erase(session: Session, name: str, subject: Subject, also: tuple[str, ...], 
     """New versions of the heads that hold a subject, without its rows; nothing is written in a dry run.
 
     Erased from are the dataset, those that it was derived from or that were derived from it, and the ones in `also`.
+    Tables that are elsewhere are left as they are.
     """
     found = report(session, name, subject)
     chosen = [each for each in found.holdings if each.heads and _is_chosen(each, also)]
-    planned = [Erased(each.snapshot, branch, each.rows) for each in chosen for branch in each.heads]
+    here = [each for each in chosen if resolve(session, each.snapshot).foreign is None]
+    planned = [Erased(each.snapshot, branch, each.rows) for each in here for branch in each.heads]
     if dry_run:
         leaving = frozenset(each.before for each in planned)
         return ErasureReport(subject, name, True, tuple(planned), found, _freed(found, leaving=leaving))
@@ -77,7 +79,13 @@ def purge(session: Session, name: str, version: int, reason: str) -> PurgeReport
         kept_by = _sharing(unit, snapshot)
         now = unit.clock.now()
         here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name)
-        gone = {"digest": "", "layers": (), "selection": None, "purged": Purge(now, unit.principal, reason)}
+        gone = {
+            "digest": "",
+            "layers": (),
+            "selection": None,
+            "foreign": None,
+            "purged": Purge(now, unit.principal, reason),
+        }
         unit.execute(update(snapshots).where(here & (snapshots.c.version == version)).values(**gone))
         mine = (profiles.c.project == unit.project) & (profiles.c.dataset == name)
         unit.execute(delete(profiles).where(mine & (profiles.c.version == version)))

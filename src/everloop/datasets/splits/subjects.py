@@ -23,7 +23,7 @@ from everloop.datasets.splits.entities import Holding, Place, Subject, SubjectRe
 from everloop.datasets.splits.finder import sightings
 from everloop.datasets.splits.selection import unpacked
 from everloop.datasets.tables import profiles, snapshots
-from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
 from everloop.store.entities import Digest
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def report(session: Session, name: str, subject: Subject) -> SubjectReport:
     every = _with_column(session, name, subject)
     search = Search(session, subject, _unlikely(session, every, subject))
     found = {urn_of(session, each): search.holding(each) for each in every}
-    held = {urn: holding for urn, holding in found.items() if holding.places}
+    held = {urn: holding for urn, holding in found.items() if holding is not None and holding.places}
+    unread = tuple(urn for urn, holding in found.items() if holding is None)
     related = related_to(session, name)
     stand = _heads(session, {each.dataset for each in every if urn_of(session, each) in held})
     holdings = [
@@ -64,7 +65,7 @@ def report(session: Session, name: str, subject: Subject) -> SubjectReport:
         snapshots=len(every),
         pruned=search.pruned,
         holdings=tuple(holdings),
-        unsure=unsure,
+        unsure=(*unsure, *unread),
         made=made,
         sightings=sightings(session, subject),
     )
@@ -80,8 +81,22 @@ class Search:
         self._found: dict[Digest, Numbers] = {}
         self.pruned = 0
 
-    def holding(self, snapshot: Snapshot) -> Holding:
-        """What a version holds of the subject: nothing, if it has no places."""
+    def holding(self, snapshot: Snapshot) -> Holding | None:
+        """What a version holds of the subject: nothing, if it has no places; None if it cannot be read."""
+        try:
+            return self._foreign(snapshot) if snapshot.foreign else self._own(snapshot)
+        except EverloopError:
+            return None
+
+    def _foreign(self, snapshot: Snapshot) -> Holding:
+        """The rows of a table that is not here, numbered as they are read."""
+        table = read_table(self._session, snapshot, [self._subject.column])
+        mask = matching(table, self._subject)
+        numbers = np.zeros(0, dtype=np.int64) if mask is None else np.flatnonzero(mask)
+        file = files_of(snapshot)[0]
+        return Holding(urn_of(self._session, snapshot), len(numbers), _places([file], {file.digest: numbers}))
+
+    def _own(self, snapshot: Snapshot) -> Holding:
         urn = urn_of(self._session, snapshot)
         files = files_of(snapshot)
         if all(file.digest in self._unlikely for file in files):
@@ -150,7 +165,7 @@ def _unlikely(session: Session, every: Sequence[Snapshot], subject: Subject) -> 
     with session.begin(write=False) as unit:
         rows = unit.connection.execute(select(profiles.c.dataset, profiles.c.version, profiles.c.profile).where(here))
         known: dict[tuple[str, int], Profile] = {(row.dataset, row.version): row.profile for row in rows}
-    plain = [each for each in every if not each.layers and not each.selection]
+    plain = [each for each in every if not each.layers and not each.selection and not each.foreign]
     return frozenset(
         each.digest
         for each in plain

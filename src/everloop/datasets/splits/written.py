@@ -127,7 +127,16 @@ def part_content(session: Session, source: Snapshot, mask: Mask) -> Content:
     tree = [msgspec.structs.replace(entry, path=f"source/{entry.path}".rstrip("/")) for entry in below]
     digest = session.store.put_tree([*tree, TreeEntry("rows", selection.rows, len(data))])
     rows = int(np.count_nonzero(mask))
-    return Content("table", digest, len(data), rows, columns=source.columns, layers=source.layers, selection=selection)
+    return Content(
+        kind="table",
+        digest=digest,
+        bytes=len(data),
+        rows=rows,
+        columns=source.columns,
+        layers=source.layers,
+        selection=selection,
+        foreign=source.foreign,
+    )
 
 
 def _mask(session: Session, source: Snapshot, part: SplitPart) -> Mask:

@@ -104,11 +104,16 @@ def arguments(usecase: UseCase, given: Mapping[str, object]) -> dict[str, object
 
 
 def _read(annotation: Any, texts: list[str]) -> object:
-    """A list, mapping or Struct is JSON, in the words or in an @file; or an element, or a key=value, in each word."""
+    """A list, mapping or Struct is JSON, in the words or in an @file; or an element, or a key=value, in each word.
+
+    A text that is marked as the content of a file may be an @file too.
+    """
     shape = shape_of(annotation)
-    if shape == "text":
+    if shape == "text" and not _is_file(annotation):
         return value_of(annotation, texts)
     texts = [Path(text[1:]).read_text() if text.startswith("@") else text for text in texts]
+    if shape == "text":
+        return value_of(annotation, texts)
     if _is_mapping(annotation) and not texts[0].lstrip().startswith("{"):
         return dict(_pair(annotation, text) for text in texts)
     if len(texts) == 1 and texts[0].lstrip().startswith("["):
@@ -129,6 +134,12 @@ def _pair(annotation: Any, text: str) -> tuple[str, object]:
         except msgspec.DecodeError:
             return key, value
     return key, value
+
+
+def _is_file(annotation: Any) -> bool:
+    """Whether a text is the content of a file: `Annotated[str, Meta(extra={"file": True})]`."""
+    marks = (mark.extra for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, msgspec.Meta))
+    return any(extra and extra.get("file") for extra in marks)
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -154,7 +165,7 @@ def _parameter(parameter: inspect.Parameter, by_position: Container[str]) -> cli
         type=_type(annotation),
         multiple=shape == "list" or _is_mapping(annotation) or _is_listing(annotation),
         required=required,
-        metavar=None if _choices(annotation) else _metavar(annotation),
+        metavar="TEXT|@FILE" if _is_file(annotation) else None if _choices(annotation) else _metavar(annotation),
         help=note,
     )
 

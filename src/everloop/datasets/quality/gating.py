@@ -146,7 +146,7 @@ class ChecksGate:
             raise refusal(
                 f"This {candidate.place} to {candidate.dataset} fails",
                 results,
-                f"datasets expectations {candidate.dataset}; --on-failure quarantine sets the rows aside that fail",
+                f"datasets expectations {candidate.dataset}; a commit with on_failure=quarantine sets the rows aside",
             )
         with session.begin() as unit:
             told = tuple(finding_of(result) for result in failed)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 WIDE, HIGH = 300.0, 56.0
 """The coordinate system of a histogram, before it is stretched to its place."""
-BANDS = 8
+FEWEST = 10
+"""Fewer columns than so many do not fill the width of the history."""
 _TITLED = "<title>{}</title>"
 
 
@@ -73,7 +74,7 @@ def columns(points: Sequence[tuple[str, float, float, str]]) -> Markup:
     """The history of checks, a column each: the share of expectations that failed, and of those that warned."""
     from markupsafe import Markup
 
-    step = 100 / max(len(points), 1)
+    step = 100 / max(len(points), FEWEST)
     parts = []
     for position, (_, failed, warned, told) in enumerate(points):
         x, width = position * step, max(step * 0.72, 0.4)
@@ -112,16 +113,16 @@ def spark(values: Sequence[float]) -> Markup:
 
 
 def percent(share: float) -> str:
-    """A share in percent; what is hardly anything is not nothing.
+    """A share in percent, unbroken; what is hardly anything is not nothing.
 
-    >>> percent(0.1234), percent(0.000001), percent(1)
-    ('12.3 %', '<0.01 %', '100 %')
+    >>> percent(0.1234).split(), percent(0.000001).split(), percent(1).split()
+    (['12.3', '%'], ['<0.01', '%'], ['100', '%'])
     """
     if 0 < share < 0.0001:
-        return "<0.01 %"
+        return "<0.01\u00a0%"
     if 0.9999 < share < 1:
-        return ">99.99 %"
-    return f"{100 * share:.3g} %"
+        return ">99.99\u00a0%"
+    return f"{100 * share:.3g}\u00a0%"
 
 
 def _seen(share: float) -> float:

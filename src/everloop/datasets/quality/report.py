@@ -33,9 +33,13 @@ PAST = 30
 """So many earlier checks the history shows."""
 ROWS, COLUMNS = 20, 12
 """So many failing rows are shown whole, with so many columns."""
+OFTEN = 0.001
+"""The most frequent values of a column are drawn when the first of them has so large a share of the rows."""
 LONGEST = 200
 """So many characters of a value are shown."""
 _SHARES = tuple(high - low for low, high in pairwise(QUANTILES))
+_MOMENT = re.compile(r"^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.0+)?Z?$")
+"""A time without fractions, which is told as people write it."""
 _MARKED = re.compile(r"([\\`*_{}\[\]()#+!|<>~&@$-])")
 
 
@@ -135,7 +139,7 @@ def _judged(result: CheckResult, past: Sequence[CheckReport]) -> Judged:
         result.failures,
         result.rows,
         sample,
-        _cut(result.observed),
+        "" if result.observed.endswith("% fail") else _cut(result.observed),
         shares,
     )
 
@@ -220,7 +224,7 @@ def _picture(column: ColumnProfile, rows: int) -> object:
         if drawn:
             return drawn
     shown = [(_cut(value, 60) or "(empty)", count / max(rows, 1)) for value, count in column.top[:5]]
-    return plots.bars(shown) if shown else ""
+    return plots.bars(shown) if shown and shown[0][1] >= OFTEN else ""
 
 
 def _facts(column: ColumnProfile) -> str:
@@ -231,7 +235,9 @@ def _facts(column: ColumnProfile) -> str:
 
 
 def _value(value: float | str | None) -> str:
-    return "" if value is None else value if isinstance(value, str) else f"{value:,.6g}"
+    if value is None:
+        return ""
+    return _MOMENT.sub(r"\1 \2", value) if isinstance(value, str) else f"{value:,.6g}"
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:

@@ -79,8 +79,8 @@ def inferred(profile: Profile, now: datetime) -> Iterator[Suggested]:
         )
     for column in profile.columns:
         yield from _present(column, rows)
-        yield from _key(column, rows)
-        yield from _range(column)
+        key = list(_key(column, rows))
+        yield from key or _range(column)
         yield from _values(column)
         yield from _fresh(column, now)
 

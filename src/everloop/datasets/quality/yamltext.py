@@ -27,6 +27,7 @@ Path = tuple[str | int, ...]
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LINE = 110
 _WORDS: Mapping[str, Json] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -90,7 +91,7 @@ def write_yaml(value: Json) -> str:
     import yaml
 
     written: str = yaml.dump(
-        value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+        value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=_LINE, default_flow_style=None
     )
     return written
 
@@ -204,7 +205,14 @@ def _dumper() -> type[yaml.SafeDumper]:
             """Texts with line breaks or control characters are written with escapes, the only way that keeps them."""
             return self.represent_scalar(f"{_TAG}str", text, style=None if text.isprintable() else '"')
 
+        def represent_dict(self, held: dict[str, Json]) -> yaml.Node:
+            """A mapping that is too long for a line has a line for each key."""
+            node = super().represent_dict(held)
+            node.flow_style = False if len(str(held)) > _LINE else node.flow_style
+            return node
+
     Plainly.add_representer(str, Plainly.represent_str)
+    Plainly.add_representer(dict, Plainly.represent_dict)
     tags = {"null": r"~|null|Null|NULL|", "bool": r"true|True|TRUE|false|False|FALSE", "int": _INTEGER.pattern}
     tags |= {"float": rf"{_NUMBER.pattern}|{_SPECIAL.pattern}"}
     for name, pattern in tags.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+import msgspec
 from sqlalchemy import delete, select
 
 from everloop.catalog.session import Session
@@ -31,6 +32,9 @@ from everloop.kernel.errors import NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 
+Text = Annotated[str, msgspec.Meta(extra={"file": True})]
+"""The content of a file: the command line takes @FILE."""
+
 
 @usecase("datasets.apply_suites", permission="datasets:write", route="PUT /suites")
 def apply_suites(session: Session, declared: tuple[SuiteDeclaration, ...]) -> list[AppliedSuite]:
@@ -46,9 +50,9 @@ def apply_suites(session: Session, declared: tuple[SuiteDeclaration, ...]) -> li
 
 @usecase("datasets.import_suite", permission="datasets:write", route="POST /datasets/{name}/suite")
 def import_suite(
-    session: Session, name: Name, text: str, format: SuiteFormat = "yaml", dry_run: bool = False
+    session: Session, name: Name, text: Text, format: SuiteFormat = "yaml", dry_run: bool = False
 ) -> ImportedSuite:
-    """Put a suite in force that a file holds: YAML of ours, pandera, Great Expectations, dbt or an ODCS data contract.
+    """Put a suite in force that a file holds: our YAML, pandera's, Great Expectations', dbt's, or an ODCS contract.
 
     The answer lists what was taken, and what was not with the reason; with `dry_run` nothing is changed. A foreign
     suite says nothing of gates, so those that are set stay.

@@ -9,7 +9,7 @@ SCHEMA = pa.schema([("k", pa.int64()), ("f", pa.float64()), ("s", pa.string())])
 Row = tuple[int | None, float | None, str | None]
 
 KEYS = st.none() | st.integers(0, 3)
-FLOATS = st.sampled_from([None, 0.0, 1.5, float("nan")])
+FLOATS = st.sampled_from([None, 0.0, -0.0, 1.5, float("nan"), -float("nan")])
 TEXTS = st.sampled_from([None, "", "a"])
 ROWS = st.lists(st.tuples(KEYS, FLOATS, TEXTS), max_size=8)
 

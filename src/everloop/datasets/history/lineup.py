@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from everloop.datasets.history.rowdiff import shown_values
@@ -34,9 +34,16 @@ class Lineup:
     has: Sequence[Mask]
     keys: Sequence[str]
     order: Places
+    _seen: dict[tuple[str, int, int], Mask] = field(default_factory=dict)
 
     def differs(self, column: str, one: int, other: int) -> Mask:
         """For which keys that both sides have they differ in a column; in one that a side lacks they never do."""
+        asked = (column, one, other)
+        if asked not in self._seen:
+            self._seen[asked] = self._differs(column, one, other)
+        return self._seen[asked]
+
+    def _differs(self, column: str, one: int, other: int) -> Mask:
         import numpy as np
 
         both: Mask = self.has[one] & self.has[other]

@@ -32,12 +32,35 @@ def codes(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> list[Places
     import numpy as np
     import polars as pl
 
+    sizes = np.cumsum([frame.height for frame in frames])[:-1]
+    every = pl.concat([frame.select(columns) for frame in frames])
     if not columns:
         return [np.zeros(frame.height, dtype=np.int64) for frame in frames]
-    keys = [frame.select(columns) for frame in frames]
-    every = pl.concat(keys).unique(maintain_order=True).with_row_index("")
-    joined = (key.join(every, on=list(columns), how="left", nulls_equal=True, maintain_order="left") for key in keys)
-    return [each[""].to_numpy().astype(np.int64) for each in joined]
+    numbers = _by_hash(every)
+    return np.split(_exactly(every) if numbers is None else numbers, sizes)
+
+
+def _by_hash(rows: pl.DataFrame) -> Places | None:
+    """A number for each row by its hash; none if two rows that differ have one hash."""
+    import numpy as np
+    import polars as pl
+    import polars.selectors as cs
+
+    plain = rows.with_columns(cs.float().fill_nan(float("nan")) + 0.0)  # One NaN, one zero.
+    hashes = plain.hash_rows().to_numpy()
+    _, firsts, numbers = np.unique(hashes, return_index=True, return_inverse=True)
+    again = np.flatnonzero(firsts[numbers] != np.arange(len(numbers)))
+    same = pl.Series(firsts[numbers][again])
+    collided = any(column.gather(again).ne_missing(column.gather(same)).any() for column in rows)
+    return None if collided else numbers.astype(np.int64)
+
+
+def _exactly(rows: pl.DataFrame) -> Places:
+    import numpy as np
+
+    every = rows.unique(maintain_order=True).with_row_index("")
+    joined = rows.join(every, on=rows.columns, how="left", nulls_equal=True, maintain_order="left")
+    return joined[""].to_numpy().astype(np.int64)
 
 
 def pairs(before: Places, after: Places) -> tuple[Places, Places]:

@@ -9,6 +9,7 @@ AREAS = (
     "datasets",
     "datasets.history",
     "datasets.changes",
+    "datasets.foreign",
     "datasets.quality",
     "datasets.quality.suites",
     "datasets.splits",
@@ -25,8 +26,15 @@ AREAS = (
     "loop",
 )
 
-_DATASETS = ("datasets", "datasets.history", "datasets.changes", "datasets.quality", "datasets.quality.suites")
-_DATASETS += ("datasets.splits",)
+_DATASETS = (
+    "datasets",
+    "datasets.history",
+    "datasets.changes",
+    "datasets.foreign",
+    "datasets.quality",
+    "datasets.quality.suites",
+    "datasets.splits",
+)
 
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "audit": (("catalog",), "The ledger: who did what, and proof that nobody changed it"),

@@ -154,6 +154,7 @@ def add_version(unit: Session, name: str, content: Content, change: Change) -> S
             author=unit.principal,
             layers=content.layers,
             selection=content.selection,
+            foreign=content.foreign,
         ),
         content.profile,
     )
@@ -256,6 +257,7 @@ def content_of(unit: Session, snapshot: Snapshot) -> Content:
         profile=found[0] if found else None,
         layers=snapshot.layers,
         selection=snapshot.selection,
+        foreign=snapshot.foreign,
     )
 
 
@@ -308,7 +310,16 @@ def urn_of(session: Session, snapshot: Snapshot) -> str:
 def _rows(session: Session, snapshot: Snapshot, columns: Sequence[str]) -> pa.Table:
     if snapshot.selection is not None:
         return _selected(session, snapshot, snapshot.selection, columns)
+    if snapshot.foreign is not None:
+        return _foreign(session, snapshot, columns)
     return cache_of(session.store).rows(session.store, snapshot.digest, snapshot.layers, columns)
+
+
+def _foreign(session: Session, snapshot: Snapshot, columns: Sequence[str]) -> pa.Table:
+    """The rows of a table that is not here, from where it is."""
+    from everloop.datasets.foreign.places import ForeignTable, read
+
+    return read(msgspec.json.decode(session.store.get(snapshot.digest), type=ForeignTable), columns)
 
 
 def _selected(session: Session, snapshot: Snapshot, selection: Selection, columns: Sequence[str]) -> pa.Table:

@@ -13,6 +13,7 @@ from everloop.store.entities import Digest
 
 Format = Literal["csv", "jsonl", "parquet", "arrow"]
 Kind = Literal["table", "files"]
+ForeignFormat = Literal["delta", "iceberg", "parquet"]
 At = int | str
 """What stands behind the @ of a reference: a version's number, a tag, a branch, a time; empty is where main stands."""
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -96,6 +97,14 @@ class Purge(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Foreign(msgspec.Struct, frozen=True):
+    """A version of a table of another system, where it is."""
+
+    url: str
+    format: ForeignFormat
+    version: str
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """An immutable version of a dataset.
 
@@ -104,7 +113,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     made from (two after a merge), `parents` the URNs of the things that its content came from. `commit` is the address
     of its commit object, by which other platforms know it; versions of a catalog from before there were any have none.
     A part of a split has a `selection`: its `digest` is a tree that names both halves of it, `bytes` its own cost.
-    One that was `purged` has no digest any more.
+    One that was `purged` has no digest any more. A `foreign` table is not here: its digest says which files it has.
     """
 
     dataset: Name
@@ -124,6 +133,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     commit: str = ""
     layers: tuple[Layer, ...] = ()
     selection: Selection | None = None
+    foreign: Foreign | None = None
     purged: Purge | None = None
 
 
@@ -152,6 +162,7 @@ class Content(msgspec.Struct, frozen=True):
     profile: Profile | None = None
     layers: tuple[Layer, ...] = ()
     selection: Selection | None = None
+    foreign: Foreign | None = None
 
 
 class SnapshotDiff(msgspec.Struct, frozen=True):

@@ -83,13 +83,15 @@ def _column(values: pa.Array) -> tuple[NDArray[np.int64] | int, NDArray[np.uint6
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _texts(values)
-    if pa.types.is_null(kind) or pa.types.is_nested(kind):
+    fixed = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind)
+    if not fixed or not kind.bit_width:
         return _UNKNOWN, np.uint64(0)
     if pa.types.is_boolean(kind):
         values = values.cast(pa.uint8())
+    numbers = _numbers(values)
     if values.null_count:
-        values = values.fill_null(pa.scalar(0, pa.int64()).cast(values.type))
-    return values.type.bit_width // 8, _numbers(values)
+        numbers = np.where(values.is_valid().to_numpy(zero_copy_only=False), numbers, np.uint64(0))
+    return values.type.bit_width // 8, numbers
 
 
 def _texts(values: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -105,10 +107,12 @@ def _texts(values: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
 
 
 def _numbers(values: pa.Array) -> NDArray[np.uint64]:
+    """Of values of a fixed width, the first eight bytes."""
     width = values.type.bit_width // 8
-    buffer = values.buffers()[1]
     start = values.offset * width
-    raw = np.frombuffer(buffer, np.uint8)[start : start + len(values) * width]
+    raw = np.frombuffer(values.buffers()[1], np.uint8)[start : start + len(values) * width].reshape(-1, width)
     if width in (1, 2, 4, 8):
-        return raw.view(f"u{width}").astype(np.uint64)
-    return raw.reshape(len(values), width)[:, :8].copy().view(np.uint64).ravel()
+        return raw.view(f"u{width}").ravel().astype(np.uint64)
+    first = np.zeros((len(values), 8), np.uint8)
+    first[:, : min(width, 8)] = raw[:, :8]
+    return first.view(np.uint64).ravel()

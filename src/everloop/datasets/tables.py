@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, String, Table, Text
 from sqlalchemy import Column as Field
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
-from everloop.datasets.entities import Column, Layer, Profile, Purge, Selection
+from everloop.datasets.entities import Column, Foreign, Layer, Profile, Purge, Selection
 
 datasets = Table(
     "datasets",
@@ -38,6 +38,7 @@ snapshots = Table(
     Field("commit", String(64), nullable=False, server_default="", info={"digest": True}),
     Field("layers", Encoded(tuple[Layer, ...]), nullable=False, server_default="[]"),
     Field("selection", Encoded(Selection | None)),
+    Field("foreign", Encoded(Foreign | None)),
     Field("purged", Encoded(Purge | None), info={"digest": False}),
     Index("ix_snapshots_digest", "project", "dataset", "digest"),
     Index("ix_snapshots_commit", "project", "commit"),

@@ -79,6 +79,7 @@ def _take_in(unit: Session, digest: Digest, commit: Commit) -> None:
         commit=digest,
         layers=commit.layers,
         selection=commit.selection,
+        foreign=commit.foreign,
     )
     insert_version(unit, snapshot, None)
     unit.emit(SnapshotAdopted(subject=urn_of(unit, snapshot), commit=digest))

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import select, update
 
 from everloop.catalog.session import Session
-from everloop.datasets.entities import Column, Kind, Layer, Selection, Snapshot
+from everloop.datasets.entities import Column, Foreign, Kind, Layer, Selection, Snapshot
 from everloop.datasets.history.ancestry import made_from
 from everloop.datasets.tables import snapshots
 from everloop.kernel.errors import Corrupted, NotFound
@@ -37,6 +37,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="everloo
     created: datetime
     layers: tuple[Layer, ...] = ()
     selection: Selection | None = None
+    foreign: Foreign | None = None
 
 
 _decoder = msgspec.json.Decoder(Commit)
@@ -60,6 +61,7 @@ def write_commit(unit: Session, snapshot: Snapshot) -> Digest:
         created=snapshot.created,
         layers=snapshot.layers,
         selection=snapshot.selection,
+        foreign=snapshot.foreign,
     )
     return unit.store.put(msgspec.json.encode(commit, order="deterministic"))
 

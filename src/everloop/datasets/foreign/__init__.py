@@ -1,0 +1,1 @@
+"""Tables of other systems: read where they are, and written so that other systems read them."""

@@ -6,13 +6,10 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from everloop.datasets.entities import Snapshot
-from everloop.datasets.history.entities import Branch, Merge, OnConflict, Tag
-from everloop.datasets.remotes.entities import Pull, Push
 from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode, Metafile, State
 from everloop.datasets.workspace.ignore import OURS
 from everloop.datasets.workspace.index import Index, index_path
@@ -20,8 +17,13 @@ from everloop.datasets.workspace.metafile import folder_of, metafile_of, read_me
 from everloop.datasets.workspace.scan import scan, within
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.progress import SILENT, Progress
-from everloop.store.entities import Digest
-from everloop.store.service import Store
+
+if TYPE_CHECKING:
+    from everloop.datasets.entities import Snapshot
+    from everloop.datasets.history.entities import Branch, Merge, OnConflict, Tag
+    from everloop.datasets.remotes.entities import Pull, Push
+    from everloop.store.entities import Digest
+    from everloop.store.service import Store
 
 ONLY = f"{OURS}-only"
 """The file in a folder that lists, a line each, the paths that were checked out, when not all were."""

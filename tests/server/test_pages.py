@@ -17,6 +17,7 @@ from everloop.app.settings import Setting
 from everloop.governance.entities import Principal
 from everloop.server.pages import ledger
 from everloop.server.pages.routes import VIEWS, site
+from everloop.store.entities import TreeEntry
 from tests.server.conftest import TestClient, client_of
 from tests.server.storytelling import EVIL, told
 
@@ -108,6 +109,21 @@ def test_a_fresh_home_has_every_page(http: TestClient, path: str) -> None:
 )
 def test_an_empty_page_says_which_command_to_run_next(http: TestClient, path: str, command: str) -> None:
     assert f"<code>{command}</code>" in page_of(http, path)
+
+
+def test_a_dataset_shows_its_branches_tags_and_what_each_version_was_made_from(
+    platform: Platform, http: TestClient
+) -> None:
+    store = platform.resources.store
+    for text in (b"one", b"two"):
+        tree = store.put_tree([TreeEntry("a", store.put(text), len(text))])
+        platform.call("datasets.commit_files", {"name": "texts", "digest": tree})
+    platform.call("datasets.branch", {"name": "texts", "branch": "draft", "at": 1})
+    platform.call("datasets.tag", {"name": "texts", "tag": "published"})
+    html = re.sub(r"<[^>]+>", "", page_of(http, "/datasets/texts"))
+    assert "main from version 1" in html
+    assert "main, published" in html
+    assert "Branches: main at 2, draft at 1." in html
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from benchmarks.harness import Figure
 
 SUBJECTS = (
     "store",
+    "data_checks",
     "versions",
     "largefile",
     "ledger",
@@ -25,7 +26,7 @@ SUBJECTS = (
     "sequential",
     "demo",
 )
-LONG = ("versions", "largefile", "demo")
+LONG = ("data_checks", "versions", "largefile", "demo")
 """These run only when they are named."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,9 +13,11 @@ import msgspec
 
 from everloop.app import areas
 from everloop.app.arguments import texts_of
+from everloop.app.serverstore import server_store
 from everloop.kernel.errors import EverloopError, NotFound, Problem, Unavailable, error_of
 from everloop.kernel.usecase import UseCase, published
 from everloop.store.entities import Digest
+from everloop.store.service import Store
 
 if TYPE_CHECKING:
     import httpx
@@ -80,13 +83,21 @@ class RemotePlatform:
 
     def put(self, content: bytes) -> Digest:
         """Keep bytes in the server's store."""
-        headers = {"Content-Type": "application/octet-stream"}
-        response = self._send("POST", "/api/v1/objects", headers=headers, content=content)
-        return Digest(response.json()["digest"])
+        return self.store.put(content)
 
     def get_object(self, digest: Digest) -> bytes:
         """The bytes at an address of the server's store."""
         return self._send("GET", f"/api/v1/objects/{quote(digest, safe='')}").content
+
+    @cached_property
+    def store(self) -> Store:
+        """The server's store: only what it lacks travels there, in packs."""
+        return server_store(self)
+
+    def send(self, method: str, path: str, content: bytes = b"") -> bytes:
+        """The answer to a request for bytes below `/api/v1`; repeating one is harmless."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._send(method, f"/api/v1{path}", headers=headers, content=content).content
 
     def close(self) -> None:
         """Give back the connections."""

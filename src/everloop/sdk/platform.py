@@ -18,6 +18,7 @@ from everloop.kernel.errors import Refused
 from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
 from everloop.store.entities import Digest
+from everloop.store.service import Store
 
 
 class Everloop:
@@ -47,10 +48,15 @@ class Everloop:
 
     def put(self, content: bytes | Path) -> Digest:
         """Keep bytes, or a file's; their address."""
-        data = content.read_bytes() if isinstance(content, Path) else content
-        if isinstance(self._platform, RemotePlatform):
-            return self._platform.put(data)
-        return self._platform.resources.store.put(data)
+        return self._store.put_file(content) if isinstance(content, Path) else self._store.put(content)
+
+    def put_folder(self, folder: str | Path) -> Digest:
+        """Keep every file below a folder; the address of the tree. To a server only what it lacks travels, in packs."""
+        return self._store.put_folder(Path(folder))
+
+    def checkout(self, digest: Digest, folder: str | Path) -> None:
+        """Write the files of a tree below a folder, each verified."""
+        self._store.checkout(digest, Path(folder))
 
     def get_object(self, digest: Digest) -> bytes:
         """The bytes at an address, verified.
@@ -61,6 +67,10 @@ class Everloop:
         if isinstance(self._platform, RemotePlatform):
             return self._platform.get_object(digest)
         return self._platform.resources.store.get(digest)
+
+    @property
+    def _store(self) -> Store:
+        return self._platform.store if isinstance(self._platform, RemotePlatform) else self._platform.resources.store
 
     def session(self) -> Session:
         """A session of the platform in this process, for what works on tables and models themselves.

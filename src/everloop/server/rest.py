@@ -31,6 +31,7 @@ from everloop.server.answers import (
     refusal_of,
     wanted_media,
 )
+from everloop.server.packs import PackRoutes
 from everloop.server.routing import Routes
 from everloop.store.entities import Digest
 
@@ -48,6 +49,7 @@ class RestDoor:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._routes = Routes(published().values())
+        self._packs = PackRoutes(platform)
         self._short = anyio.CapacityLimiter(THREADS)
         self._long = anyio.CapacityLimiter(THREADS)
 
@@ -68,6 +70,10 @@ class RestDoor:
         path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0].removeprefix(PREFIX)
         if path == "/openapi.json":
             return Response(self._description, media_type=JSON)
+        if path in self._packs.routes:
+            if request.method != "POST":
+                return _wrong_method(request.method, ["POST"])
+            return await self._packs.routes[path](request)
         if path == "/objects" or path.startswith("/objects/"):
             return await self._objects(request, path.removeprefix("/objects").strip("/"))
         found = self._routes.at(path)

@@ -106,9 +106,8 @@ class Bulk:
         """
         with self._lock:
             self._sift()
-            for draft in (self._data, self._folders):
-                self._send(draft)
-            self._data, self._folders = _Draft(), _Draft()
+            self._send_data()
+            self._send_folders()
             while self._flights:
                 self._land()
             self._lease()
@@ -142,12 +141,23 @@ class Bulk:
         draft = self._data if kind == packs.WHOLE else self._folders
         draft.add(raw, data, kind)
         self._unwritten.add(raw)
-        if draft.full:
-            self._send(draft)
-            if kind == packs.WHOLE:
-                self._data = _Draft()
-            else:
-                self._folders = _Draft()
+        if self._data.full:
+            self._send_data()
+        if self._folders.full:
+            self._send_data()
+            self._send_folders()
+
+    def _send_data(self) -> None:
+        self._send(self._data)
+        self._data = _Draft()
+
+    def _send_folders(self) -> None:
+        """Write folders and recipes, when what they name is durable: whoever finds one may rely on all below it."""
+        if self._folders.rows:
+            while self._flights:
+                self._land()
+            self._send(self._folders)
+            self._folders = _Draft()
 
     def _send(self, draft: _Draft) -> None:
         while len(self._flights) >= _IN_FLIGHT:

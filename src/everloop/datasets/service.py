@@ -10,7 +10,6 @@ from everloop.datasets.content import (
     commit_table,
     profile_of,
     read_table,
-    resolve,
     snapshot_at,
     snapshot_of,
     urn_of,
@@ -32,9 +31,9 @@ from everloop.datasets.history.ancestry import ancestry, bases_of
 from everloop.datasets.history.columns import columns_diff
 from everloop.datasets.quality.quarantine import admit
 from everloop.datasets.quality.suites.entities import OnFailure
+from everloop.datasets.sources import sources_of
 from everloop.datasets.tables import datasets, snapshots
 from everloop.datasets.text import json_rows
-from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json, usecase
 from everloop.store.entities import Digest
@@ -71,14 +70,18 @@ def commit(
 
 @usecase("datasets.derive", permission="datasets:write", route="POST /datasets/{name}/derivations", long=True)
 def derive(session: Session, name: Name, sql: str, inputs: tuple[str, ...], note: str = "") -> Snapshot:
-    """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
-    sources = {reference: resolve(session, reference) for reference in inputs}
-    tables = {source.dataset: read_table(session, source) for source in sources.values()}
-    if len(tables) != len(inputs):
-        raise InvalidInput("Two inputs are versions of one dataset.", hint="Derive in two steps.")
-    parents = [urn_of(session, source) for source in sources.values()]
+    """Commit the result of a query over snapshots; it calls `flights@2` flights and `photos/meta/labels.csv` labels."""
+    sources, tables = sources_of(session, inputs)
     result = session.ports.get(TableEngine).query(sql, tables)
-    return write_table(session, name, result, parents, note or sql)
+    return write_table(session, name, result, [urn_of(session, source) for source in sources], note or sql)
+
+
+@usecase("datasets.query", permission="datasets:read", route="POST /queries", long=True)
+def query(session: Session, sql: str, inputs: tuple[str, ...], limit: int = 100) -> list[dict[str, Json]]:
+    """The first rows of what a query over snapshots gives (see `derive`); nothing is kept or changed."""
+    _, tables = sources_of(session, inputs)
+    result = session.ports.get(TableEngine).query(sql, tables)
+    return json_rows(result.slice(0, max(0, min(limit, _MOST_ROWS))))
 
 
 @usecase("datasets.list", permission="datasets:read", route="GET /datasets")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -141,3 +142,47 @@ class TestCompact:
         change("delete_rows", table(ADA), keys=["id"])
         (entry,) = platform.call("audit.entries", {"kind": "datasets.compaction"})
         assert (entry.event["deleted"], entry.event["rows"]) == (1, 4)
+
+
+class TestSchema:
+    def test_it_tells_in_which_version_columns_came_and_changed(
+        self, platform: Platform, people: Snapshot, change: Change
+    ) -> None:
+        change("append", table(EVA | {"age": 40}))
+        change("append", table(EVA | {"age": 40}))
+        change("append", table(EVA | {"age": 40.5}))
+        found = platform.call("datasets.schema", {"name": "people"})
+        assert [(each.version, each.added, each.changed) for each in found.history] == [
+            (4, (), (("age", "int64", "float64"),)),
+            (2, ("age",), ()),
+            (1, ("id", "name"), ()),
+        ]
+        assert found.columns[-1].type == "float64"
+
+    def test_of_an_older_version_only_what_led_to_it(
+        self, platform: Platform, people: Snapshot, change: Change
+    ) -> None:
+        change("append", table(EVA | {"age": 40}))
+        found = platform.call("datasets.schema", {"name": "people", "at": 1})
+        assert [each.version for each in found.history] == [1]
+
+
+class TestBesideOthers:
+    def test_a_branch_changes_alone(self, platform: Platform, people: Snapshot, change: Change, rows: Rows) -> None:
+        platform.call("datasets.branch", {"name": "people", "branch": "try"})
+        assert rows(change("append", table(EVA), branch="try"))[-1] == EVA
+        assert platform.call("datasets.get", {"name": "people"}) == people
+
+    def test_of_many_writers_at_once_each_gets_its_rows_in(
+        self, platform: Platform, people: Snapshot, change: Change, rows: Rows
+    ) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda key: change("append", table({"id": key, "name": "x"})), range(10, 14)))
+        newest = platform.call("datasets.get", {"name": "people"})
+        assert sorted(row["id"] for row in rows(newest)) == [1, 2, 3, 10, 11, 12, 13]
+        assert newest.version == 5
+
+    def test_what_a_table_without_a_value_of_a_wider_type_cannot_hold_is_refused(self, change: Change) -> None:
+        change("commit", table({"id": 2**60 + 1}))
+        with pytest.raises(InvalidInput, match="do not fit together"):
+            change("append", table({"id": 0.5}))

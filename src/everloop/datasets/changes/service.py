@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from everloop.catalog.session import Session
 from everloop.datasets.changes.bykey import changed, matches, require_keys
-from everloop.datasets.changes.entities import CompactionProposed
-from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_of, urn_of
+from everloop.datasets.changes.entities import CompactionProposed, Schema, SchemaChange
+from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_at, snapshot_of, urn_of
 from everloop.datasets.engine import TableEngine
-from everloop.datasets.entities import Change, Column, Content, Format, Layer, Part, Snapshot
+from everloop.datasets.entities import At, Change, Column, Content, Format, Layer, Part, Snapshot
 from everloop.datasets.evolution import Evolve, arrow_types, fitted
 from everloop.datasets.formats import from_bytes, normalised
+from everloop.datasets.history.columns import columns_diff
 from everloop.datasets.layers import layer_of, merged, positions, shape_of, tree_of
 from everloop.datasets.parquet import put_table
 from everloop.datasets.tablecache import cache_of
@@ -125,6 +126,22 @@ def compact(session: Session, name: Name, branch: Name = "main") -> Snapshot:
     return commit_table(session, name, read_table(session, head), change)
 
 
+@usecase("datasets.schema", permission="datasets:read", route="GET /datasets/{name}/schema")
+def schema(session: Session, name: Name, at: At = "") -> Schema:
+    """The columns of a version, and in which of the versions that led to it they changed, and how."""
+    found = snapshot_at(session, name, at)
+    changes: list[SchemaChange] = []
+    later = found
+    while later.base:
+        earlier = snapshot_of(session, name, later.base[0])
+        diff = columns_diff(earlier, later)
+        if diff.added or diff.removed or diff.changed:
+            changes.append(SchemaChange(later.version, later.created, diff.added, diff.removed, diff.changed))
+        later = earlier
+    first = SchemaChange(later.version, later.created, tuple(column.name for column in later.columns))
+    return Schema(name, found.version, found.columns, (*changes, first))
+
+
 def _rows_for(
     session: Session, head: Snapshot, data: bytes, format: Format, evolve: Evolve, only: Sequence[str] = ()
 ) -> pa.Table:
@@ -166,7 +183,7 @@ def _attempt(session: Session, name: str, change: Change, edit: Callable[[Snapsh
 
 def _layers_of(session: Session, head: Snapshot) -> tuple[Layer, ...]:
     """The layers of a table; one that has none is the only one of its own."""
-    if head.selection is not None:
+    if head.selection is not None or head.foreign is not None:
         return (Layer(put_table(session.store, read_table(session, head))),)
     return head.layers or (Layer(Part(head.digest, head.rows, head.bytes)),)
 

@@ -18,7 +18,7 @@ from everloop.datasets.quality import gating
 from everloop.datasets.quality.checks import source_of
 from everloop.datasets.quality.engine import CheckEngine, RowWise
 from everloop.datasets.quality.expectations import Expectation, Increasing, References, Unique
-from everloop.datasets.quality.refusals import columns_of
+from everloop.datasets.quality.refusals import columns_of, problem
 from everloop.datasets.quality.service import examine
 from everloop.datasets.quality.suites.entities import OnFailure, Quarantined, RowsQuarantined
 from everloop.datasets.quality.surroundings import SessionSurroundings
@@ -148,16 +148,17 @@ def _keep(
 
 
 def _failing(session: Session, dataset: str, table: pa.Table, expectation: Expectation) -> list[int]:
-    """The rows that make an expectation fail, by their place; none where it is about the whole."""
+    """The rows that make an expectation fail, by their place; none where it is about the whole, or cannot be judged."""
     engine, around = session.ports.get(CheckEngine), SessionSurroundings(session, dataset)
+    types = {column.name: column.type for column in source_of(table).columns}
+    if problem(expectation, types, dataset):
+        return []
     if isinstance(expectation, RowWise):
         (part,) = source_of(table).parts
         return engine.failing(part, expectation, table.num_rows)[0]
     if not isinstance(expectation, Unique | References | Increasing):
         return []
     other = around.rows(expectation.dataset, expectation.keys) if isinstance(expectation, References) else None
-    if any(name not in table.column_names for name in columns_of(expectation)):
-        return []
     found = engine.whole(table.select(list(dict.fromkeys(columns_of(expectation)))), expectation, other, table.num_rows)
     return list(found.rows)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -146,19 +146,20 @@ def _range(column: ColumnProfile) -> Iterator[Suggested]:
     if not (math.isfinite(low) and math.isfinite(high)):
         return
     margin = (high - low) * MARGIN or abs(high) * MARGIN or 1.0
-    bottom, top = rounded(low - margin, margin, math.floor), rounded(high + margin, margin, math.ceil)
+    bottom, top = rounded(low - margin, margin, up=False), rounded(high + margin, margin, up=True)
     if low >= 0:
         bottom = max(bottom, 0)
     reason = f"{column.name} is from {low:,.6g} to {high:,.6g}; a tenth of that span more at each end."
     yield Suggested(InRange(column.name, bottom, top, severity="warning"), reason)
 
 
-def rounded(value: float, margin: float, to: Callable[[float], int]) -> int | float:
-    """A value as a round number at most a tenth of a margin away, in the direction of `floor` or `ceil`."""
+def rounded(value: float, margin: float, *, up: bool) -> int | float:
+    """A round number at most a margin above a value (or below it); the value itself where floats are too coarse."""
     step = 10.0 ** math.floor(math.log10(margin / 2))
-    found = float(to(value / step) * step)
-    cleaned = float(f"{found:.12g}")
-    return int(cleaned) if cleaned.is_integer() and abs(cleaned) < 1 << 53 else cleaned
+    found = float(f"{(math.ceil if up else math.floor)(value / step) * step:.15g}")
+    if not (value <= found <= value + margin if up else value - margin <= found <= value):
+        return value
+    return int(found) if found.is_integer() and abs(found) < 1 << 53 else found
 
 
 def _is_set(column: ColumnProfile) -> bool:

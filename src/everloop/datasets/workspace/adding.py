@@ -21,6 +21,8 @@ from everloop.store.trees import EMPTY
 FLUSH_BYTES = 256 << 20
 """After so many bytes what was read is made durable, and the index saved: an add that is killed goes on from there."""
 _FLUSH_FILES = 20_000
+_SHORT = 255
+"""Plain paths up to this length hold no name that could be refused: the disk itself gives neither `..` nor slashes."""
 
 
 class Keeping(Protocol):
@@ -67,7 +69,9 @@ def take(store: Store, top: Path, index: Index, only: tuple[str, ...], progress:
             index.need(path).gone()
         entries = tree_entries(index, found, only)
         remarks = _twin_remarks(entries) if found.touched else ()
-        root = store.put_tree(entries, bulk)
+        as_it_was = not (wanted or found.gone or found.differing) and index.empty == index.base_empty
+        known = Digest(index.root) if as_it_was and index.root and store.has(Digest(index.root)) else None
+        root = known or store.put_tree(entries, bulk)
     index.rules = found.rules
     files = [entry for entry in entries if entry.kind != "folder"]
     return Taken(root, len(files), sum(entry.size for entry in files), len(wanted), read_bytes, remarks)
@@ -111,7 +115,8 @@ def _unkept(store: Store, top: Path, index: Index, found: Scan) -> list[Seen]:
 
 def _refuse_names(paths: Iterable[str]) -> None:
     for path in paths:
-        check_path(path)
+        if not (path.isascii() and path.isprintable() and "\\" not in path and len(path) < _SHORT):
+            check_path(path)
 
 
 def _twin_remarks(entries: list[TreeEntry]) -> tuple[str, ...]:

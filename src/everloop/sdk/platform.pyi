@@ -4,6 +4,7 @@ import builtins
 import collections.abc
 import datetime
 import everloop.catalog.entities
+import everloop.datasets.changes.entities
 import everloop.datasets.entities
 import everloop.datasets.history.entities
 import everloop.datasets.quality.entities
@@ -35,6 +36,7 @@ from everloop.kernel.errors import Refused
 from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
 from everloop.store.entities import Digest
+from everloop.store.service import Store
 
 class AuditGroup:
     """The ledger: who did what, and proof that nobody changed it."""
@@ -70,7 +72,7 @@ class DatasetsGroup:
     def delete_rows(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
         """Take the rows out of a table whose keys stand in a file that is in the store. Older versions still have them."""
     def derive(self, name: str, sql: str, inputs: tuple[str, ...] | builtins.list[str], note: str = '') -> everloop.datasets.entities.Snapshot:
-        """Commit the result of a query over snapshots (`flights` or `flights@2`); the query calls them by their names."""
+        """Commit the result of a query over snapshots; it calls `flights@2` flights and `photos/meta/labels.csv` labels."""
     def diff(self, name: str, before: int | str, after: int | str = '') -> everloop.datasets.entities.SnapshotDiff:
         """How a dataset's columns and rows changed between two versions; the newest of main unless `after` says another."""
     def diff_files(self, name: str, before: int | str, after: int | str = '', below: str = '', limit: int = 1000) -> everloop.datasets.history.entities.FilesDiff:
@@ -117,10 +119,14 @@ class DatasetsGroup:
         """Give up the bytes of a version for good; its name and what led to it stay, and reading it tells the reason."""
     def quarantine(self, name: str, version: int = 0) -> everloop.datasets.quality.suites.entities.Quarantined:
         """Set the rows of a version aside that fail: they become `<name>.quarantine`, the rest the next version."""
+    def query(self, sql: str, inputs: tuple[str, ...] | builtins.list[str], limit: int = 100) -> builtins.list[dict[str, everloop.kernel.usecase.Json]]:
+        """The first rows of what a query over snapshots gives (see `derive`); nothing is kept or changed."""
     def register(self, name: str, url: str, format: typing.Literal['delta', 'iceberg', 'parquet'], version: str = '', note: str = '') -> everloop.datasets.entities.Snapshot:
         """Make a table of another system a version of a dataset, where it is: its rows are not copied."""
     def revert(self, name: str, version: int | str, note: str = '', branch: str = 'main') -> everloop.datasets.entities.Snapshot:
         """Make what an older version holds the next version of a branch; nothing of what came between is lost."""
+    def schema(self, name: str, at: int | str = '') -> everloop.datasets.changes.entities.Schema:
+        """The columns of a version, and in which of the versions that led to it they changed, and how."""
     def split(self, name: str, strategy: everloop.datasets.splits.entities.RandomSplit | everloop.datasets.splits.entities.StratifiedSplit | everloop.datasets.splits.entities.GroupedSplit | everloop.datasets.splits.entities.HashSplit | everloop.datasets.splits.entities.TimeSplit | everloop.datasets.splits.entities.TimeShares | everloop.datasets.splits.entities.KFold | everloop.datasets.splits.entities.StratifiedKFold | everloop.datasets.splits.entities.GroupedKFold | everloop.datasets.splits.entities.ForwardChaining, seed: int = 0, at: int | str = '') -> everloop.datasets.splits.entities.Split:
         """Cut a version into parts, each a version of its own (`flights.train@1`), with proof that they share nothing."""
     def splits(self, name: str) -> builtins.list[everloop.datasets.splits.entities.Split]:
@@ -428,8 +434,15 @@ class Everloop:
         """Folders of files under versions, on this machine's disk."""
     def put(self, content: bytes | Path) -> Digest:
         """Keep bytes, or a file's; their address."""
+    def put_folder(self, folder: str | Path) -> Digest:
+        """Keep every file below a folder; the address of the tree. To a server only what it lacks travels, in packs."""
+    def checkout(self, digest: Digest, folder: str | Path) -> None:
+        """Write the files of a tree below a folder, each verified."""
     def get_object(self, digest: Digest) -> bytes:
         """The bytes at an address, verified."""
+    @property
+    def _store(self) -> Store:
+        ...
     def session(self) -> Session:
         """A session of the platform in this process, for what works on tables and models themselves."""
     def close(self) -> None:

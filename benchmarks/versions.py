@@ -83,7 +83,7 @@ def everloop() -> Tool:
     data = (str(Path(sys.executable).with_name("everloop")), "data")
     return Tool(
         "everloop",
-        ready=(("git", "init", "-q"),),
+        ready=(("git", "init", "-q"), (data[0], "datasets", "list")),
         add=((*data, "add", "data"),),
         save=(),
         status=((*data, "status", "data"),),
@@ -176,6 +176,7 @@ def cost_of(place: Path, commands: Sequence[Sequence[str]]) -> Cost:
 
 def ran(place: Path, commands: Sequence[Sequence[str]]) -> None:
     """Run commands one after another in a place, each of which must succeed."""
+    environment = dict(os.environ, HOME=str(place), DVC_NO_ANALYTICS="1", EVERLOOP_HOME=str(place / ".everloop"))
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # Nobody compiles a tool anew at each of its starts.
     for command in commands:
-        environment = dict(os.environ, HOME=str(place), DVC_NO_ANALYTICS="1", EVERLOOP_HOME=str(place / ".everloop"))
         subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from everloop.app import backends
 from everloop.registry.columns import InputMatrix, signature_of
@@ -34,9 +36,27 @@ WEATHER = b"origin,time_hour,wind\n" + b"".join(
 )
 OWNERS = b"owner,at,paid\n" + b"".join(b"o%d,2025-12-%02dT12:00:00Z,%d\n" % (n % 7, 1 + n, n) for n in range(28))
 NOTES = b"what was tried"
+LANDINGS = b"id,at\n1,9\n1,10\n2,11\n"
+UNIQUE_ID = {"type": "unique", "columns": ["id"]}
+SUITE = "dataset: flights\ngates: [merge]\nexpectations:\n  # One flight a row.\n  - {kind: not_null, column: id}\n"
+GREAT_SUITE = (
+    '{"expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "id"}},'
+    ' {"type": "expect_column_values_to_be_json_parseable", "kwargs": {"column": "id"}}]}'
+)
 _outside = tempfile.TemporaryDirectory(prefix="everloop-words-")
 PROJECT = shutil.copytree(Path(__file__).with_name("words"), Path(_outside.name) / "words").as_posix()
 """A project of pipelines; outside of our own repository, whose state runs would record."""
+
+ELSEWHERE = Path(_outside.name) / "elsewhere"
+"""A folder with data that is imported without being copied."""
+ELSEWHERE.mkdir()
+(ELSEWHERE / "notes.txt").write_bytes(NOTES)
+PLACES = Path(_outside.name) / "places.parquet"
+"""A table that stays where it is."""
+pq.write_table(pa.table({"origin": ["EWR", "JFK", "LGA"], "state": ["NJ", "NY", "NY"]}), PLACES)
+VISITS = b"id,at\n1,2026-01-01\n2,2026-01-02\n3,2026-01-02\n"
+LATER = b'{"id": 3, "at": "2026-01-03"}\n{"id": 4, "at": "2026-01-04"}\n'
+CANCELLED = b"id\n1\n"
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -92,7 +112,7 @@ def folder(*texts: bytes) -> tuple[str, tuple[bytes, ...]]:
 def objects() -> tuple[bytes, ...]:
     """The bytes that the scenario needs in the store."""
     histories = (ORDERS, EDITED, CORRECTED, *folder(b"one")[1], *folder(b"one", b"two")[1])
-    return (FLIGHTS, WEATHER, OWNERS, NOTES, *histories, *model()[1])
+    return (FLIGHTS, WEATHER, OWNERS, NOTES, LANDINGS, VISITS, LATER, CANCELLED, *histories, *model()[1])
 
 
 AIRPORT = {"name": "airport", "keys": ["origin"]}
@@ -185,7 +205,42 @@ DATASETS = [
     Example("datasets.expectations", {"name": "flights"}),
     Example("datasets.check", {"name": "flights"}),
     Example("datasets.checks", {"name": "flights"}),
+    Example("datasets.check_report", {"name": "flights"}),
+    Example("datasets.check_report", {"name": "flights", "format": "html", "number": 1}),
+    Example("datasets.check_report", {"name": "flights", "number": 99}, fails="not_found"),
+    Example("datasets.suggest", {"name": "flights"}),
+    Example("datasets.import_suite", {"name": "flights", "text": "expectations: 5"}, fails="invalid_input"),
+    Example("datasets.import_suite", {"name": "flights", "text": GREAT_SUITE, "format": "great_expectations"}),
+    Example("datasets.import_suite", {"name": "flights", "text": SUITE, "dry_run": True}),
+    Example("datasets.export_suite", {"name": "flights"}),
+    Example("datasets.export_suite", {"name": "flights", "format": "great_expectations"}),
+    Example("datasets.apply_suites", {"declared": [{"dataset": "landings", "expectations": [UNIQUE_ID]}]}),
+    Example("datasets.gate", {"name": "landings", "at": ["training"], "on_failure": "quarantine"}),
+    Example("datasets.gates", {"name": "landings"}),
+    Example("datasets.commit", {"name": "landings", "digest": digest_of(LANDINGS), "format": "csv"}),
+    Example("datasets.quarantine", {"name": "landings"}),
+    Example("datasets.quarantine", {"name": "weather"}, fails="not_found"),
     Example("datasets.diff", {"name": "flights", "before": 1, "after": 1}),
+]
+_LATER = {"name": "visits", "digest": digest_of(LATER), "format": "jsonl"}
+CHANGES = [
+    Example("datasets.commit", {"name": "visits", "digest": digest_of(VISITS), "format": "csv"}),
+    Example("datasets.append", {"name": "visits", "digest": digest_of(VISITS), "format": "csv", "note": "twice"}),
+    Example(
+        "datasets.append", {"name": "visits", "digest": digest_of(CANCELLED), "format": "csv"}, fails="invalid_input"
+    ),
+    Example("datasets.upsert", _LATER | {"keys": ["id"]}),
+    Example("datasets.upsert", _LATER | {"keys": ["nr"]}, fails="invalid_input"),
+    Example(
+        "datasets.delete_rows", {"name": "visits", "digest": digest_of(CANCELLED), "format": "csv", "keys": ["id"]}
+    ),
+    Example("datasets.compact", {"name": "visits"}),
+    Example("datasets.schema", {"name": "visits"}),
+    Example("datasets.query", {"sql": "SELECT count(*) AS n FROM visits", "inputs": ["visits@2"]}),
+    Example("datasets.query", {"sql": "DROP TABLE visits", "inputs": ["visits"]}, fails="invalid_input"),
+    Example("datasets.register", {"name": "places", "url": PLACES.as_posix(), "format": "parquet"}),
+    Example("datasets.preview", {"name": "places"}),
+    Example("datasets.export", {"name": "visits", "folder": ELSEWHERE.parent.as_posix(), "format": "csv", "at": 2}),
 ]
 HISTORY = [
     Example("datasets.commit", {"name": "orders", "digest": digest_of(ORDERS), "format": "csv"}),
@@ -442,8 +497,29 @@ LEDGER = [
     Example("lineage.graph", {"urn": "dataset:default/flights@1", "direction": "downstream", "depth": 2}),
     Example("lineage.graph", {}, fails="invalid_input"),
 ]
+REMOTES = [
+    Example("remotes.add", {"name": "origin", "url": "file:///beside"}),
+    Example("remotes.add", {"name": "origin", "url": "ftp://host/path"}, fails="invalid_input"),
+    Example("remotes.list"),
+    Example("remotes.get", {"name": "origin"}),
+    Example("remotes.push", {"name": "origin", "dataset": "weather"}),
+    Example("remotes.push", {"name": "origin", "dataset": "none"}, fails="not_found"),
+    Example("remotes.refs", {"name": "origin", "dataset": "weather"}),
+    Example("remotes.pull", {"name": "origin", "dataset": "weather"}),
+    Example("remotes.pull", {"name": "origin", "dataset": "weather", "below": "a/b"}, fails="invalid_input"),
+    Example("remotes.gc", {"name": "origin"}),
+    Example("store.repair", {"remote": "origin"}),
+    Example("remotes.remove", {"name": "origin"}),
+    Example("remotes.get", {"name": "origin"}, fails="not_found"),
+    Example("datasets.import_url", {"name": "elsewhere", "url": ELSEWHERE.as_uri(), "note": "It stays there."}),
+    Example("datasets.import_url", {"name": "elsewhere", "url": "nothing"}, fails="invalid_input"),
+    Example("datasets.verify_import", {"name": "elsewhere"}),
+    Example("datasets.materialize", {"name": "elsewhere", "at": "1"}),
+    Example("datasets.verify_import", {"name": "elsewhere"}, fails="invalid_input"),
+]
 SCENARIO = [
     *DATASETS,
+    *CHANGES,
     *HISTORY,
     *FEATURES,
     *TRACKING,
@@ -455,6 +531,7 @@ SCENARIO = [
     *PACKAGES,
     *LOOPS,
     *SPLITS,
+    *REMOTES,
     *GOVERNANCE,
     *LEDGER,
 ]

@@ -121,6 +121,8 @@ def _same_family(one: pa.DataType, other: pa.DataType) -> bool:
 
     if pa.types.is_timestamp(one) and pa.types.is_timestamp(other):
         return bool(one.tz == other.tz)
+    if pa.types.is_date(one) and pa.types.is_timestamp(other):  # JSON has no dates: they are read as midnights.
+        return other.tz is None
     families = (pa.types.is_integer, pa.types.is_decimal, pa.types.is_date, pa.types.is_time, pa.types.is_duration)
     return any(family(one) and family(other) for family in families)
 

@@ -84,7 +84,8 @@ def _jsonl(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
     import pyarrow.json as arrow_json
 
     whole = arrow_json.ReadOptions(block_size=max(len(data), 1))
-    known = arrow_json.ParseOptions(explicit_schema=pa.schema(dict(types).items())) if types else None
+    written = {name: kind for name, kind in types.items() if not (pa.types.is_date(kind) or pa.types.is_time(kind))}
+    known = arrow_json.ParseOptions(explicit_schema=pa.schema(written.items())) if written else None
     try:
         table = arrow_json.read_json(pa.BufferReader(data), read_options=whole, parse_options=known)
     except pa.ArrowInvalid:

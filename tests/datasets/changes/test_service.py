@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -38,6 +39,15 @@ class TestAppend:
 
     def test_csv_is_read_in_the_types_of_the_table(self, people: Snapshot, change: Change, rows: Rows) -> None:
         assert rows(change("append", b"id,name\n4,007\n"))[-1] == {"id": 4, "name": "007"}
+
+    def test_lines_of_json_are_read_in_the_types_of_the_table(
+        self, platform: Platform, change: Change, rows: Rows
+    ) -> None:
+        first = change("commit", b"id,day,at,zip\n1,2026-01-01,2026-01-01T00:00:00Z,x7\n")
+        line = b'{"id": 2, "day": "2026-01-02", "at": "2026-01-02T00:00:00Z", "zip": "007"}\n'
+        made = change("append", line, format="jsonl")
+        assert made.columns == first.columns
+        assert rows(made)[1] | {"at": None} == {"id": 2, "day": date(2026, 1, 2), "at": None, "zip": "007"}
 
     def test_a_new_column_is_null_in_older_rows(self, people: Snapshot, change: Change, rows: Rows) -> None:
         made = change("append", table(EVA | {"age": 40}))

@@ -15,17 +15,20 @@ from typing import Any, Protocol
 import msgspec
 
 from everloop.app.arguments import shape_of
+from everloop.app.places import InstalledPlaces
 from everloop.app.platform import Platform, open_platform
 from everloop.app.remote import RemotePlatform
 from everloop.app.settings import load
 from everloop.cli.door import Door as CommandLine
 from everloop.cli.door import run
 from everloop.cli.main import commands
+from everloop.datasets.remotes.places import Places
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import EverloopError, Problem
 from everloop.kernel.usecase import UseCase, published
 from everloop.sdk.platform import Everloop
 from everloop.server.main import build_app
+from everloop.store.blobs import Blobs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would rather have another HTTP client than we have.
@@ -121,6 +124,18 @@ def every_door(folder: Path) -> Iterator[dict[str, tuple[Door, Platform]]]:
         platform.close()
 
 
+class Beside(InstalledPlaces):
+    """Opens `file:///beside` as a folder beside a platform's home, so that each door has its own."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home / "remotes")
+        self._beside = home.with_name(f"{home.name}-beside").as_uri()
+
+    def blobs(self, url: str) -> Blobs:
+        """The place as keys and bytes."""
+        return super().blobs(url.replace("file:///beside", self._beside))
+
+
 def tick(platform: Platform) -> None:
     """Let a minute pass."""
     clock = platform.resources.clock
@@ -129,7 +144,9 @@ def tick(platform: Platform) -> None:
 
 
 def _platform(home: Path) -> Platform:
-    opened = open_platform(load({"home": str(home), "seed": 7}, environment={}, folder=home.parent))
+    settings = {"home": str(home), "seed": 7, "private_sources": True}
+    opened = open_platform(load(settings, environment={}, folder=home.parent))
+    opened.resources.ports.provide(Places, lambda: Beside(home))
     opened.resources = replace(opened.resources, clock=SimulatedClock(START), random=Random(7))
     return opened
 

@@ -17,7 +17,7 @@ from tests.sdk.scenario import SCENARIO, objects
 areas.load_all()
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("doors")]  # The scenario is lived through at each door, once.
 DOORS = ("python", "http", "rest", "command line")
-VOLATILE = {"secret", "seconds", "latency_us"}
+VOLATILE = {"secret", "seconds", "latency_us", "milliseconds"}
 """Fields that differ between two platforms, however alike they are: measured times, and secrets."""
 
 Answers = dict[str, list[Outcome]]

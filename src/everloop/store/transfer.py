@@ -11,7 +11,7 @@ from everloop.store import chunks, trees
 from everloop.store.bulk import lease
 from everloop.store.entities import Digest, Entry
 from everloop.store.frames import FrameWriter, frames_of, opened
-from everloop.store.objects import loose_key, raw_of
+from everloop.store.objects import OBJECTS, digest_at, loose_key, raw_of
 from everloop.store.packs import RECIPE, TREE
 from everloop.store.service import Store
 
@@ -58,10 +58,12 @@ class _Transfer:
         self._objects, self._bytes = 0, 0
         self._total = 0
         self._there: set[bytes] = set()
+        self._loose: set[bytes] = set()
 
     def run(self, roots: list[bytes], complete: set[bytes]) -> Transferred:
         self._target.objects.refresh()
         self._source.objects.refresh()
+        self._loose = {raw_of(digest_at(blob.key)) for blob in self._target.blobs.keys(OBJECTS)}
         levels = list(_levels(self._source, roots, complete))
         folders = [level for level, _ in levels]
         leaves = {raw for _, files in levels for raw in files}
@@ -83,7 +85,7 @@ class _Transfer:
     def _send(self, raws: Iterable[bytes]) -> None:
         """Bring what the target lacks of these, and wait until it is durable."""
         wanted = set(raws)
-        missing = self._target.objects.missing(wanted)
+        missing = self._missing(wanted)
         missing |= self._rely(wanted - missing)
         if not missing:
             return
@@ -91,6 +93,10 @@ class _Transfer:
         for frame in frames_of(self._source.objects, missing):
             self._writer.add(frame)
         self._writer.flush()
+
+    def _missing(self, wanted: set[bytes]) -> set[bytes]:
+        """What the target lacks; asked of what was listed in the beginning, not of the place, object by object."""
+        return wanted - self._loose - self._target.objects.index.known(wanted)
 
     def _rely(self, there: set[bytes]) -> set[bytes]:
         """Keep what is there from sweeps, packed objects by a lease in the end; those that were not there any more."""
@@ -104,7 +110,7 @@ class _Transfer:
 
     def _parts(self, large: set[bytes]) -> Iterator[bytes]:
         """The chunks of the large objects that the target lacks."""
-        for frame in frames_of(self._source.objects, self._target.objects.missing(large)):
+        for frame in frames_of(self._source.objects, self._missing(large)):
             yield from chunks.decode(opened(frame)).chunks
 
     def _wrote(self, objects: int, size: int) -> None:

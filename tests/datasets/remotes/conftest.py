@@ -93,7 +93,7 @@ def committed(platform: Platform, files: dict[str, bytes], name: str = "images",
 def held(platform: Platform, name: str = "images", at: str = "") -> dict[str, bytes]:
     """The files of a version."""
     store = platform.resources.store
-    files = platform.call("datasets.files", {"name": name, "at": at})
+    files = platform.call("datasets.files", {"name": name, "at": at, "limit": 0})
     return {each.path: store.get(Digest(each.digest)) for each in files}
 
 

@@ -57,6 +57,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "dataset", "name", name=op.f("pk_dataset_tags")),
     )
     op.create_table(
+        "part_sketches",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("sketch", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_part_sketches")),
+    )
+    op.create_table(
         "remotes",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
@@ -133,6 +139,7 @@ def downgrade() -> None:
     op.drop_table("suite_gates")
     op.drop_table("suite_files")
     op.drop_table("remotes")
+    op.drop_table("part_sketches")
     op.drop_table("dataset_tags")
     with op.batch_alter_table("dataset_splits", schema=None) as batch_op:
         batch_op.drop_index("ix_dataset_splits_dataset")

@@ -49,6 +49,8 @@ def repository_of(folder: Path) -> tuple[System, Path]:
 
 def run_git(folder: Path, *arguments: str) -> bytes | None:
     """What git says; nothing where it fails."""
+    if not folder.is_dir():
+        return None
     return _run("git", "-C", str(folder), *arguments, variables={"GIT_OPTIONAL_LOCKS": "0"})
 
 

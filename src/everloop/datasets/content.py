@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
-from everloop.datasets import reads
+from everloop.datasets import partprofiles, reads
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import (
     At,
@@ -265,7 +265,9 @@ def table_content(
     session: Session, table: pa.Table, digest: Digest, size: int, layers: tuple[Layer, ...] = ()
 ) -> Content:
     """What is known of a normalised table that is in the store."""
-    profile = session.ports.get(TableEngine).profile(table)
+    profile, sketch = session.ports.get(TableEngine).profiled(table)
+    if not layers:
+        partprofiles.keep(session, digest, sketch)
     columns = tuple(Column(column.name, column.type, column.nulls > 0) for column in profile.columns)
     return Content("table", digest, size, table.num_rows, columns=columns, profile=profile, layers=layers)
 
@@ -294,12 +296,15 @@ def require_kept(snapshot: Snapshot) -> None:
 
 
 def profile_of(session: Session, snapshot: Snapshot) -> Profile:
-    """What the columns of a snapshot hold: as it was committed, or counted now for one that came without (a part)."""
+    """What the columns of a snapshot hold: as it was committed, added up from its parts, or counted now."""
     here = (profiles.c.project == session.project) & (profiles.c.dataset == snapshot.dataset)
     with session.begin(write=False) as unit:
         kept = unit.scalars(select(profiles.c.profile).where(here & (profiles.c.version == snapshot.version)))
-    found: Profile = kept[0] if kept else session.ports.get(TableEngine).profile(read_table(session, snapshot))
-    return found
+    if kept:
+        committed: Profile = kept[0]
+        return committed
+    added_up = partprofiles.profile_of_parts(session, snapshot)
+    return added_up or session.ports.get(TableEngine).profile(read_table(session, snapshot))
 
 
 def urn_of(session: Session, snapshot: Snapshot) -> str:

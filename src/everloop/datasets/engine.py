@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from everloop.datasets.entities import Profile
+from everloop.datasets.sketches import TableSketch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,10 @@ class TableEngine(Protocol):
 
     def profile(self, table: pa.Table) -> Profile:
         """What each column holds, exact."""
+        ...
+
+    def profiled(self, table: pa.Table) -> tuple[Profile, TableSketch]:
+        """What each column holds, exact, and a sketch of it that merges with those of other rows."""
         ...
 
     def read_csv(self, data: bytes, types: Mapping[str, pa.DataType] | None = None) -> pa.Table:

@@ -31,8 +31,10 @@ class Column(msgspec.Struct, frozen=True):
 class ColumnProfile(msgspec.Struct, frozen=True):
     """What a column holds.
 
-    `nulls` counts missing values, NaN too; `distinct` is exact; quantiles (see `QUANTILES`, by inverted CDF), mean and
-    sample deviation are of the finite numbers; `top` has the most frequent values as text.
+    `nulls` counts missing values, NaN too; quantiles (see `QUANTILES`, by inverted CDF), mean and sample deviation are
+    of the finite numbers; `top` has the most frequent values as text. Counted from the rows, all of it is exact. Merged
+    from sketches of parts, `distinct` has the relative standard error `distinct_error`, and the quantiles are of ranks
+    that are off by up to `rank_error` (a share of the rows).
     """
 
     name: str
@@ -46,6 +48,8 @@ class ColumnProfile(msgspec.Struct, frozen=True):
     std: float | None = None
     quantiles: tuple[float, ...] = ()
     top: tuple[tuple[str, int], ...] = ()
+    rank_error: float = 0.0
+    distinct_error: float = 0.0
 
 
 class Profile(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Table, Text
 from sqlalchemy import Column as Field
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
@@ -51,3 +51,10 @@ profiles = Table(
     Field("version", Integer, primary_key=True, autoincrement=False),
     Field("profile", Encoded(Profile), nullable=False),
 )
+sketches = Table(
+    "part_sketches",
+    metadata,
+    Field("digest", String(64), primary_key=True),
+    Field("sketch", LargeBinary, nullable=False),
+)
+"""What the rows of a file hold, by its address, for all projects (`datasets/sketches.py`)."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.backends.engines.columnprofile import profile
+from everloop.backends.engines.columnprofile import profiled as counted
 from everloop.datasets.entities import ColumnProfile
 from everloop.datasets.quality.engine import (
     Finding,
@@ -41,7 +41,7 @@ from tests.examples import examples
 
 
 def profiled(rows: pa.Table) -> ColumnProfile:
-    (found,) = profile(rows).columns
+    (found,) = counted(rows)[0].columns
     return found
 
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from everloop.backends.engines.columnprofile import profile
+from everloop.backends.engines.columnprofile import profiled
 from everloop.datasets.arrow import keep_pandas_out
 from everloop.datasets.entities import Profile
+from everloop.datasets.sketches import TableSketch
 from everloop.datasets.formats import is_beyond
 from everloop.kernel.errors import InvalidInput
 
@@ -45,7 +46,11 @@ class DuckDbEngine:
 
     def profile(self, table: pa.Table) -> Profile:
         """What each column holds, exact."""
-        return profile(table)
+        return profiled(table)[0]
+
+    def profiled(self, table: pa.Table) -> tuple[Profile, TableSketch]:
+        """What each column holds, exact, and a sketch of it that merges with those of other rows."""
+        return profiled(table)
 
     def read_csv(self, data: bytes, types: Mapping[str, pa.DataType] | None = None) -> pa.Table:
         """A CSV file with a header; empty and NA are missing unless quoted; types inferred where `types` do not fit."""

@@ -204,7 +204,7 @@ class FeaturesGroup:
 class GovernanceGroup:
     """Principals, roles, retention, the compliance report."""
     def gc(self, dry_run: bool = True, grace: str = '1d') -> everloop.store.entities.SweepReport:
-        """Free the bytes that nothing refers to, or tell how many they are."""
+        """Free the bytes that nothing refers to, or tell how many they are; what others pushed here is referred to by refs."""
     def grant(self, principal: str, roles: tuple[typing.Literal['reader', 'contributor', 'deployer', 'owner'], ...] | builtins.list[typing.Literal['reader', 'contributor', 'deployer', 'owner']]) -> everloop.governance.entities.Principal:
         """Give a principal exactly these roles, in every project; it is made if it is new."""
     def principals(self) -> builtins.list[everloop.governance.entities.Principal]:

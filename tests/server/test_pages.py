@@ -56,7 +56,7 @@ def page_of(http: TestClient, path: str, status: int = 200) -> str:
 
 def links_of(html: str) -> list[str]:
     found = [unescape(str(link["href"])).partition("#")[0] for link in Outline(html).all("a")]
-    return [link for link in found if link.startswith("/") and not link.startswith("/api/")]
+    return [link for link in found if link.startswith("/") and not link.startswith(("/api/", "/reports/"))]
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,22 @@ def test_a_dataset_shows_its_branches_tags_and_what_each_version_was_made_from(
     assert "main from version 1" in html
     assert "main, published" in html
     assert "Branches: main at 2, draft at 1." in html
+
+
+def test_a_dataset_leads_to_the_report_of_its_last_check(reading: TestClient) -> None:
+    assert 'href="/reports/evil"' in page_of(reading, "/datasets/evil")
+    html = page_of(reading, "/reports/evil")
+    assert "Checks of evil@1" in html
+    assert "<script" not in html
+
+
+def test_a_report_may_do_nothing_but_look_as_it_does(reading: TestClient) -> None:
+    policy = reading.get("/reports/evil", headers=BROWSER).headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; sandbox")
+
+
+def test_where_there_was_no_check_there_is_no_report(reading: TestClient) -> None:
+    assert "Nothing here" in page_of(reading, "/reports/none", status=404)
 
 
 @pytest.mark.slow

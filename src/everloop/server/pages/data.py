@@ -9,10 +9,10 @@ import msgspec
 from everloop.datasets.entities import ColumnProfile, Dataset, Profile, Snapshot, SnapshotDiff
 from everloop.datasets.history.entities import Branch, Tag
 from everloop.datasets.quality.entities import CheckReport, CheckResult, Suite
+from everloop.datasets.quality.words import sentence_of
 from everloop.features.entities import AppliedService, AppliedView, Materialization
 from everloop.kernel.errors import NotFound
 from everloop.server.pages.site import Page, Visit
-from everloop.server.pages.words import plain, spoken
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -49,6 +49,8 @@ class DatasetPage(msgspec.Struct, frozen=True):
     report: CheckReport | None
     judged: Sequence[Judged]
     expected: Sequence[str]
+    checked: bool
+    gates: Sequence[str]
     log: Sequence[Snapshot]
     branches: Sequence[Branch]
     names: dict[int, list[str]]
@@ -114,7 +116,9 @@ def dataset(visit: Visit) -> Page:
         columns=[(column, nullable.get(column.name, True)) for column in profile.columns],
         report=report,
         judged=[_judged(result) for result in report.results] if report else [],
-        expected=[_expected(each) for each in suite.expectations] if suite and not report else [],
+        expected=[sentence_of(each) for each in suite.expectations] if suite and not report else [],
+        checked=bool(reports),
+        gates=visit.ask("datasets.gates", name=name).gates if suite else (),
         log=log,
         branches=branches,
         names={each.version: [*_at(branches, each.version), *_at(tags, each.version)] for each in log},
@@ -186,19 +190,4 @@ def _last_check(visit: Visit, name: str) -> CheckReport | None:
 
 
 def _judged(result: CheckResult) -> Judged:
-    return Judged(_expected(result.expectation), result.expectation.severity, result)
-
-
-def _expected(expectation: msgspec.Struct) -> str:
-    """An expectation in words: `in range: column distance, minimum 10, maximum 6,000`."""
-    held = {name: getattr(expectation, name) for name in expectation.__struct_fields__ if name != "severity"}
-    told = [
-        f"{spoken(name)} {plain(value)}"
-        for name, value in held.items()
-        if value not in (None, ()) and not _usual(name, value)
-    ]
-    return f"{spoken(str(expectation.__struct_config__.tag))}: {', '.join(told)}"
-
-
-def _usual(name: str, value: object) -> bool:
-    return (name, value) == ("mostly", 1.0)
+    return Judged(sentence_of(result.expectation), result.expectation.severity, result)

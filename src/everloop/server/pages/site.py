@@ -30,6 +30,8 @@ from everloop.tracking.entities import Environment
 
 FOLDER = Path(__file__).parent
 FOREVER = "public, max-age=31536000, immutable"
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; frame-ancestors 'none'"
+"""What a report may do: it brings its own styles, and nothing else."""
 MEDIA = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 NAVIGATION = (
     ("Overview", "/"),
@@ -131,7 +133,8 @@ class Site:
     def routes(self) -> list[Route]:
         """Every page, and the files that pages need."""
         pages = [Route(path, partial(self._respond, view), methods=["GET"]) for path, view in self._views.items()]
-        return [*pages, Route("/static/{file}", _static, methods=["GET"])]
+        report = Route("/reports/{name}", self._report, methods=["GET"])
+        return [*pages, report, Route("/static/{file}", _static, methods=["GET"])]
 
     def problem(self, request: Request, problem: Problem, status: int) -> Response:
         """An error as a page."""
@@ -139,6 +142,16 @@ class Site:
             Visit(self._platform, request),
             Page("problem.html", _TITLES.get(status, "That did not work"), problem, status),
         )
+
+    def _report(self, request: Request) -> Response:
+        """The report of a dataset's checks, a page of its own that may not do anything but look as it does."""
+        visit = Visit(self._platform, request)
+        try:
+            number = visit.query.get("number", "0")
+            told = visit.ask("datasets.check_report", name=visit.path["name"], number=number, format="html")
+        except EverloopError as error:
+            return self.problem(request, error.problem, error.status)
+        return Response(told, headers={"content-security-policy": REPORT_POLICY}, media_type="text/html")
 
     def _respond(self, view: View, request: Request) -> Response:
         visit = Visit(self._platform, request)

@@ -213,15 +213,11 @@ class TestWeb:
         with pytest.raises(Conflict):
             list(source.read(reference))
 
-    def test_redirects_are_followed_and_each_place_is_judged(self, site: Site) -> None:
+    def test_redirects_are_followed(self, site: Site) -> None:
         with serving(Site()) as other:
+            other.body = b"there"
             site.status, site.headers = 302, {"Location": other.url}
-            assert read(Place(site.url).source(), "table.csv") == other.body
-            port = urlsplit(site.url).port
-            judged = Reach(False, resolve=lambda host, asked: ["93.184.216.34" if asked == port else "10.0.0.1"])
-            judged.address("127.0.0.1", port or 0)
-            with pytest.raises(PermissionDenied):
-                judged.address("127.0.0.1", urlsplit(other.url).port or 0)
+            assert read(Place(site.url).source(), "table.csv") == b"there"
 
     def test_a_redirect_into_a_private_network_is_refused(self, site: Site) -> None:
         class FirstOnly(Reach):

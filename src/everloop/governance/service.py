@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import delete, select, update
 
 from everloop.catalog.session import Session
+from everloop.datasets.remotes.commits import roots_at
 from everloop.governance import retention
 from everloop.governance.entities import (
     NewToken,
@@ -98,13 +99,14 @@ def revoke_token(session: Session, id: str) -> Token:
 
 @usecase("governance.gc", permission="governance:manage", route="POST /governance/gc", long=True)
 def gc(session: Session, dry_run: bool = True, grace: str = "1d") -> SweepReport:
-    """Free the bytes that nothing refers to, or tell how many they are.
+    """Free the bytes that nothing refers to, or tell how many they are; what others pushed here is referred to by refs.
 
     `grace` spares what was put so lately that somebody may be about to point to it; with `0s` nobody may write.
     """
     young = duration(grace)
     with session.begin(write=False) as unit:
         roots = retention.roots(unit)
+    roots |= roots_at(session.store)
     report = session.store.sweep(roots, dry_run=dry_run, grace=young)
     if not dry_run:
         with session.begin() as unit:

@@ -170,6 +170,16 @@ class TestGarbage:
         pull(linked(bob, folder))
         assert held(bob, at="1") == FILES
 
+    def test_a_platform_keeps_what_others_pushed_into_its_store(
+        self, ada: Platform, bob: Platform, tmp_path: Path
+    ) -> None:
+        committed(linked(ada, (tmp_path / "bob/store").as_uri()), FILES)
+        push(ada)
+        bob.resources.store.put(b"nobody points to this")
+        assert bob.call("governance.gc", {"dry_run": False, "grace": "0s"}).removed == 1
+        assert pull(linked(bob, (tmp_path / "bob/store").as_uri())).received.objects == 0
+        assert held(bob) == FILES
+
     def test_a_dry_run_removes_nothing(self, ada: Platform, folder: str) -> None:
         linked(ada, folder)
         digest = store_at(ada).put(b"nobody points to this")

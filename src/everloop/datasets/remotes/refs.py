@@ -2,7 +2,7 @@
 
 Where the server honours conditional writes a ref is one key, `refs/project/dataset/branch`. Where it ignores them a
 move is a numbered record that never changes, and who may write the next number is settled by claims; see
-docs/decisions/0036-refs-and-conditional-writes.md for what that promises and what it cannot.
+docs/decisions/0043-refs-and-conditional-writes.md for what that promises and what it cannot.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from everloop.backends.blobs.folder import FolderBlobs
 from everloop.datasets.entities import Snapshot
@@ -68,14 +68,13 @@ class Folder(RuleBasedStateMachine):
 
     versions = Bundle("versions")
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(target=versions)
+    def begin(self) -> Any:
         self.top = Path(tempfile.mkdtemp())
-        self.folder = self.top / "data"
-        self.folder.mkdir()
+        self.folder = write(self.top / "data", {"a": "one", "c/b": "two", "c/d/e": "three", "f/g": ""})
         self.catalog = Catalog(self.top / "home")
         self.kept: dict[int, dict[str, str]] = {}
-        self.shown = 0
+        return self.add()
 
     def work(self) -> Workspace:
         return Workspace(self.folder, self.catalog)  # type: ignore[arg-type]
@@ -90,9 +89,11 @@ class Folder(RuleBasedStateMachine):
             target.unlink()
         write(self.folder, {path: text})
 
-    @rule(path=PATHS)
-    def remove(self, path: str) -> None:
-        (self.folder / path).unlink(missing_ok=True)
+    @rule(number=st.integers(0, 6))
+    def remove(self, number: int) -> None:
+        present = sorted(self.files())
+        if present:
+            (self.folder / present[number % len(present)]).unlink()
 
     @rule()
     def point(self) -> None:
@@ -110,7 +111,10 @@ class Folder(RuleBasedStateMachine):
         shutil.rmtree(self.top / "home" / "workspace", ignore_errors=True)
 
     @rule(target=versions)
-    def add(self) -> Any:
+    def add_again(self) -> Any:
+        return self.add()
+
+    def add(self) -> int:
         made = self.work().add()
         self.kept[made.version] = self.files()
         self.shown = made.version
@@ -130,18 +134,15 @@ class Folder(RuleBasedStateMachine):
             assert self.files()[path] == text
         assert all(change.state == "added" for change in self.work().status().changes)
 
-    @rule(target=versions)
-    def lose_everything(self) -> Any:
-        if not self.shown:
-            return multiple()
+    @rule()
+    def lose_everything(self) -> None:
         shutil.rmtree(self.folder)
         self.work().checkout()
         assert self.files() == self.kept[self.shown]
-        return multiple()
 
     @invariant()
     def a_status_says_what_differs(self) -> None:
-        if not getattr(self, "shown", 0):
+        if not hasattr(self, "shown"):
             return
         committed, found = self.kept[self.shown], self.files()
         changes = self.work().status().changes

@@ -316,15 +316,10 @@ def _rows(session: Session, snapshot: Snapshot, columns: Sequence[str]) -> pa.Ta
     if snapshot.selection is not None:
         return _selected(session, snapshot, snapshot.selection, columns)
     if snapshot.foreign is not None:
-        return _foreign(session, snapshot, columns)
+        from everloop.datasets.foreign.places import read
+
+        return read(session, snapshot.digest, columns)
     return cache_of(session.store).rows(session.store, snapshot.digest, snapshot.layers, columns)
-
-
-def _foreign(session: Session, snapshot: Snapshot, columns: Sequence[str]) -> pa.Table:
-    """The rows of a table that is not here, from where it is."""
-    from everloop.datasets.foreign.places import ForeignTable, read
-
-    return read(msgspec.json.decode(session.store.get(snapshot.digest), type=ForeignTable), columns)
 
 
 def _selected(session: Session, snapshot: Snapshot, selection: Selection, columns: Sequence[str]) -> pa.Table:

@@ -18,7 +18,8 @@ from everloop.app.platform import Platform
 from everloop.datasets.content import read_table, write_table
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.foreign.exporting import export_table
-from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.datasets.remotes.reach import Reach
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from tests.datasets.changes.conftest import parquet
 
 TABLE = pa.table(
@@ -163,3 +164,22 @@ class TestRegister:
     def test_what_is_no_format_is_refused(self, platform: Platform, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput):
             register(platform, tmp_path, "hudi")
+
+
+class TestReach:
+    @pytest.mark.parametrize("url", ["", "file://"])
+    def test_a_server_does_not_reach_its_own_disk(self, platform: Platform, tmp_path: Path, url: str) -> None:
+        path = export_table(TABLE, tmp_path, "people", "parquet")
+        made = register(platform, path, "parquet")
+        platform.resources.ports.provide(Reach, lambda: Reach(private=False))
+        with pytest.raises(PermissionDenied):
+            register(platform, f"{url}{path}", "parquet")
+        with pytest.raises(PermissionDenied):
+            read_table(platform.session(), made)
+        with pytest.raises(PermissionDenied):
+            platform.call("datasets.export", {"name": "there", "folder": str(tmp_path), "format": "csv"})
+
+    @pytest.mark.parametrize("url", ["http://host/x", "s3://bucket/x?endpoint_override=127.0.0.1", "hdfs://a/b"])
+    def test_what_is_no_place_of_tables_is_refused(self, platform: Platform, url: str) -> None:
+        with pytest.raises(InvalidInput, match="no place of tables"):
+            register(platform, url, "parquet")

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from everloop.catalog.session import Session
 from everloop.datasets.entities import Foreign, ForeignFormat
 from everloop.datasets.formats import normalised
+from everloop.datasets.remotes.reach import Reach
 from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFound
+from everloop.store.entities import Digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
     from pyiceberg.table import StaticTable
+
+
+_SCHEMES = ("", "file", "s3", "gs", "abfs", "abfss", "az")
 
 
 class ForeignFile(msgspec.Struct, frozen=True, order=True):
@@ -34,6 +40,21 @@ class ForeignTable(msgspec.Struct, frozen=True, tag_field="everloop", tag="forei
     files: tuple[ForeignFile, ...]
 
 
+def check_reach(session: Session, url: str) -> None:
+    """Let a URL or folder through that this process may reach.
+
+    Raises:
+        PermissionDenied: it leads to the server's own disk or network, and that is not allowed here.
+        InvalidInput: it is no URL of a place that tables are in.
+    """
+    scheme, _, rest = url.rpartition("://")
+    if "?" in rest or scheme not in _SCHEMES:
+        raise InvalidInput(
+            f"{url!r} is no place of tables.", hint=f"Write a folder, or {'://…, '.join(_SCHEMES[1:])}://…."
+        )
+    session.ports.get(Reach).check(url if scheme else Path(url).absolute().as_uri())
+
+
 def look(url: str, format: ForeignFormat, version: str = "") -> tuple[ForeignTable, pa.Schema, int]:
     """A table as it is now, or was in a version that its own history names: its files, columns and number of rows.
 
@@ -47,14 +68,16 @@ def look(url: str, format: ForeignFormat, version: str = "") -> tuple[ForeignTab
         return _look_iceberg(url, version) if format == "iceberg" else _look_parquet(url)
 
 
-def read(known: ForeignTable, columns: Sequence[str]) -> pa.Table:
-    """Columns of a table's version that was registered.
+def read(session: Session, digest: Digest, columns: Sequence[str]) -> pa.Table:
+    """Columns of a table's version that was registered, by the address of what was recorded of it.
 
     Raises:
         NotFound: it is not there any more.
         Conflict: its files are other ones than those that were registered.
     """
+    known = msgspec.json.decode(session.store.get(digest), type=ForeignTable)
     table = known.table
+    check_reach(session, table.url)
     with _reaching(table.url, table.format):
         if look(table.url, table.format, table.version)[0].files != known.files:
             raise Conflict(

@@ -10,14 +10,14 @@ from everloop.catalog.session import Session
 from everloop.datasets.content import commit_content, read_table, snapshot_at
 from everloop.datasets.entities import At, Change, Column, Content, ForeignFormat, Snapshot
 from everloop.datasets.foreign.exporting import ExportFormat, export_table
-from everloop.datasets.foreign.places import look
+from everloop.datasets.foreign.places import check_reach, look
 from everloop.datasets.formats import normalised
 from everloop.datasets.text import type_name
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 
 
-@usecase("datasets.register", permission="remotes:manage", route="POST /datasets/{name}/registrations", long=True)
+@usecase("datasets.register", permission="datasets:import", route="POST /datasets/{name}/registrations", long=True)
 def register(
     session: Session, name: Name, url: str, format: ForeignFormat, version: str = "", note: str = ""
 ) -> Snapshot:
@@ -25,9 +25,14 @@ def register(
 
     `url` is the folder of a Delta or Iceberg table or of Parquet files (or one file), as this machine reaches it;
     `version` is one of the table's own, and empty its newest. What is recorded are the version and its files: when
-    these are changed there, the version can no longer be read.
+    these are changed there, the version can no longer be read. A server reaches only public addresses, unless its
+    owner set EVERLOOP_PRIVATE_SOURCES=true.
     """
+    check_reach(session, url)
     found, schema, rows = look(url, format, version)
+    for file in found.files:
+        if "://" in file.path:
+            check_reach(session, file.path)
     plain = normalised(schema.empty_table()).schema
     content = Content(
         "table",
@@ -40,10 +45,11 @@ def register(
     return commit_content(session, name, content, Change(note or f"registered {url}"))
 
 
-@usecase("datasets.export", permission="remotes:manage", route="POST /datasets/{name}/exports", long=True)
+@usecase("datasets.export", permission="datasets:import", route="POST /datasets/{name}/exports", long=True)
 def export(session: Session, name: Name, folder: str, format: ExportFormat, at: At = "") -> str:
     """Write a version of a table for other systems, below a folder of the machine that Everloop runs on; its path.
 
     That is one file, or the folder of a Delta table (which gets a new version if it is there) or an Iceberg table.
     """
+    check_reach(session, folder)
     return str(export_table(read_table(session, snapshot_at(session, name, at)), Path(folder), name, format))

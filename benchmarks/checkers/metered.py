@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-Suite = list[dict[str, object]]
+Suite = list[dict[str, Any]]
 
 
 def metered(check: Callable[[str, Suite], list[int]]) -> None:

@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import pandera.polars as pa
 import polars as pl
 from metered import Suite, metered
 
+Asked = dict[str, Any]
+
 
 def check(path: str, suite: Suite) -> list[int]:
-    """0 or 1 for each check: pandera says which fail, with every failing row."""
+    """How many failing values pandera names, of all the checks together."""
     checks: dict[str, list[pa.Check]] = defaultdict(list)
-    whole: list[pa.Check] = []
-    nullable: dict[str, bool] = defaultdict(lambda: True)
-    unique: list[str] = []
-    for number, one in enumerate(suite):
-        column = str(one.get("column", ""))
-        match one["type"]:
-            case "not_null":
-                nullable[column] = False
-            case "unique":
-                unique += one["columns"]
-            case "in_range":
-                low, high = one.get("minimum"), one.get("maximum")
-                if low is None or high is None:
-                    made = pa.Check.ge(low) if high is None else pa.Check.le(high)
-                else:
-                    made = pa.Check.in_range(low, high)
-                checks[column].append(made)
-            case "one_of":
-                checks[column].append(pa.Check.isin(one["values"]))
-            case "matches":
-                checks[column].append(pa.Check.str_matches(f"^(?:{one['pattern']})$"))
-            case "length":
-                checks[column].append(pa.Check.str_length(one["minimum"], one["maximum"]))
-            case "compare":
-                left, right = str(one["left"]), str(one["right"])
-                whole.append(pa.Check(lambda data, a=left, b=right: data.lazyframe.select(pl.col(a) >= pl.col(b))))
-            case "mean_in_range":
-                low, high = float(one["minimum"]), float(one["maximum"])
-                checks[column].append(
-                    pa.Check(
-                        lambda data, a=low, b=high: data.lazyframe.select(pl.col(data.key).mean().is_between(a, b)),
-                        name=f"mean {number}",
-                    )
-                )
+    for one in suite:
+        if one["type"] in MADE:
+            checks[str(one.get("column", ""))].append(MADE[str(one["type"])](one))
+    required = {one["column"] for one in suite if one["type"] == "not_null"}
+    unique = {one["columns"][0] for one in suite if one["type"] == "unique"}
     rows = pl.read_parquet(path)
-    schema = pa.DataFrameSchema(
-        {
-            name: pa.Column(kind, checks[name], nullable=nullable[name], unique=name in unique)
-            for name, kind in rows.schema.items()
-        },
-        checks=whole,
-    )
+    columns = {
+        name: pa.Column(kind, checks[name], nullable=name not in required, unique=name in unique)
+        for name, kind in rows.schema.items()
+    }
     try:
-        schema.validate(rows, lazy=True)
+        pa.DataFrameSchema(columns, checks=checks[""]).validate(rows, lazy=True)
     except pa.errors.SchemaErrors as errors:
         return [len(errors.failure_cases)]
     return [0]
+
+
+def _in_range(one: Asked) -> pa.Check:
+    low, high = one["minimum"], one.get("maximum")
+    return pa.Check.ge(low) if high is None else pa.Check.in_range(low, high)
+
+
+def _mean(one: Asked) -> pa.Check:
+    low, high = one["minimum"], one["maximum"]
+    return pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).mean().is_between(low, high)))
+
+
+def _compare(one: Asked) -> pa.Check:
+    return pa.Check(lambda data: data.lazyframe.select(pl.col(one["left"]) >= pl.col(one["right"])))
+
+
+MADE: dict[str, Callable[[Asked], pa.Check]] = {
+    "in_range": _in_range,
+    "mean_in_range": _mean,
+    "compare": _compare,
+    "one_of": lambda one: pa.Check.isin(one["values"]),
+    "matches": lambda one: pa.Check.str_matches(f"^(?:{one['pattern']})$"),
+    "length": lambda one: pa.Check.str_length(one["minimum"], one["maximum"]),
+}
 
 
 if __name__ == "__main__":

@@ -204,6 +204,18 @@ DATASETS = [
     ),
     Example("datasets.expectations", {"name": "flights"}),
     Example("datasets.check", {"name": "flights"}),
+    Example(
+        "datasets.check",
+        {
+            "name": "flights",
+            "version": 1,
+            "suite": [
+                {"type": "mean_in_range", "column": "delay", "maximum": 60},
+                {"type": "no_rows", "sql": "SELECT * FROM flights WHERE delay > 1000"},
+                {"type": "like_history", "metric": "rows"},
+            ],
+        },
+    ),
     Example("datasets.checks", {"name": "flights"}),
     Example("datasets.check_report", {"name": "flights"}),
     Example("datasets.check_report", {"name": "flights", "format": "html", "number": 1}),

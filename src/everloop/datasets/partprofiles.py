@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from everloop.catalog.session import Session
 from everloop.datasets import parquet
@@ -33,6 +33,12 @@ def profile_of_parts(session: Session, snapshot: Snapshot) -> Profile | None:
     if any(types.get(column.name) != column.type for one in found for column in one.columns):
         return None
     return profile_from(merged(found))
+
+
+def forget(unit: Session, snapshot: Snapshot) -> None:
+    """Give up the sketches of a version's parts, which show values; another version that has them makes them anew."""
+    parts = [snapshot.digest, *(layer.added.digest for layer in snapshot.layers if layer.added is not None)]
+    unit.execute(delete(sketches).where(sketches.c.digest.in_(parts)))
 
 
 def _sketch(session: Session, digest: Digest) -> TableSketch:

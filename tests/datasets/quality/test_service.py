@@ -106,6 +106,13 @@ class TestReports:
         assert [result.passed for result in checked(platform, "codes", *asked).results] == [False, False, False]
         assert checked(platform, "codes", *asked, version=4).passed  # With three before it, nothing is judged.
 
+    def test_history_knows_versions_that_grew_by_appends(self, platform: Platform, opened: Session) -> None:
+        write_table(opened, "codes", pa.table({"id": [1.0, 2.0], "code": ["ABC", "ABC"]}))
+        for _ in range(4):
+            append(platform, opened, pa.table({"id": [1.5], "code": ["ABC"]}))
+        (result,) = checked(platform, "codes", LikeHistory("mean", "id")).results
+        assert (result.passed, result.observed) == (True, "1.5; median 1.5 of 4, robust z 0.00")
+
     def test_a_schema_is_compared_with_an_earlier_version(self, platform: Platform, opened: Session) -> None:
         write_table(opened, "codes", codes(0))
         write_table(opened, "codes", codes(0).drop_columns(["id"]))

@@ -24,6 +24,7 @@ from everloop.cli.demo.children import Child, free_port, peak_kb
 from everloop.cli.demo.narrator import Narrator
 from everloop.cli.demo.replay import Asker, Replay
 from everloop.datasets.quality.entities import CheckReport, CheckResult
+from everloop.datasets.quality.words import sentence_of
 from everloop.kernel.clock import SharedClock
 from everloop.kernel.errors import Conflict, Misconfigured, Refused
 from everloop.loop.entities import TickReport
@@ -195,9 +196,5 @@ class _Journey:
 
 def _found(result: CheckResult) -> str:
     """What a check found, as a line."""
-    expectation = result.expectation
-    facts = {name: getattr(expectation, name) for name in expectation.__struct_fields__ if name != "severity"}
-    told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in (None, 1.0))
-    verdict = "tolerated" if result.passed else expectation.severity
-    kind = type(expectation).__struct_config__.tag
-    return f"[dim]{verdict:9}[/dim] {kind} {told}: {result.failures:,} of {result.rows:,} rows"
+    verdict = "tolerated" if result.passed else result.expectation.severity
+    return f"[dim]{verdict:9}[/dim] {sentence_of(result.expectation)}: {result.failures:,} of {result.rows:,} rows"

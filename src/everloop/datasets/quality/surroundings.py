@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from everloop.catalog.session import Session
-from everloop.datasets.content import read_table, resolve
+from everloop.datasets.content import profile_of, read_table, resolve
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import Column, ColumnProfile, Profile, Snapshot
+from everloop.datasets.history.heads import MAIN
 from everloop.datasets.quality.engine import Finding, Measure, Measured, Part, Shape, Whole
 from everloop.datasets.quality.expectations import Compare, LikeReference, Metric, NoRows, References
 from everloop.datasets.quality.figures import figure_key, kept, of_profile, recalled, whole_of_profile
@@ -52,21 +53,16 @@ class SessionSurroundings:
     def history(self, metric: Metric, column: str, window: int) -> list[float]:
         """A figure in the versions of the same branch before this one, the newest first."""
         here = (snapshots.c.project == self.session.project) & (snapshots.c.dataset == self.dataset)
-        here &= (snapshots.c.kind == "table") & (
-            snapshots.c.branch == (self.snapshot.branch if self.snapshot else "main")
-        )
+        here &= snapshots.c.branch == (self.snapshot.branch if self.snapshot else MAIN)
+        here &= (snapshots.c.kind == "table") & snapshots.c.purged.is_(None)
         if self.snapshot is not None:
             here &= snapshots.c.version < self.snapshot.version
-        joined = snapshots.outerjoin(
-            profiles,
-            (profiles.c.project == snapshots.c.project)
-            & (profiles.c.dataset == snapshots.c.dataset)
-            & (profiles.c.version == snapshots.c.version),
-        )
-        query = select(snapshots.c.rows, profiles.c.profile).select_from(joined).where(here)
+        query = select(snapshots).where(here).order_by(snapshots.c.version.desc()).limit(window)
         with self.session.begin(write=False) as unit:
-            found = unit.connection.execute(query.order_by(snapshots.c.version.desc()).limit(window)).all()
-        figures = [float(rows) if metric == "rows" else _metric(profile, metric, column) for rows, profile in found]
+            before = unit.all(Snapshot, query)
+        if metric == "rows":
+            return [float(one.rows) for one in before]
+        figures = [_metric(profile_of(self.session, one), metric, column) for one in before]
         return [figure for figure in figures if figure is not None]
 
     def query(self, sql: str, table: pa.Table) -> pa.Table:
@@ -137,9 +133,9 @@ def _identity(snapshot: Snapshot) -> str:
     return f"{snapshot.digest} {len(snapshot.layers)}"
 
 
-def _metric(profile: Profile | None, metric: Metric, column: str) -> float | None:
+def _metric(profile: Profile, metric: Metric, column: str) -> float | None:
     """A figure of an earlier version, if it had the column."""
-    found = next((one for one in profile.columns if one.name == column), None) if profile else None
+    found = next((one for one in profile.columns if one.name == column), None)
     if found is None:
         return None
     match metric:

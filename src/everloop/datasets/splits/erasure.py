@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import delete, select, update
 
 from everloop.catalog.session import Session
+from everloop.datasets import partprofiles
 from everloop.datasets.content import (
     commit_content,
     commit_table,
@@ -89,6 +90,7 @@ def purge(session: Session, name: str, version: int, reason: str) -> PurgeReport
         unit.execute(update(snapshots).where(here & (snapshots.c.version == version)).values(**gone))
         mine = (profiles.c.project == unit.project) & (profiles.c.dataset == name)
         unit.execute(delete(profiles).where(mine & (profiles.c.version == version)))
+        partprofiles.forget(unit, snapshot)
         urn = urn_of(unit, snapshot)
         unit.emit(SnapshotPurged(subject=urn, digest=snapshot.digest, reason=reason, kept_by=kept_by))
     return PurgeReport(urn, reason, 0 if kept_by else snapshot.bytes, kept_by, now)

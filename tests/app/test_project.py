@@ -53,6 +53,40 @@ def weather(platform: Platform) -> None:
     platform.call("datasets.commit", {"name": "weather", "digest": digest_of(data), "format": "csv"})
 
 
+SUITE = """
+suite = el.Suite("weather", [el.NotNull("origin"), el.InRange("speed", 0, 1)], gates=["training"])
+"""
+
+
+def test_suites_are_found_and_put_in_force_before_there_is_any_data(
+    platform: Platform, write: Write, tmp_path: Path
+) -> None:
+    (applied,) = apply(platform, collect(tmp_path, write(SUITE))).suites
+    assert (applied.dataset, applied.expectations, applied.gates, applied.changed) == (
+        "weather",
+        2,
+        ("training",),
+        True,
+    )
+    weather(platform)
+    assert not platform.call("datasets.check", {"name": "weather"}).passed
+
+
+def test_a_suite_that_speaks_of_a_column_which_is_not_there_changes_nothing(
+    platform: Platform, write: Write, tmp_path: Path
+) -> None:
+    weather(platform)
+    module = write('suite = el.Suite("weather", [el.NotNull("wind")])' + PIPELINE)
+    with pytest.raises(InvalidInput, match="wind"):
+        apply(platform, collect(tmp_path, module))
+    assert platform.call("pipelines.list", {}) == []
+
+
+def test_two_suites_of_one_dataset_are_refused(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match="two different things called 'weather'"):
+        collect(tmp_path, write(SUITE + 'other = el.Suite("weather", [])'))
+
+
 def test_services_pipelines_and_loops_are_found(write: Write, tmp_path: Path) -> None:
     found = collect(tmp_path, write(FEATURES + PIPELINE + LOOP))
     assert [service.name for service in found.services] == ["delay"]

@@ -122,3 +122,49 @@ def test_rows_without_a_label_are_left_out(world: World, good: Model) -> None:
     other = msgspec.structs.replace(good, holdout=f"dataset:default/gaps@{gaps.version}")
     (result,) = examined(world, other, trained(world, "fit_backwards"), el.better_than())
     assert result.evidence["n"] == 200
+
+
+class TestData:
+    """What is expected of the data that a challenger came from."""
+
+    def expect(self, world: World, dataset: str, low: float, gates: tuple[str, ...] = ()) -> None:
+        expectation = {"type": "in_range", "column": "weight", "minimum": low}
+        declared = [{"dataset": dataset, "expectations": [expectation], "gates": gates}]
+        world.call("datasets.apply_suites", declared=declared)
+
+    @pytest.mark.parametrize(("low", "passed"), [(-1e9, True), (1e9, False)])
+    def test_the_version_that_was_trained_on_is_asked_about(
+        self, world: World, good: Model, low: float, passed: bool
+    ) -> None:
+        self.expect(world, "parcels_training", low)
+        (result,) = examined(world, good, None, el.checks_pass("parcels_training"))
+        assert result.passed is passed
+        assert result.evidence == {"parcels_training@1": passed}
+
+    def test_so_are_those_that_it_was_derived_from(self, world: World, good: Model) -> None:
+        self.expect(world, "parcels", 1e9)
+        (result,) = examined(world, good, None, el.checks_pass("parcels"))
+        assert "Its data fails what is expected. parcels@1: weight is at least" in result.message
+
+    def test_data_that_nothing_is_expected_of_cannot_pass(self, world: World, good: Model) -> None:
+        (result,) = examined(world, good, None, el.checks_pass("parcels"))
+        assert not result.passed
+        assert "Nothing is expected of parcels" in result.message
+
+    def test_a_dataset_that_is_not_there_refuses(self, world: World, good: Model) -> None:
+        (result,) = examined(world, good, None, el.checks_pass("trains"))
+        assert "There is no dataset 'trains'" in result.message
+
+    def test_a_suite_that_gates_deployments_needs_no_gate_in_the_loop(self, world: World, good: Model) -> None:
+        self.expect(world, "parcels", 1e9, gates=("deployment",))
+        (result,) = examined(world, good, None)
+        assert (result.gate, result.passed) == ("checks_pass", False)
+        assert len(examined(world, good, None, el.checks_pass("parcels"))) == 1
+
+    def test_a_loop_stops_its_candidate(self, world: World) -> None:
+        self.expect(world, "parcels", 1e9, gates=("deployment",))
+        world.apply(gates=())
+        world.tick()
+        (stopped,) = world.candidates()
+        assert stopped.status == "refused"
+        assert "weight is at least" in stopped.outcome

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from everloop.app.platform import Platform
 from everloop.catalog.session import Session
 from everloop.datasets.content import urn_of, write_table
-from everloop.kernel.errors import InvalidInput, NotFound, StepFailed
+from everloop.kernel.errors import InvalidInput, NotFound, Refused, StepFailed
 from everloop.pipelines.entities import ABANDONED
 from everloop.pipelines.execution import execute, replay
 from everloop.pipelines.executions import get
@@ -474,3 +475,55 @@ def test_a_struct_is_read_from_json(idle: Session) -> None:
 
     assert execute(idle, fit, {"inner": {"a": 5}})[1] == 5
     assert execute(idle, fit, {"inner": Inner(6)})[1] == 6
+
+
+GATED = (
+    HEADER
+    + """
+@el.step
+def train(rows: el.Snapshot) -> int:
+    return el.read_table(rows).num_rows
+@el.step
+def careful(rows: el.Snapshot) -> int:
+    el.require_checks(rows)
+    return 1
+@el.pipeline
+def fit(): return train(el.snapshot("flights"))
+@el.pipeline
+def look(): return careful(el.snapshot("flights"))
+"""
+)
+
+
+def _expecting(platform: Platform, *gates: str) -> None:
+    write_table(platform.session(), "flights", pa.table({"flight": [1, 1]}))
+    unique = {"type": "unique", "columns": ["flight"]}
+    declared = [{"dataset": "flights", "expectations": [unique], "gates": gates}]
+    platform.call("datasets.apply_suites", {"declared": declared})
+
+
+class TestDataThatFailsItsChecks:
+    def test_a_step_is_not_given_it_where_the_suite_gates_training(self, platform: Platform, project: Project) -> None:
+        _expecting(platform, "training")
+        project.write("steps.py", GATED)
+        with pytest.raises(Refused, match="flights@1 fails 1 of 1 expectations: no two rows agree in flight"):
+            project.run()
+
+    def test_also_when_the_step_is_remembered(self, platform: Platform, project: Project) -> None:
+        _expecting(platform)
+        project.write("steps.py", GATED)
+        assert project.run().output == 2
+        platform.call("datasets.gate", {"name": "flights", "at": ["training"]})
+        with pytest.raises(Refused, match="flights@1 fails"):
+            project.run()
+
+    def test_a_suite_that_gates_elsewhere_stops_no_step(self, platform: Platform, project: Project) -> None:
+        _expecting(platform, "commit", "deployment")
+        project.write("steps.py", GATED)
+        assert project.run().output == 2
+
+    def test_a_step_may_ask_for_itself(self, platform: Platform, project: Project) -> None:
+        _expecting(platform)
+        project.write("steps.py", GATED.replace("def fit", "def other").replace("def look", "def fit"))
+        with pytest.raises(StepFailed, match="flights@1 fails 1 of 1 expectations"):
+            project.run()

@@ -109,6 +109,11 @@ class TestACommit:
         aside = snapshot_of(platform.session(), "flights.quarantine")
         assert (made.rows, aside.rows) == (3, 2)
 
+    def test_the_rows_that_were_set_aside_can_be_traced_to_what_was_made_of_the_rest(self, platform: Platform) -> None:
+        self.commit(platform, "quarantine")
+        graph = platform.call("lineage.graph", {"urn": "dataset:default/flights@1"})
+        assert "dataset:default/flights.quarantine@1" in graph.nodes
+
     def test_it_is_refused_with_what_was_found(self, platform: Platform) -> None:
         with pytest.raises(Refused, match=r"fails 3 of 3 expectations: tailnum is never missing: 1 of 5 rows fail"):
             self.commit(platform, "refuse")

@@ -25,7 +25,8 @@ def histogram(quantiles: Sequence[float], shares: Sequence[float]) -> Markup:
     from markupsafe import Markup
 
     inner = [(low, high, share) for (low, high), share in zip(pairwise(quantiles), shares, strict=True)][1:-1]
-    bars = [(low, high, share / (high - low)) for low, high, share in inner if high > low and math.isfinite(high - low)]
+    bars = [(low, high, share / (high - low)) for low, high, share in inner if high > low]
+    bars = [bar for bar in bars if math.isfinite(bar[2]) and bar[2] > 0]
     span = (quantiles[-2] - quantiles[1]) if len(quantiles) > 3 else 0.0
     if not bars or span <= 0:
         return Markup("")

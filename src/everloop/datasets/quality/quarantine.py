@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.datasets.content import commit_table, read_table, urn_of
 from everloop.datasets.entities import Change, Snapshot
@@ -136,9 +137,11 @@ def _keep(
     clean = commit(split.clean) if split.clean.num_rows else None
     rows = split.clean.num_rows + split.bad.num_rows
     with session.begin() as unit:
+        source = urn_of(unit, clean) if clean else unit.urn("dataset", name)
+        link(unit, urn_of(unit, bad), source, "quarantined_from")
         unit.emit(
             RowsQuarantined(
-                subject=urn_of(unit, clean) if clean else unit.urn("dataset", name),
+                subject=source,
                 rows=rows,
                 quarantined=split.bad.num_rows,
                 into=urn_of(unit, bad),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from everloop.datasets.quality.expectations import Expectation
 from everloop.datasets.quality.suites.entities import Place, SuiteDeclaration
 
 
+@runtime_checkable
+class Schema(Protocol):
+    """A schema of pandera's, whose text is what is read."""
+
+    def to_yaml(self) -> str | None:
+        """The schema as text."""
+        ...
+
+
 def Suite(
     dataset: str,
-    expectations: Sequence[Expectation],
+    expectations: Sequence[Expectation] | Schema,
     *,
     gates: Sequence[Place] = (),
     on_failure: Literal["refuse", "quarantine"] = "refuse",
@@ -19,8 +29,16 @@ def Suite(
     """What is expected of a dataset; `everloop apply` puts it in force, also before there is any version.
 
     `gates` says where it stands in the way (commit, merge, training, deployment), `on_failure` what becomes of a
-    commit whose rows fail.
+    commit whose rows fail. A `DataFrameSchema` of pandera's will do too; it warns of what could not be taken.
     """
-    return SuiteDeclaration(
-        dataset=dataset, expectations=tuple(expectations), gates=tuple(gates), on_failure=on_failure
-    )
+    taken = _of_pandera(expectations, dataset) if isinstance(expectations, Schema) else tuple(expectations)
+    return SuiteDeclaration(dataset=dataset, expectations=taken, gates=tuple(gates), on_failure=on_failure)
+
+
+def _of_pandera(schema: Schema, dataset: str) -> tuple[Expectation, ...]:
+    from everloop.datasets.quality.importers import pandera
+
+    found = pandera.read(schema.to_yaml() or "", dataset)
+    for left in found.not_taken:
+        warnings.warn(f"Suite of {dataset}: {left.what} was not taken: {left.reason}.", stacklevel=3)
+    return found.expectations

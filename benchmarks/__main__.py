@@ -14,6 +14,7 @@ SUBJECTS = (
     "data_checks",
     "versions",
     "largefile",
+    "data_tables",
     "ledger",
     "calls",
     "pointintime",
@@ -26,7 +27,7 @@ SUBJECTS = (
     "sequential",
     "demo",
 )
-LONG = ("data_checks", "versions", "largefile", "demo")
+LONG = ("data_checks", "data_tables", "versions", "largefile", "demo")
 """These run only when they are named."""
 
 

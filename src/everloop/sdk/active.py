@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from everloop.catalog.session import active_session
 from everloop.datasets import content
 from everloop.datasets.entities import Snapshot
+from everloop.datasets.frames import Frame, as_arrow
 from everloop.datasets.quality import gating
 from everloop.datasets.splits import service as splits
 from everloop.datasets.splits.entities import Strategy
@@ -46,9 +47,9 @@ def require_checks(of: Snapshot | str) -> None:
     gating.require_checks(active_session(), of)
 
 
-def write_table(dataset: str, table: pa.Table, parents: Sequence[Snapshot] = (), note: str = "") -> Snapshot:
+def write_table(dataset: str, table: Frame, parents: Sequence[Snapshot] = (), note: str = "") -> Snapshot:
     """A new version of a dataset, come from its parents; equal content gives the version that is there."""
-    return content.write_table(active_session(), dataset, table, [urn_of(parent) for parent in parents], note)
+    return content.write_table(active_session(), dataset, as_arrow(table), [urn_of(parent) for parent in parents], note)
 
 
 def split(of: Snapshot, strategy: Strategy, seed: int = 0) -> dict[str, Snapshot]:

@@ -14,6 +14,9 @@ from typing import Self
 from everloop.app.platform import Platform, open_platform
 from everloop.app.remote import RemotePlatform
 from everloop.catalog.session import Session
+from everloop.datasets.formats import normalised
+from everloop.datasets.frames import Frame, as_arrow
+from everloop.datasets.parquet import put_table
 from everloop.kernel.errors import Refused
 from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
@@ -49,6 +52,13 @@ class Everloop:
     def put(self, content: bytes | Path) -> Digest:
         """Keep bytes, or a file's; their address."""
         return self._store.put_file(content) if isinstance(content, Path) else self._store.put(content)
+
+    def put_frame(self, frame: Frame) -> Digest:
+        """Keep a frame of Arrow, pandas, Polars or DuckDB, or a list of dictionaries, as Parquet; its address.
+
+        It can be committed, appended or upserted: `ever.datasets.append("visits", ever.put_frame(frame), "parquet")`.
+        """
+        return put_table(self._store, normalised(as_arrow(frame))).digest
 
     def put_folder(self, folder: str | Path) -> Digest:
         """Keep every file below a folder; the address of the tree. To a server only what it lacks travels, in packs."""

@@ -52,7 +52,9 @@ def read_elsewhere(path: Path, format: str) -> pa.Table:
 
 def by_duckdb(sql: str) -> pa.Table:
     with duckdb.connect() as connection:
-        return connection.execute(sql).to_arrow_table()
+        found = connection.sql(sql)
+        assert found is not None
+        return found.to_arrow_table()
 
 
 def register(platform: Platform, url: Path | str, format: str, **more: str) -> Snapshot:

@@ -38,8 +38,11 @@ class DoorVersions:
 
     @cached_property
     def store(self) -> Store:
-        """The store of bytes."""
-        return self._door.local.resources.store
+        """The store of bytes; a server's is worked with as if it were here, and only what it lacks travels."""
+        from everloop.app.platform import Platform
+
+        platform = self._door.platform
+        return platform.resources.store if isinstance(platform, Platform) else platform.store
 
     def call(self, name: str, arguments: Mapping[str, object]) -> Any:
         """Call a use case."""

@@ -33,6 +33,8 @@ T = TypeVar("T")
 Tag = Literal["e_tag", "version"]
 """What tells a key's bytes from others: the ETag, or Google's generation."""
 _AT_ONCE = 16
+_MOST_AHEAD = 64 << 20
+"""So many bytes of ranges are in memory before somebody takes them."""
 _SECONDS, _RETRIES = 120, 4
 OPTIONS = frozenset({"endpoint", "timeout", "retries", "anonymous"})
 """What may stand behind the `?` of every bucket's URL."""
@@ -150,7 +152,7 @@ class BucketBlobs:
     def get_ranges(self, ranges: Iterable[Range]) -> Iterator[bytes]:
         """Many stretches, in their order, some of them fetched ahead."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for batch in _batches(ranges):
+            for batch in _loads(ranges):
                 yield from pool.map(lambda stretch: self.get_range(*stretch), batch)
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
@@ -239,6 +241,18 @@ def _changed(key: str) -> Conflict:
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     left = iter(items)
     while batch := list(islice(left, 4 * _AT_ONCE)):
+        yield batch
+
+
+def _loads(ranges: Iterable[Range]) -> Iterator[list[Range]]:
+    """Ranges in batches that fit into memory."""
+    batch: list[Range] = []
+    for stretch in ranges:
+        if batch and (len(batch) == 4 * _AT_ONCE or sum(each.length for each in batch) + stretch.length > _MOST_AHEAD):
+            yield batch
+            batch = []
+        batch.append(stretch)
+    if batch:
         yield batch
 
 

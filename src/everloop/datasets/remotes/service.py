@@ -35,7 +35,7 @@ from everloop.store.entities import SweepReport
 from everloop.store.repair import repair as mend
 
 
-@usecase("remotes.add", permission="remotes:manage", route="POST /remotes", long=True)
+@usecase("remotes.add", permission="remotes:manage", route="PUT /remotes/{name}", long=True)
 def add(session: Session, name: Name, url: str) -> Remote:
     """Give a place a name, after trying what it can do: read, list, write, and write under conditions.
 

@@ -32,6 +32,9 @@ from typing import Self
 from everloop.app.platform import Platform, open_platform
 from everloop.app.remote import RemotePlatform
 from everloop.catalog.session import Session
+from everloop.datasets.formats import normalised
+from everloop.datasets.frames import Frame, as_arrow
+from everloop.datasets.parquet import put_table
 from everloop.kernel.errors import Refused
 from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
@@ -434,6 +437,8 @@ class Everloop:
         """Folders of files under versions, on this machine's disk."""
     def put(self, content: bytes | Path) -> Digest:
         """Keep bytes, or a file's; their address."""
+    def put_frame(self, frame: Frame) -> Digest:
+        """Keep a frame of Arrow, pandas, Polars or DuckDB, or a list of dictionaries, as Parquet; its address."""
     def put_folder(self, folder: str | Path) -> Digest:
         """Keep every file below a folder; the address of the tree. To a server only what it lacks travels, in packs."""
     def checkout(self, digest: Digest, folder: str | Path) -> None:

@@ -27,6 +27,7 @@ HEAVY = {
     "numpy",
     "pyarrow",
     "duckdb",
+    "polars",
     "sqlalchemy",
     "alembic",
     "starlette",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from everloop.app import backends
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import QUANTILES
+from everloop.datasets.sketches import profile_from
 from everloop.kernel.errors import InvalidInput
 from tests.examples import examples
 
@@ -186,6 +187,33 @@ class TestProfiles:
         values = pa.array([b"x"], kind) if kind == pa.binary() else pa.array([1, 1, None], pa.int32()).cast(_via(kind))
         (column,) = engine.profile(pa.table({"x": values.cast(kind)})).columns
         assert column.nulls == values.null_count
+
+
+class TestSketches:
+    def test_a_sketch_comes_with_the_profile_and_gives_it_again(self, engine: TableEngine) -> None:
+        exact, sketch = engine.profiled(pa.table({"x": [3, 1, 1, None], "s": ["b", "a", "b", None]}))
+        assert exact == engine.profile(pa.table({"x": [3, 1, 1, None], "s": ["b", "a", "b", None]}))
+        again = profile_from(sketch)
+        assert [(one.nulls, one.distinct, one.minimum, one.quantiles) for one in again.columns] == [
+            (one.nulls, one.distinct, one.minimum, one.quantiles) for one in exact.columns
+        ]
+
+    @pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.uint64()])
+    def test_columns_that_hardly_repeat_are_counted_as_exactly(self, engine: TableEngine, kind: pa.DataType) -> None:
+        numbers = np.random.default_rng(2).integers(0, 50_000, 30_000)
+        (column,) = engine.profile(pa.table({"x": pa.array(numbers, mask=numbers < 900).cast(kind)})).columns
+        there = numbers[numbers >= 900]
+        values, counts = np.unique(there, return_counts=True)
+        assert (column.nulls, column.distinct) == (30_000 - len(there), len(values))
+        assert list(column.quantiles) == list(np.quantile(there, QUANTILES, method="inverted_cdf"))
+        assert column.top[0] == (str(pa.scalar(values[counts.argmax()]).cast(kind).as_py()), counts.max())
+
+    def test_nan_is_missing_in_long_columns_too(self, engine: TableEngine) -> None:
+        numbers = np.random.default_rng(2).normal(size=20_000)
+        numbers[:50] = np.nan
+        (column,) = engine.profile(pa.table({"x": numbers})).columns
+        assert (column.nulls, column.distinct) == (50, 19_950)
+        assert column.mean == pytest.approx(np.nanmean(numbers))
 
 
 def _via(kind: pa.DataType) -> pa.DataType:

@@ -101,7 +101,8 @@ def _moments(numbers: NDArray[np.float64], counts: Counts) -> tuple[float | None
     if total == 0:
         return None, None, ()
     mean = float(np.average(numbers, weights=counts))
-    spread = float(np.dot((numbers - mean) ** 2, counts))
+    with np.errstate(over="ignore"):  # Of numbers beyond 1e154 it is infinite.
+        spread = float(np.dot((numbers - mean) ** 2, counts))
     reached = np.cumsum(counts)
     ranks = np.maximum(np.ceil(np.array(QUANTILES) * total - 1e-9), 1)
     quantiles = numbers[np.searchsorted(reached, ranks)]

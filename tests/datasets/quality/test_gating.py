@@ -57,6 +57,21 @@ class TestCommits:
         with pytest.raises(Refused, match="seats is from 0 to 100"):
             platform.call("datasets.derive", arguments)
 
+    def test_rows_that_are_appended_are_asked_about_together_with_those_before(self, platform: Platform) -> None:
+        commit(platform, "flights", b"flight,seat\n1,A\n")
+        apply(platform, FAILS, gates=("commit",))
+        digest = platform.resources.store.put(b"flight,seat\n1,B\n")
+        with pytest.raises(Refused, match="no two rows agree in flight"):
+            platform.call("datasets.append", {"name": "flights", "digest": digest, "format": "csv"})
+        assert platform.call("datasets.get", {"name": "flights"}).rows == 1
+
+    def test_a_revert_to_what_failed_since_is_refused(self, platform: Platform) -> None:
+        commit(platform, "flights", b"flight,seat\n1,A\n1,B\n")
+        commit(platform, "flights", b"flight,seat\n1,A\n")
+        apply(platform, FAILS, gates=("commit",))
+        with pytest.raises(Refused, match="no two rows agree in flight"):
+            platform.call("datasets.revert", {"name": "flights", "version": 1})
+
     def test_whoever_keeps_rows_that_fail_stands_in_the_ledger(self, platform: Platform) -> None:
         apply(platform, FAILS, gates=("commit",))
         digest = platform.resources.store.put(FLIGHTS)
@@ -83,6 +98,15 @@ class TestMerges:
         with pytest.raises(Refused, match="This merge to flights fails"):
             self.merge(platform)
         assert platform.call("datasets.get", {"name": "flights"}).version == 2
+
+    def test_a_branch_that_only_goes_on_is_asked_about_too(self, platform: Platform) -> None:
+        commit(platform, "flights", b"flight,seat\n1,A\n")
+        platform.call("datasets.branch", {"name": "flights", "branch": "edit"})
+        digest = platform.resources.store.put(b"flight,seat\n1,A\n2,A\n")
+        platform.call("datasets.commit", {"name": "flights", "digest": digest, "format": "csv", "branch": "edit"})
+        apply(platform, Unique(("seat",)), gates=("merge",))
+        with pytest.raises(Refused, match="This merge to flights fails"):
+            self.merge(platform)
 
     def test_a_suite_that_gates_commits_alone_lets_it_pass(self, platform: Platform) -> None:
         self.conflicting(platform)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +12,10 @@ from blake3 import blake3
 
 from everloop.backends.blobs.folder import FolderBlobs
 from everloop.kernel.errors import Conflict, Corrupted, InvalidInput, NotFound
-from everloop.store import sweep
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
-from everloop.store.objects import Objects
 from everloop.store.service import Store, digest_of
+from tests.store.aging import age
 
 NOW = timedelta(0)
 LARGE = os.urandom(3 * WHOLE + 17)
@@ -38,14 +36,6 @@ def written(folder: Path, files: dict[str, bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
-
-
-def age(tmp_path: Path) -> None:
-    """Make everything in the store two days old."""
-    for path in (tmp_path / "store").rglob("*"):
-        if path.is_file():
-            before = path.stat().st_mtime - 2 * 86_400
-            os.utime(path, (before, before))
 
 
 class TestObjects:
@@ -241,38 +231,33 @@ class TestSweep:
 
     def test_what_is_young_stays_with_all_it_needs(self, store: Store, tmp_path: Path) -> None:
         files = store.put_folder(written(tmp_path / "in", TestTrees.FILES))
-        age(tmp_path)
+        age(tmp_path / "store")
+        store.sweep([], dry_run=False)
+        age(tmp_path / "store")
         young = store.put_tree(store.tree(files)[:2])
-        removed = store.sweep([], dry_run=False).removed
-        assert removed > 0
+        assert store.sweep([], dry_run=False).removed > 0
         assert [store.has(entry.digest) for entry in store.tree(young)] == [True, True]
 
     @pytest.mark.parametrize("data", [b"small", LARGE])
     def test_what_is_old_and_put_again_counts_as_young(self, store: Store, tmp_path: Path, data: bytes) -> None:
         digest = store.put(data)
-        age(tmp_path)
+        age(tmp_path / "store")
         store.put(data)
         store.sweep([], dry_run=False)
         assert store.get(digest) == data
 
     def test_what_is_old_and_not_needed_goes(self, store: Store, tmp_path: Path) -> None:
         digest = store.put(LARGE)
-        age(tmp_path)
-        store.sweep([], dry_run=False)
-        assert not store.has(digest)
+        for there in (True, False):
+            age(tmp_path / "store")
+            store.sweep([], dry_run=False)
+            assert store.has(digest) == there
 
-    def test_what_is_touched_between_listing_and_deleting_stays(
-        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_is_touched_between_listing_and_deleting_stays(self, store: Store, tmp_path: Path) -> None:
         digest = store.put(b"needed after all")
-        age(tmp_path)
-        reachable = sweep.reachable
-
-        def put_meanwhile(objects: Objects, roots: Iterable[bytes]) -> set[bytes]:
-            live = reachable(objects, roots)
+        for _ in range(2):
+            age(tmp_path / "store")
+            planned = store.planned_sweep([])
             store.put(b"needed after all")
-            return live
-
-        monkeypatch.setattr(sweep, "reachable", put_meanwhile)
-        store.sweep([], dry_run=False)
+            assert planned.carry_out().removed == 0
         assert store.get(digest) == b"needed after all"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -10,10 +9,10 @@ from random import Random
 import pytest
 
 from everloop.backends.blobs.folder import FolderBlobs
-from everloop.store import sweep
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import Store, digest_of
+from tests.store.aging import age
 
 NOW = timedelta(0)
 DATA = [Random(n).randbytes(1_000) for n in range(10)]
@@ -31,13 +30,6 @@ def packed(store: Store, *data: bytes) -> list[Digest]:
 
 def pack_files(store: Store) -> list[str]:
     return sorted(blob.key for blob in store.blobs.keys("packs/"))
-
-
-def age(tmp_path: Path) -> None:
-    for path in (tmp_path / "store").rglob("*"):
-        if path.is_file():
-            before = path.stat().st_mtime - 2 * 86_400
-            os.utime(path, (before, before))
 
 
 def test_a_pack_with_nothing_needed_goes(store: Store) -> None:
@@ -98,7 +90,7 @@ def test_a_folder_of_very_many_names_keeps_its_files(store: Store) -> None:
 
 def test_what_is_loose_and_old_is_packed(store: Store, tmp_path: Path) -> None:
     digests = [store.put(b"%d" % n) for n in range(20)]
-    age(tmp_path)
+    age(tmp_path / "store")
     assert store.sweep(digests, dry_run=False).removed == 0
     assert list(store.blobs.keys("objects/")) == []
     assert [store.get(digest) for digest in digests] == [b"%d" % n for n in range(20)]
@@ -112,35 +104,33 @@ def test_what_is_young_stays_loose(store: Store) -> None:
 
 def test_what_is_packed_and_old_and_put_again_counts_as_young(store: Store, tmp_path: Path) -> None:
     digests = packed(store, *DATA)
-    age(tmp_path)
+    age(tmp_path / "store")
+    store.sweep([], dry_run=False)
+    age(tmp_path / "store")
     store.put(DATA[0])
     packed(store, DATA[1])
-    store.sweep([], dry_run=False)
+    assert store.sweep([], dry_run=False).removed == 8
     assert {digest for digest in digests if store.has(digest)} == set(digests[:2])
 
 
 def test_what_was_put_again_long_ago_goes(store: Store, tmp_path: Path) -> None:
     for _ in range(2):
         packed(store, *DATA)
-    age(tmp_path)
-    assert store.sweep([], dry_run=False).removed == len(DATA)
+    for removed in (0, len(DATA)):
+        age(tmp_path / "store")
+        assert store.sweep([], dry_run=False).removed == removed
     assert list(store.blobs.keys("leases/")) == []
 
 
-def test_what_somebody_comes_to_rely_on_while_packs_go_stays(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_somebody_comes_to_rely_on_while_packs_go_stays(store: Store, tmp_path: Path) -> None:
     packed(store, *DATA)
-    age(tmp_path)
-    reachable = sweep.reachable
-
-    def put_meanwhile(*arguments: object) -> set[bytes]:
-        live = reachable(*arguments)  # type: ignore[arg-type]  # Passed on as they came.
-        packed(Store(FolderBlobs(tmp_path / "store")), DATA[3])
-        return live
-
-    monkeypatch.setattr(sweep, "reachable", put_meanwhile)
+    age(tmp_path / "store")
     store.sweep([], dry_run=False)
+    age(tmp_path / "store")
+    planned = store.planned_sweep([])
+    packed(Store(FolderBlobs(tmp_path / "store")), DATA[3])
+    assert planned.report().removed == len(DATA)
+    assert planned.carry_out().removed == 0
     assert store.get(digest_of(DATA[3])) == DATA[3]
 
 

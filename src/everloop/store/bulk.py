@@ -19,7 +19,8 @@ from everloop.store.chunks import WHOLE, Recipe, chunked, chunked_stream
 from everloop.store.compression import Compression
 from everloop.store.entities import Digest
 from everloop.store.index import PackInfo
-from everloop.store.objects import LEASES, Objects, kind_of, raw_digest, raw_of
+from everloop.store.leases import lease, settle_packs
+from everloop.store.objects import Objects, kind_of, raw_digest, raw_of
 from everloop.store.packs import RECIPE, Row
 
 _PENDING = 2_000, 4 << 20
@@ -47,9 +48,10 @@ class Bulk:
         self._pending_bytes = 0
         self._unwritten: set[bytes] = set()
         self._relied: set[bytes] = set()
+        self._written: set[bytes] = set()
         self._data, self._folders = _Draft(), _Draft()
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="packs")
-        self._flights: deque[tuple[Future[None], _Draft]] = deque()
+        self._flights: deque[tuple[Future[bytes], _Draft]] = deque()
         objects.refresh()
 
     def put(self, data: Buffer) -> Digest:
@@ -90,12 +92,6 @@ class Bulk:
     def add_recipe(self, digest: Digest, recipe: Recipe) -> None:
         """Keep how a large object is put together; its chunks must be kept in this bulk or before."""
         self._take(raw_of(digest), chunks.encode(recipe), RECIPE)
-
-    def copy(self, raw: bytes, data: Buffer, kind: int) -> None:
-        """Keep an object once more, although the store has it: the pack that it is in is about to go."""
-        with self._lock:
-            if raw not in self._unwritten:
-                self._draft(raw, data, kind)
 
     def flush(self) -> None:
         """Wait until everything is durable.
@@ -168,7 +164,7 @@ class Bulk:
     def _land(self) -> None:
         """Wait for the oldest pack that is being written."""
         flight, draft = self._flights.popleft()
-        flight.result()
+        self._written.add(flight.result())
         self._unwritten.difference_update([row[0] for row in draft.rows])
 
     def _lease(self) -> None:
@@ -176,6 +172,8 @@ class Bulk:
         if self._relied:
             lease(self._objects, self._relied)
             self._relied = set()
+        settle_packs(self._objects, self._written)
+        self._written = set()
 
     def _put_large_file(self, file: BinaryIO, path: Path | str) -> Digest:
         before = os.fstat(file.fileno())
@@ -218,30 +216,24 @@ class _Draft:
         self.data += data
 
 
-def write_pack(objects: Objects, draft: _Draft) -> None:
-    """Compress what shrinks, write the pack, let the index know: from then on it is found."""
+def write_pack(objects: Objects, draft: _Draft) -> bytes:
+    """Compress what shrinks, write the pack, let the index know: from then on it is found. Gives the pack's name."""
     rows, payload = _compressed(draft)
     footer, name = packs.footer(rows)
     payload += footer
-    objects.blobs.put(packs.key(name), payload)
+    keep_pack(objects, PackInfo(name, len(payload), False), payload)
     objects.index.add(PackInfo(name, len(payload), False), sorted(rows))
+    return name
 
 
-def lease(objects: Objects, raws: Iterable[bytes]) -> None:
-    """Keep packed objects from sweeps for as long as what was just written.
-
-    Raises:
-        Conflict: a sweep has removed one meanwhile.
-    """
-    listed = sorted(raws)
-    data = b"".join(listed)
-    name = blake3(data).hexdigest()
-    key = f"{LEASES}{name[:2]}/{name[2:]}"
-    if not objects.blobs.touch(key):
-        objects.blobs.put(key, data)
-    # A sweep forgets a pack, then looks for leases, then removes it: one of both sees the other.
-    if len(objects.index.known(listed)) != len(listed):
-        raise Conflict("A sweep removed what was just to be used again.", hint="Do it again.")
+def keep_pack(objects: Objects, pack: PackInfo, payload: bytearray, *, replace: bool = False) -> None:
+    """Write a pack; also over one of its name that is torn, and that the index does not know for that reason."""
+    blobs, key = objects.blobs, packs.key(pack.name)
+    torn = replace or pack.name not in objects.index.packs()
+    if blobs.local is not None and torn and blobs.has(key):  # Elsewhere a write replaces what is there.
+        blobs.swap(key, bytes(payload), blobs.read_tagged(key)[1])
+    else:
+        blobs.put(key, payload)
 
 
 def _compressed(draft: _Draft) -> tuple[list[Row], bytearray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, NewType
 
 import msgspec
@@ -35,12 +36,34 @@ class TreeEntry(msgspec.Struct, frozen=True, order=True):
 
 
 class SweepReport(msgspec.Struct, frozen=True):
-    """What garbage collection removed, or would remove in a dry run."""
+    """What garbage collection did, or would do in a dry run.
+
+    `removed` objects are gone for good; `condemned` ones were put into the trash, and go when they have been there for
+    the time of grace and nobody has come to need them.
+    """
 
     kept: int
     removed: int
     freed_bytes: int
     dry_run: bool
+    condemned: int = 0
+    condemned_bytes: int = 0
+
+
+class TrashBin(msgspec.Struct, frozen=True):
+    """What one garbage collection found needless, and when, by the clock of the store's place."""
+
+    stamp: str
+    at: datetime
+    objects: int
+
+
+class Undeleted(msgspec.Struct, frozen=True):
+    """What came out of the trash: objects that are safe again, and those that were gone already."""
+
+    stamps: tuple[str, ...]
+    objects: int
+    gone: int
 
 
 class StoreStats(msgspec.Struct, frozen=True):

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from everloop.kernel.errors import Corrupted, NotFound
 from everloop.store import chunks, packs
+from everloop.store.bulk import keep_pack
 from everloop.store.compression import Compression, decoded
 from everloop.store.index import PackInfo, Place
+from everloop.store.leases import settle_packs
 from everloop.store.objects import (
     RESTORE,
     Objects,
@@ -79,7 +81,7 @@ def _read(objects: Objects, raws: Iterable[bytes]) -> Iterator[Frame]:
     places = objects.index.find(wanted)
     if len(places) < len(wanted) and objects.refresh():
         places = objects.index.find(wanted)
-    yield from _packed(objects, places.values())
+    yield from whole_frames(objects, places.values())
     loose = sorted(raw for raw in wanted if raw not in places)
     compression = Compression()
     fetched = objects.blobs.get_all(map(loose_key, loose))
@@ -92,7 +94,13 @@ def _read(objects: Objects, raws: Iterable[bytes]) -> Iterator[Frame]:
         yield Frame(raw, len(data), codec, kind_of(data), stored)
 
 
-def _packed(objects: Objects, places: Iterable[Place]) -> Iterator[Frame]:
+def whole_frames(objects: Objects, places: Iterable[Place]) -> Iterator[Frame]:
+    """The frames at some places, each checked.
+
+    Raises:
+        NotFound: a pack is not there any more.
+        Corrupted: a frame is damaged; says which, and where it lies.
+    """
     by_pack: dict[PackInfo, list[Place]] = {}
     for place in places:
         by_pack.setdefault(place.pack, []).append(place)
@@ -187,6 +195,7 @@ class FrameWriter:
                 self._drafts[whole] = PackDraft()
         while self._flights:
             self._land()
+        settle_packs(self._objects, self.names)
 
     def close(self) -> None:
         """End the threads; what was not flushed may be lost."""
@@ -203,11 +212,8 @@ class FrameWriter:
     def _write(self, draft: PackDraft) -> tuple[int, int]:
         """Write a pack and let the index know; how many objects and bytes it has."""
         name, payload = draft.finished()
+        pack = PackInfo(name, len(payload), False)
         self.names.add(name)
-        blobs, key = self._objects.blobs, packs.key(name)
-        if self._replace and blobs.has(key):
-            blobs.swap(key, bytes(payload), blobs.read_tagged(key)[1])
-        else:
-            blobs.put(key, payload)
-        self._objects.index.add(PackInfo(name, len(payload), False), sorted(draft.rows))
+        keep_pack(self._objects, pack, payload, replace=self._replace)
+        self._objects.index.add(pack, sorted(draft.rows))
         return len(draft.rows), len(payload)

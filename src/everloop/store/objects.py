@@ -85,7 +85,7 @@ class Objects:
     def refresh(self) -> bool:
         """Learn of packs that others have written, forget those that are gone; whether there were any."""
         known = self.index.packs()
-        there = {**self._listed(PACKS, False), **self._listed(SIDECARS, True)}
+        there = self.listed()
         gone = known.keys() - there.keys()
         if gone:
             self.index.forget(gone)
@@ -100,6 +100,19 @@ class Objects:
         """
         where = footer_key(pack)
         return packs.read_footer(lambda start, length: self.blobs.get_range(where, start, length), pack.size, pack.name)
+
+    def table(self, pack: PackInfo) -> bytes:
+        """The same as it lies there, 50 bytes for each object.
+
+        Raises:
+            Corrupted: it is damaged.
+        """
+        where = footer_key(pack)
+        return packs.read_table(lambda start, length: self.blobs.get_range(where, start, length), pack.size, pack.name)
+
+    def listed(self) -> dict[bytes, tuple[Blob, bool]]:
+        """The packs that the place has, by name: the blob with the footer, and whether the rest is an adopted file."""
+        return {**self._listed(PACKS, False), **self._listed(SIDECARS, True)}
 
     def recipe(self, raw: bytes) -> Recipe | None:
         """How a large object is put together; nothing for one that is kept in one piece."""

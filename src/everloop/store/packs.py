@@ -57,6 +57,15 @@ def read_footer(read: Callable[[int, int], bytes], size: int, name: bytes) -> li
     Raises:
         Corrupted: the pack is cut off or its footer is damaged.
     """
+    return list(map(Row._make, _ROW.iter_unpack(read_table(read, size, name))))
+
+
+def read_table(read: Callable[[int, int], bytes], size: int, name: bytes) -> bytes:
+    """The table of a pack as it lies there: 50 bytes for each object, by digest.
+
+    Raises:
+        Corrupted: the pack is cut off or its footer is damaged.
+    """
     start = max(0, size - _FIRST)
     end = read(start, size - start)
     if len(end) < _TAIL.size or len(end) != size - start:
@@ -68,7 +77,7 @@ def read_footer(read: Callable[[int, int], bytes], size: int, name: bytes) -> li
     table = (read(start - before, before) if before > 0 else b"") + end[max(0, -before) : -_TAIL.size]
     if blake3(table).digest() != name:
         raise _torn(name)
-    return list(map(Row._make, _ROW.iter_unpack(table)))
+    return table
 
 
 def key(name: bytes) -> str:

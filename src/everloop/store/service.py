@@ -6,18 +6,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from everloop.kernel.errors import Corrupted
 from everloop.kernel.progress import SILENT, Progress
-from everloop.store import chunks, sweep, trees, verify, workfolder
+from everloop.store import chunks, trees, verify, workfolder
 from everloop.store.adoption import Way, adopt
 from everloop.store.blobs import GRACE, Blobs
-from everloop.store.bulk import Bulk, lease
+from everloop.store.bulk import Bulk
 from everloop.store.chunks import WHOLE, Recipe
-from everloop.store.entities import Damage, Digest, Entry, StoreStats, SweepReport, TreeEntry
+from everloop.store.entities import Damage, Digest, Entry, StoreStats, SweepReport, TrashBin, TreeEntry, Undeleted
+from everloop.store.leases import rely, settle
 from everloop.store.objects import OBJECTS, RESTORE, Objects, digest_at, loose_key, raw_digest, raw_of
+
+if TYPE_CHECKING:
+    from everloop.store.sweep import Sweep
 
 
 class Store:
@@ -41,12 +46,9 @@ class Store:
             with self.bulk() as bulk:
                 return bulk.put(data)
         raw = raw_digest(data)
-        key = loose_key(raw)
-        if not self.blobs.touch(key):
-            if self.objects.index.known((raw,)):
-                lease(self.objects, [raw])
-            else:
-                self.blobs.put(key, bytes(data))
+        self._keep(raw, data)
+        while settle(self.objects, (raw,)) and not self.objects.has(raw):
+            self._keep(raw, data)
         return Digest(raw.hex())
 
     def put_file(self, path: Path) -> Digest:
@@ -122,6 +124,10 @@ class Store:
         """Those that the store does not hold."""
         return {Digest(raw.hex()) for raw in self.objects.missing({raw_of(digest) for digest in digests})}
 
+    def rely(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Keep objects from sweeps as if they were put now; those that the store does not hold."""
+        return {Digest(raw.hex()) for raw in rely(self.objects, map(raw_of, digests))}
+
     def write_to(self, digest: Digest, path: Path) -> None:
         """Write an object to a file, whole or not at all; of a large object only some is in memory at a time."""
         workfolder.write_to(self, digest, path)
@@ -195,13 +201,47 @@ class Store:
         yield from packed
         yield from {digest_at(blob.key) for blob in self.blobs.keys(OBJECTS)} - packed
 
+    def planned_sweep(
+        self,
+        roots: Iterable[Digest],
+        grace: timedelta = GRACE,
+        progress: Progress = SILENT,
+        *,
+        thorough: bool = False,
+    ) -> Sweep:
+        """What a sweep with these roots would do, to be looked at and then carried out.
+
+        Raises:
+            Corrupted: the store is damaged, so that what roots lead to cannot be known.
+        """
+        from everloop.store.sweep import Sweep
+
+        return Sweep(self.objects, roots, grace, progress, thorough=thorough)
+
     def sweep(self, roots: Iterable[Digest], *, dry_run: bool, grace: timedelta = GRACE) -> SweepReport:
-        """Remove what no root reaches and nobody wrote within the `grace`.
+        """Put what no root reaches and nobody wrote within the `grace` into the trash; remove what was there that long.
 
         Roots are objects and trees; a tree's files and an object's chunks are kept with it. Grace is for those who have
-        put something and are about to point to it: with none, nobody may write at the same time.
+        put something and are about to point to it: with none, what is dead is removed now, and nobody may write.
         """
-        return sweep.sweep(self.objects, roots, dry_run=dry_run, grace=grace)
+        planned = self.planned_sweep(roots, grace)
+        return planned.report() if dry_run else planned.carry_out()
+
+    def trash(self) -> list[TrashBin]:
+        """What sweeps condemned and have not removed yet, oldest first; it is still there, and can be read."""
+        from everloop.store import trash
+
+        return trash.listed(self.objects)
+
+    def undelete(self, stamp: str) -> Undeleted:
+        """Take what one sweep condemned (`all`: everything) out of the trash, as safe as if it were put now.
+
+        Raises:
+            NotFound: there is no such bin in the trash.
+        """
+        from everloop.store import trash
+
+        return trash.undelete(self.objects, stamp)
 
     def rebuild_index(self) -> int:
         """Make the index anew from the packs; how many objects it knows then."""
@@ -212,6 +252,13 @@ class Store:
     def verify(self, digests: Iterable[Digest] | None = None, progress: Progress = SILENT) -> list[Damage]:
         """Read objects (or all that there are) and say which are damaged or missing."""
         return verify.verify(self.objects, None if digests is None else map(raw_of, digests), progress)
+
+    def _keep(self, raw: bytes, data: bytes | bytearray | memoryview) -> None:
+        """Have an object as if it were written now: touched, relied on in its pack, or written."""
+        if self.blobs.touch(loose_key(raw)):
+            return
+        if not self.objects.index.known((raw,)) or rely(self.objects, (raw,)):
+            self.blobs.put(loose_key(raw), bytes(data))
 
     def _assembled(self, digest: Digest, recipe: bytes) -> Iterator[bytes]:
         whole = blake3()

@@ -1,282 +1,225 @@
-"""Garbage collection: what no root reaches goes, object by object, loose or packed."""
+"""Garbage collection: what no root reaches goes, object by object, loose or packed; first to the trash, then for good.
+
+Only keys that the store itself writes are ever removed: objects, packs, adopted files, leases, killed writers' rests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import cached_property
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from everloop.kernel.clock import micros
 from everloop.kernel.errors import Corrupted, InvalidInput, NotFound
-from everloop.store import chunks, packs, trees
+from everloop.kernel.progress import SILENT, Progress
+from everloop.store import compaction, removal, trash
 from everloop.store.blobs import Blob
-from everloop.store.bulk import Bulk
+from everloop.store.digests import TYPE, Digests, Raws
 from everloop.store.entities import Digest, SweepReport
-from everloop.store.index import PackInfo, Place
-from everloop.store.objects import (
-    ADOPTED,
-    LEASES,
-    OBJECTS,
-    PACKS,
-    SIDECARS,
-    Objects,
-    digest_at,
-    footer_key,
-    loose_key,
-    payload_key,
-    raw_of,
-    unpacked,
-    verified,
-)
-from everloop.store.packs import RECIPE, TREE, Row
+from everloop.store.inventory import Inventory, leased, table_of, take, young
+from everloop.store.objects import RESTORE, Objects, raw_of
+from everloop.store.reach import reach
 
-MARK = "marks/sweep"
-_STAGING = "staging/"
-_MOSTLY = 0.5
-"""A pack is written anew when less than this share of its bytes is needed."""
-_WORTH = 16
-"""Fewer loose objects are left as they are."""
+DEAD = np.dtype([("digest", TYPE), ("size", "<u8"), ("written", "<i8"), ("kind", "u1")])
+"""What is dead: address, bytes in the store, when it was written (microseconds), kind."""
 
 
-class _Pack(msgspec.Struct, frozen=True):
-    """A pack, what it lists, whether it is young."""
+class Sweep:
+    """What a sweep would do: planned by a walk over all that the roots reach, and done by `carry_out`.
 
-    info: PackInfo
-    rows: list[Row]
-    young: bool
+    With a `grace` what is found dead goes to the trash, and only what has been there that long is removed. Without one
+    all that is dead is removed at once. `thorough` also removes it from packs that are mostly needed.
 
-    def dead(self, live: set[bytes]) -> list[Row]:
-        """What nobody needs in it."""
-        return [row for row in self.rows if row.digest not in live]
+    Raises:
+        Corrupted: a folder on the way is damaged or missing, or a pack is torn: what it leads to cannot be known.
+    """
 
-    def goes(self, live: set[bytes]) -> bool:
-        """Whether it is removed, after what is needed of it was written to another."""
-        if self.young:
-            return False
-        dead = self.dead(live)
-        # A recipe or folder that stayed without what it names would be taken for whole by the next who puts it.
-        if len(dead) == len(self.rows) or any(row.kind in (RECIPE, TREE) for row in dead):
-            return True
-        return sum(row.stored for row in dead) > sum(row.stored for row in self.rows) * (1 - _MOSTLY)
+    def __init__(
+        self,
+        objects: Objects,
+        roots: Iterable[Digest],
+        grace: timedelta,
+        progress: Progress = SILENT,
+        *,
+        thorough: bool = False,
+    ) -> None:
+        self._objects = objects
+        self._progress = progress
+        self._grace = grace
+        self.found = take(objects)
+        _require_whole(self.found)
+        self._oldest = self.found.now - grace
+        live = reach(objects, self.found, _addresses(roots), strict=True, progress=progress)
+        self._live = reach(objects, self.found, young(objects, self.found, grace), live, progress=progress)
+        self.dead = self.found.digests - self._live
+        self._bins = list(trash.bins(objects.blobs))
+        self.condemned, self.doomed = self._sentences()
+        self._going = compaction.going(objects, self.found, self.doomed, self._oldest, thorough=thorough)
+        self._loose = self.found.loose.digests & self.doomed
+        self._stray = [blob for blob in self.found.stray if blob.modified <= self._oldest]
 
-    def freed(self, live: set[bytes]) -> int:
-        """The bytes that its going frees."""
-        dead = self.dead(live)
-        return self.info.size if len(dead) == len(self.rows) else sum(row.stored for row in dead)
+    @cached_property
+    def details(self) -> npt.NDArray[np.void]:
+        """All that is dead, one by one, by address; each copy counts."""
+        loose = self.found.loose
+        found = [_details(loose.digests.raws, loose.sizes, loose.written, 0, self.dead)]
+        for pack in self.found.packs:
+            try:
+                table = table_of(self._objects, pack.info)
+            except (NotFound, Corrupted):
+                continue
+            written = micros(pack.written)
+            found.append(_details(table["digest"], table["stored"], written, table["kind"], self.dead))
+        every = np.concatenate(found)
+        return every[np.argsort(every["digest"], kind="stable")]
 
+    def size_of(self, some: Digests) -> int:
+        """The bytes that some of the dead take."""
+        return int(self.details["size"][some.holds(self.details["digest"])].sum())
 
-class _Inventory(msgspec.Struct, frozen=True):
-    """All that lies in the store, as it was listed."""
+    def report(self) -> SweepReport:
+        """What would be done."""
+        return self._told(self._going, self._loose, self._stray, dry_run=True)
 
-    loose: list[Blob]
-    packs: list[_Pack]
-    leases: list[Blob]
-    left: list[Blob]
-    oldest: datetime
+    def carry_out(self) -> SweepReport:
+        """Do it. Interrupted anywhere, nothing that is needed is lost, and the next sweep goes on."""
+        blobs = self._objects.blobs
+        told = self.report()  # Before what it is about is gone.
+        removal.forget_dead(blobs, self.found.now)
+        if self.condemned:
+            trash.condemn(blobs, self.found.now, self.condemned)
+        gone, loose = self._remove()
+        for blob in self._stray:
+            blobs.delete(blob.key)
+        self._empty_bins(Digests.packed(b"".join(each.lost.tobytes() for each in gone)) | loose)
+        self._remove_leases()
+        compaction.pack_loose(self._objects, self.found, self.found.digests - self.doomed, self._oldest)
+        self._objects.index.tidy()
+        done = self._told(gone, loose, self._stray, dry_run=False)
+        return msgspec.structs.replace(done, condemned=told.condemned, condemned_bytes=told.condemned_bytes)
 
-    @property
-    def objects(self) -> int:
-        """How many objects there are."""
-        return len(self.loose) + len(self.left) + sum(len(pack.rows) for pack in self.packs)
+    def _sentences(self) -> tuple[Digests, Digests]:
+        """What is condemned now, and what goes for good: what was condemned long ago and nothing condemned needs."""
+        if not self._grace:
+            return Digests(), self.dead
+        ripe, waiting = Digests(), Digests()
+        for each in self._bins:
+            if each.at <= self._oldest:
+                ripe |= each.digests & self.dead
+            else:
+                waiting |= each.digests & self.dead
+        condemned = self.dead - ripe - waiting
+        return condemned, ripe - reach(self._objects, self.found, condemned | waiting)
 
-    def young(self) -> Iterator[bytes]:
-        """What was written lately."""
-        yield from (raw_of(digest_at(blob.key)) for blob in self.loose if blob.modified > self.oldest)
-        yield from (row.digest for pack in self.packs if pack.young for row in pack.rows)
+    def _remove(self) -> tuple[list[compaction.Going], Digests]:
+        """Remove packs and loose objects; those that really went."""
+        gone: list[compaction.Going] = []
+        loose = self._loose
+        removed = Digests()
+        for batch in compaction.batches(self._going):
+            saved = compaction.carry_over(self._objects, batch)
+            if not saved and not loose:
+                continue
+            announced = compaction.objects_of(saved) + loose.tobytes()
+            with removal.Removal(self._objects.blobs, announced) as under_way:
+                needed, rewritten = self._needed_by_now()
+                for each in saved:
+                    if needed.holds(each.lost.raws).any() or each.pack.info.name in rewritten:
+                        continue
+                    under_way.go_on()
+                    compaction.remove(self._objects, each)
+                    gone.append(each)
+                removed |= compaction.remove_loose(self._objects, loose - needed, self._oldest, under_way.go_on)
+                loose = Digests()
+                self._objects.index.forget([each.pack.info.name for each in saved])
+            self._objects.refresh()  # What stayed is found again.
+            self._progress.advance(sum(each.freed for each in gone), None, "freed", "bytes")
+        return gone, removed
 
+    def _needed_by_now(self) -> tuple[Digests, set[bytes]]:
+        """What others have come to rely on since the store was listed, and the packs that they wrote again."""
+        before = {pack.info.name: pack.written for pack in self.found.packs}
+        now = take(self._objects, frozenset(before))
+        leases = {lease.key: lease.modified for lease in self.found.leases}
+        needed = leased(self._objects, [one for one in now.leases if leases.get(one.key) != one.modified])
+        needed |= _touched(self.found, now)
+        for pack in now.packs:
+            needed |= Digests(table_of(self._objects, pack.info)["digest"])
+        listed = self._objects.listed()
+        rewritten = {name for name, at in before.items() if name in listed and listed[name][0].modified != at}
+        both = msgspec.structs.replace(now, inner=self.found.inner | now.inner)
+        return reach(self._objects, both, needed), rewritten
 
-def sweep(objects: Objects, roots: Iterable[Digest], *, dry_run: bool, grace: timedelta) -> SweepReport:
-    """Remove what no root reaches and nobody wrote within the grace; pack what is loose and old."""
-    found = _inventory(objects, grace)
-    live = reachable(objects, _starts(objects, roots, found))
-    loose = [blob for blob in found.loose if raw_of(digest_at(blob.key)) not in live]
-    going = [pack for pack in found.packs if pack.goes(live)]
-    left = [blob for blob in found.left if blob.modified <= found.oldest]
-    if not dry_run:
-        loose = [blob for blob in loose if _delete_old(objects, blob, found.oldest)]
-        going = _remove(objects, going, live, found)
-        for blob in left:
-            objects.blobs.delete(blob.key)
-        for lease in found.leases:
-            if lease.modified <= found.oldest:
-                _delete_old(objects, lease, found.oldest)
-        _pack_loose(objects, found, live)
-        objects.index.tidy()
-    removed = len(loose) + len(left) + sum(len(pack.dead(live)) for pack in going)
-    freed = sum(blob.size for blob in [*loose, *left]) + sum(pack.freed(live) for pack in going)
-    return SweepReport(found.objects - removed, removed, freed, dry_run)
+    def _empty_bins(self, gone: Digests) -> None:
+        """Take out of the trash what is gone, and what somebody needs again."""
+        for each in self._bins:
+            left = (each.digests & self.dead) - gone
+            trash.narrow(self._objects.blobs, each, left if self._grace else Digests())
 
+    def _remove_leases(self) -> None:
+        old = {lease.key for lease in self.found.leases if lease.modified <= self._oldest}
+        for lease in list(self._objects.blobs.keys("leases/")) if old else ():
+            if lease.key in old and lease.modified <= self._oldest:
+                self._objects.blobs.delete(lease.key)
 
-def reachable(objects: Objects, roots: Iterable[bytes]) -> set[bytes]:
-    """The roots and all that they need: the files of trees, the chunks of large objects."""
-    live: set[bytes] = set()
-    fresh = set(roots)
-    while fresh:
-        live |= fresh
-        fresh = set(_parts(objects, fresh)) - live
-    return live
-
-
-def _parts(objects: Objects, raws: set[bytes]) -> Iterator[bytes]:
-    """What some objects name."""
-    places = objects.index.find(raws)
-    for raw in raws:
-        place = places.get(raw)
-        if place is None:
-            yield from _named(_loose_tree(objects, raw))
-        elif place.kind == RECIPE:
-            yield from _of_recipe(objects, raw)
-        elif place.kind == TREE:
-            yield from _named(_read(objects, raw))
-
-
-def _of_recipe(objects: Objects, raw: bytes) -> Iterator[bytes]:
-    try:
-        recipe = chunks.decode(_read(objects, raw))
-    except Corrupted:  # For fsck to report: nothing can be had from it any more.
-        return
-    yield from recipe.chunks
-    first = objects.index.place(recipe.chunks[0])
-    if first is not None and first.kind == TREE:  # A folder with very many names.
-        yield from _named(b"".join(_read(objects, chunk) for chunk in recipe.chunks))
-
-
-def _named(data: bytes) -> Iterator[bytes]:
-    """The addresses in a folder; none in anything else, however much it looks like one."""
-    try:
-        if trees.is_flat(data):
-            yield from [raw_of(entry.digest) for entry in trees.decode_flat(data, Digest(""))]
-        elif trees.is_tree(data):
-            yield from [raw_of(entry.digest) for entry in trees.decode(data, Digest(""))]
-    except (Corrupted, InvalidInput):
-        return
-
-
-def _read(objects: Objects, raw: bytes) -> bytes:
-    try:
-        return objects.read(raw)[0]
-    except (Corrupted, NotFound):
-        return b""
-
-
-def _loose_tree(objects: Objects, raw: bytes) -> bytes:
-    """A loose object, if it may be a folder."""
-    try:
-        head = objects.blobs.get_range(loose_key(raw), 0, 16)
-        return objects.blobs.get(loose_key(raw)) if trees.is_tree(head) else b""
-    except NotFound:
-        return b""
-
-
-def _inventory(objects: Objects, grace: timedelta) -> _Inventory:
-    objects.blobs.put(MARK, b"")
-    # The place's own clock says what is young; ours may differ, and may be a simulated one.
-    oldest = next(objects.blobs.keys(MARK)).modified - grace
-    objects.refresh()
-    written = {
-        packs.name_of(blob.key): blob.modified for prefix in (PACKS, SIDECARS) for blob in objects.blobs.keys(prefix)
-    }
-    listed = []
-    for info in objects.index.packs().values():
-        try:
-            listed.append(_Pack(info, objects.rows(info), written[info.name] > oldest))
-        except (Corrupted, NotFound, KeyError):  # Damaged: it stays for fsck. Gone: it needs no sweeping.
-            continue
-    left = [*objects.blobs.keys(_STAGING), *objects.blobs.keys(ADOPTED)]
-    sidecars = {payload_key(pack.info) for pack in listed if pack.info.adopted}
-    return _Inventory(
-        loose=list(objects.blobs.keys(OBJECTS)),
-        packs=listed,
-        leases=list(objects.blobs.keys(LEASES)),
-        left=[blob for blob in left if blob.key not in sidecars],
-        oldest=oldest,
-    )
+    def _told(self, going: list[compaction.Going], loose: Digests, stray: list[Blob], *, dry_run: bool) -> SweepReport:
+        lost = Digests.packed(b"".join(each.lost.tobytes() for each in going)) | loose
+        removed = len(lost) + len(stray)
+        sizes = self.found.loose.sizes[loose.holds(self.found.loose.digests.raws)]
+        freed = int(sizes.sum()) + sum(blob.size for blob in stray) + sum(each.freed for each in going)
+        return SweepReport(
+            kept=self.found.objects + len(self.found.stray) - removed,
+            removed=removed,
+            freed_bytes=freed,
+            dry_run=dry_run,
+            condemned=len(self.condemned),
+            condemned_bytes=self.size_of(self.condemned) if self.condemned else 0,
+        )
 
 
-def _starts(objects: Objects, roots: Iterable[Digest], found: _Inventory) -> Iterator[bytes]:
-    """What must stay whatever it is: the roots, what is young, what somebody relies on."""
+def _touched(before: Inventory, now: Inventory) -> Digests:
+    """The loose objects that were written or touched between two listings."""
+    there = before.loose.digests.holds(now.loose.digests.raws)
+    fresh = ~there
+    at = np.searchsorted(before.loose.digests.raws, now.loose.digests.raws[there])
+    fresh[there] = before.loose.written[at] != now.loose.written[there]
+    return Digests(now.loose.digests.raws[fresh], unique=True)
+
+
+def _addresses(roots: Iterable[Digest]) -> Digests:
+    return Digests.of(_raws(roots))
+
+
+def _raws(roots: Iterable[Digest]) -> Iterator[bytes]:
     for root in roots:
         try:
             yield raw_of(root)
         except InvalidInput:  # Whatever has 64 letters in the catalog may look like one.
             continue
-    yield from found.young()
-    yield from _leased(objects, [lease for lease in found.leases if lease.modified > found.oldest])
 
 
-def _leased(objects: Objects, leases: Iterable[Blob]) -> Iterator[bytes]:
-    for lease in leases:
-        try:
-            listed = objects.blobs.get(lease.key)
-        except NotFound:
-            continue
-        yield from (listed[at : at + 32] for at in range(0, len(listed), 32))
+def _require_whole(found: Inventory) -> None:
+    if found.torn:
+        raise Corrupted(
+            f"The pack {found.torn[0]} is torn, so nothing was freed: what its folders lead to would be lost.",
+            hint=f"everloop store fsck names all that is damaged. {RESTORE}",
+        )
 
 
-def _delete_old(objects: Objects, blob: Blob, oldest: datetime) -> bool:
-    """Delete a blob, unless somebody has touched it since it was listed."""
-    if any(now.modified > oldest for now in objects.blobs.keys(blob.key)):
-        return False
-    objects.blobs.delete(blob.key)
-    return True
-
-
-def _remove(objects: Objects, going: list[_Pack], live: set[bytes], found: _Inventory) -> list[_Pack]:
-    """Remove packs, after what is needed of them was written to others; those that really went."""
-    if not going:
-        return []
-    going = _saved(objects, going, live)
-    objects.index.forget(pack.info.name for pack in going)
-    known = {lease.key for lease in found.leases if lease.modified > found.oldest}
-    fresh = [lease for lease in objects.blobs.keys(LEASES) if lease.modified > found.oldest and lease.key not in known]
-    leased = set(_leased(objects, fresh))
-    gone = [pack for pack in going if leased.isdisjoint(row.digest for row in pack.dead(live))]
-    for pack in gone:
-        for key in {payload_key(pack.info), footer_key(pack.info)}:
-            objects.blobs.delete(key)
-    objects.refresh()  # Those that somebody has come to rely on meanwhile are found again.
-    return gone
-
-
-def _saved(objects: Objects, going: list[_Pack], live: set[bytes]) -> list[_Pack]:
-    """Write what is needed of packs to others; the packs of which that worked."""
-    saved = []
-    bulk = Bulk(objects)
-    try:
-        for pack in going:
-            try:
-                _copy(objects, bulk, pack, live)
-            except Corrupted:  # It stays as it is, for fsck to report and mend.
-                continue
-            saved.append(pack)
-        bulk.flush()
-    finally:
-        bulk.close()
-    return saved
-
-
-def _copy(objects: Objects, bulk: Bulk, pack: _Pack, live: set[bytes]) -> None:
-    key = payload_key(pack.info)
-    for row in pack.rows:
-        if row.digest in live:
-            stored = objects.blobs.get_range(key, row.offset, row.stored)
-            bulk.copy(row.digest, unpacked(Place(*row, pack.info), stored), row.kind)
-
-
-def _pack_loose(objects: Objects, found: _Inventory, live: set[bytes]) -> None:
-    """Put what is loose, needed and old into packs."""
-    old = [blob for blob in found.loose if blob.modified <= found.oldest and raw_of(digest_at(blob.key)) in live]
-    bulk = Bulk(objects)
-    try:
-        packed = []
-        for blob in old if len(old) >= _WORTH else ():
-            try:
-                bulk.add(digest_at(blob.key), verified(objects.blobs.get(blob.key), raw_of(digest_at(blob.key))))
-            except Corrupted:  # It stays as it is, for fsck to report and mend.
-                continue
-            packed.append(blob)
-        bulk.flush()
-    finally:
-        bulk.close()
-    for blob in packed:
-        _delete_old(objects, blob, found.oldest)
+def _details(
+    raws: Raws,
+    sizes: npt.NDArray[np.integer],
+    written: npt.NDArray[np.int64] | int,
+    kinds: npt.NDArray[np.uint8] | int,
+    dead: Digests,
+) -> npt.NDArray[np.void]:
+    chosen = dead.holds(raws)
+    found = np.empty(int(chosen.sum()), DEAD)
+    found["digest"], found["size"] = raws[chosen], sizes[chosen]
+    found["written"] = written if isinstance(written, int) else written[chosen]
+    found["kind"] = kinds if isinstance(kinds, int) else kinds[chosen]
+    return found

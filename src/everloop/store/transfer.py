@@ -8,9 +8,9 @@ import msgspec
 
 from everloop.kernel.progress import SILENT, Progress
 from everloop.store import chunks, trees
-from everloop.store.bulk import lease
 from everloop.store.entities import Digest, Entry
 from everloop.store.frames import FrameWriter, frames_of, opened
+from everloop.store.leases import lease
 from everloop.store.objects import OBJECTS, digest_at, loose_key, raw_of
 from everloop.store.packs import RECIPE, TREE
 from everloop.store.service import Store
@@ -101,8 +101,9 @@ class _Transfer:
     def _rely(self, there: set[bytes]) -> set[bytes]:
         """Keep what is there from sweeps, packed objects by a lease in the end; those that were not there any more."""
         packed = self._target.objects.index.known(there)
-        self._there |= packed
-        return {raw for raw in there - packed if not self._target.blobs.touch(loose_key(raw))}
+        touched = {raw for raw in there - packed if self._target.blobs.touch(loose_key(raw))}
+        self._there |= packed | touched
+        return there - packed - touched
 
     def _large(self, leaves: set[bytes]) -> set[bytes]:
         """Those that are kept in chunks."""

@@ -72,6 +72,29 @@ def decode(data: bytes, digest: Digest) -> tuple[Entry, ...]:
         raise _no_tree(digest, str(error)) from None
 
 
+def parts(data: bytes) -> tuple[bytes, bytes]:
+    """The addresses that a folder names, back to back: of the folders in it, of all else.
+
+    Raises:
+        Corrupted: the bytes are no folder.
+    """
+    if is_flat(data):
+        return b"", _flat_addresses(data)
+    try:
+        folder = _folders.decode(memoryview(data)[len(MAGIC) :])
+    except msgspec.DecodeError as error:
+        raise _no_tree(Digest(""), str(error)) from None
+    digests = folder.digests
+    if len(digests) != 32 * len(folder.kinds):
+        raise _no_tree(Digest(""), "its columns have different lengths")
+    if _LETTERS["folder"] not in folder.kinds:
+        return b"", digests
+    split = {True: bytearray(), False: bytearray()}
+    for at, letter in enumerate(folder.kinds):
+        split[letter == _LETTERS["folder"]] += digests[32 * at : 32 * at + 32]
+    return bytes(split[True]), bytes(split[False])
+
+
 def is_tree(data: bytes | bytearray | memoryview) -> bool:
     """Whether bytes begin as those of a folder, or of a list of files as it was kept before there were folders."""
     head = bytes(data[: len(_FLAT)])
@@ -133,6 +156,17 @@ def walked(
         files += [TreeEntry(path, it.digest, it.size, it.kind) for path, it in inner if it.digest not in decoded]
         level = [(f"{path}/", decoded[it.digest]) for path, it in inner if it.digest in decoded]
     return tuple(sorted(files, key=lambda entry: entry.path))
+
+
+def _flat_addresses(data: bytes) -> bytes:
+    addresses = [entry.digest for entry in decode_flat(data, Digest(""))]
+    try:
+        raws = [bytes.fromhex(address) for address in addresses]
+    except ValueError as error:
+        raise _no_tree(Digest(""), str(error)) from None
+    if any(len(raw) != 32 for raw in raws):
+        raise _no_tree(Digest(""), "an address in it is none")
+    return b"".join(raws)
 
 
 def _close(open_folders: list[tuple[str, list[Entry]]], folders: list[str], keep: Callable[[bytes], Digest]) -> None:

@@ -9,7 +9,7 @@ from everloop.catalog.session import Session
 from everloop.datasets.content import write_table
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.quality.entities import CheckReport
-from everloop.datasets.quality.expectations import Expectation, InRange, NotNull, Unique
+from everloop.datasets.quality.expectations import Expectation, InRange, NotNull, RowCount, Unique
 from everloop.datasets.quality.gating import gating_of, require_at, require_checks, verdict_of
 from everloop.datasets.quality.suites.entities import Place
 from everloop.kernel.errors import Refused
@@ -71,6 +71,15 @@ class TestCommits:
         apply(platform, FAILS, gates=("commit",))
         with pytest.raises(Refused, match="no two rows agree in flight"):
             platform.call("datasets.revert", {"name": "flights", "version": 1})
+
+    def test_no_gate_keeps_the_rows_of_somebody_who_is_to_be_erased(self, platform: Platform) -> None:
+        commit(platform, "flights", b"flight,owner\n1,anna\n2,bert\n")
+        platform.call("datasets.apply_suites", {"declared": [{"dataset": "flights", "expectations": [RowCount(2)]}]})
+        platform.call("datasets.gate", {"name": "flights", "at": ["commit"]})
+        platform.call(
+            "datasets.erase_subject", {"name": "flights", "column": "owner", "value": "anna", "dry_run": False}
+        )
+        assert platform.call("datasets.get", {"name": "flights"}).rows == 1
 
     def test_whoever_keeps_rows_that_fail_stands_in_the_ledger(self, platform: Platform) -> None:
         apply(platform, FAILS, gates=("commit",))

@@ -22,6 +22,7 @@ from everloop.datasets.content import (
 from everloop.datasets.entities import Change, Purge, Snapshot
 from everloop.datasets.history.heads import branches_of
 from everloop.datasets.parquet import put_table
+from everloop.datasets.quality.gating import keeping
 from everloop.datasets.splits.entities import (
     Erased,
     ErasureReport,
@@ -57,7 +58,7 @@ def erase(session: Session, name: str, subject: Subject, also: tuple[str, ...], 
     if dry_run:
         leaving = frozenset(each.before for each in planned)
         return ErasureReport(subject, name, True, tuple(planned), found, _freed(found, leaving=leaving))
-    erased = tuple(msgspec.structs.replace(each, after=_without(session, each, subject)) for each in planned)
+    erased = tuple(msgspec.structs.replace(each, after=_erased(session, each, subject)) for each in planned)
     if erased:
         with session.begin() as unit:
             unit.emit(SubjectErased(subject=unit.urn("dataset", name), column=subject.column, erased=erased))
@@ -98,6 +99,12 @@ def purge(session: Session, name: str, version: int, reason: str) -> PurgeReport
 
 def _is_chosen(holding: Holding, also: tuple[str, ...]) -> bool:
     return holding.related or holding.snapshot.partition("/")[2].rpartition("@")[0] in also
+
+
+def _erased(session: Session, erased: Erased, subject: Subject) -> str:
+    """The same as `_without`, whatever is expected of the rest: no gate may keep a subject's rows."""
+    with keeping(resolve(session, erased.before).dataset):
+        return _without(session, erased, subject)
 
 
 def _without(session: Session, erased: Erased, subject: Subject) -> str:

@@ -29,6 +29,7 @@ from everloop.kernel.usecase import UseCase, published
 from everloop.sdk.platform import Everloop
 from everloop.server.main import build_app
 from everloop.store.blobs import Blobs
+from tests.sdk.scenario import BESIDE
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would rather have another HTTP client than we have.
@@ -125,7 +126,7 @@ def every_door(folder: Path) -> Iterator[dict[str, tuple[Door, Platform]]]:
 
 
 class Beside(InstalledPlaces):
-    """Opens `file:///beside` as a folder beside a platform's home, so that each door has its own."""
+    """Opens the scenario's remote as a folder beside a platform's home, so that each door has its own."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home / "remotes")
@@ -133,7 +134,7 @@ class Beside(InstalledPlaces):
 
     def blobs(self, url: str) -> Blobs:
         """The place as keys and bytes."""
-        return super().blobs(url.replace("file:///beside", self._beside))
+        return super().blobs(url.replace(BESIDE, self._beside))
 
 
 def tick(platform: Platform) -> None:

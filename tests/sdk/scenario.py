@@ -58,6 +58,9 @@ VISITS = b"id,at\n1,2026-01-01\n2,2026-01-02\n3,2026-01-02\n"
 LATER = b'{"id": 3, "at": "2026-01-03"}\n{"id": 4, "at": "2026-01-04"}\n'
 CANCELLED = b"id\n1\n"
 
+BESIDE = "file:///proc/beside"
+"""A place that each platform has for itself (`doors.Beside`); unless it is told so, there is none and can be none."""
+
 
 class Example(msgspec.Struct, frozen=True):
     """A call of a use case, and the code of the error that it must end with, if any."""
@@ -510,7 +513,7 @@ LEDGER = [
     Example("lineage.graph", {}, fails="invalid_input"),
 ]
 REMOTES = [
-    Example("remotes.add", {"name": "origin", "url": "file:///beside"}),
+    Example("remotes.add", {"name": "origin", "url": BESIDE}),
     Example("remotes.add", {"name": "origin", "url": "ftp://host/path"}, fails="invalid_input"),
     Example("remotes.list"),
     Example("remotes.get", {"name": "origin"}),

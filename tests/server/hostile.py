@@ -14,9 +14,11 @@ from sqlalchemy import func, literal, select, union_all
 from everloop.app.platform import Platform
 from everloop.catalog.schema import metadata
 from everloop.catalog.tables import chain_head
+from everloop.datasets.remotes.places import Places
 from everloop.kernel.errors import EverloopError, Problem
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import UseCase, published
+from tests.sdk.doors import Beside
 from tests.sdk.scenario import SCENARIO, objects
 
 Arguments = dict[str, Any]
@@ -59,6 +61,7 @@ class Wrong(msgspec.Struct, frozen=True):
 
 def play(platform: Platform) -> dict[str, Arguments]:
     """Do a day's work on a platform; for each use case, arguments that it took, or would have."""
+    platform.resources.ports.provide(Places, lambda: Beside(platform.resources.home))
     for data in objects():
         platform.resources.store.put(data)
     seen: dict[str, Any] = {}

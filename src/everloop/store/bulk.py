@@ -19,7 +19,7 @@ from everloop.store.chunks import WHOLE, Recipe, chunked, chunked_stream
 from everloop.store.compression import Compression
 from everloop.store.entities import Digest
 from everloop.store.index import PackInfo
-from everloop.store.leases import lease, settle_packs
+from everloop.store.leases import lease
 from everloop.store.objects import Objects, kind_of, raw_digest, raw_of
 from everloop.store.packs import RECIPE, Row
 
@@ -169,11 +169,9 @@ class Bulk:
 
     def _lease(self) -> None:
         """Say that what was there already is needed, so that no sweep takes it before somebody points to it."""
-        if self._relied:
-            lease(self._objects, self._relied)
-            self._relied = set()
-        settle_packs(self._objects, self._written)
-        self._written = set()
+        if self._relied or self._written:
+            lease(self._objects, self._relied, self._written)
+            self._relied, self._written = set(), set()
 
     def _put_large_file(self, file: BinaryIO, path: Path | str) -> Digest:
         before = os.fstat(file.fileno())

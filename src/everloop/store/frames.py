@@ -12,7 +12,6 @@ from everloop.store import chunks, packs
 from everloop.store.bulk import keep_pack
 from everloop.store.compression import Compression, decoded
 from everloop.store.index import PackInfo, Place
-from everloop.store.leases import settle_packs
 from everloop.store.objects import (
     RESTORE,
     Objects,
@@ -166,7 +165,8 @@ class FrameWriter:
     """Writes frames into packs, some packs at a time. What was added is durable when `flush` returns.
 
     Folders and recipes go to packs of their own, as `Bulk` has it. With `replace` a pack is written even if there is
-    one of its name: it holds the same objects, but they may be damaged there. `names` are the packs written.
+    one of its name: it holds the same objects, but they may be damaged there. `names` are the packs written, to be
+    leased when all is done: a sweep may be about to remove one that was there before.
     """
 
     def __init__(self, objects: Objects, written: Written = lambda objects, size: None, replace: bool = False) -> None:
@@ -195,7 +195,6 @@ class FrameWriter:
                 self._drafts[whole] = PackDraft()
         while self._flights:
             self._land()
-        settle_packs(self._objects, self.names)
 
     def close(self) -> None:
         """End the threads; what was not flushed may be lost."""

@@ -14,23 +14,30 @@ _AT_ONCE = 100_000
 """Digests in one lease."""
 
 
-def rely(objects: Objects, raws: Iterable[bytes]) -> set[bytes]:
-    """Keep objects from sweeps for as long as what was just written; those that are not there (any more)."""
+def rely(objects: Objects, raws: Iterable[bytes], packs: Collection[bytes] = ()) -> set[bytes]:
+    """Keep objects from sweeps for as long as what was just written; those that are not there (any more).
+
+    Raises:
+        Conflict: a sweep has removed one of these packs, which were just written.
+    """
     listed = sorted(set(raws))
     for at in range(0, len(listed), _AT_ONCE):
         _put(objects, listed[at : at + _AT_ONCE])
-    if not settle(objects, listed) and objects.blobs.local is None:
+    threatened = settle(objects, [*listed, *packs])
+    if threatened and not objects.index.packs().keys() >= set(packs):
+        raise Conflict("A sweep removed what was just written again.", hint="Do it again.")
+    if listed and not threatened and objects.blobs.local is None:
         objects.refresh()  # The index of a folder is everybody's; that of any other place is ours alone.
     return objects.missing(listed)
 
 
-def lease(objects: Objects, raws: Iterable[bytes]) -> None:
-    """Keep objects from sweeps for as long as what was just written.
+def lease(objects: Objects, raws: Iterable[bytes], packs: Collection[bytes] = ()) -> None:
+    """Keep objects from sweeps for as long as what was just written, and packs that were.
 
     Raises:
         Conflict: a sweep has removed one meanwhile.
     """
-    missing = rely(objects, raws)
+    missing = rely(objects, raws, packs)
     if missing:
         raise Conflict(
             f"A sweep removed what was just to be used again ({min(missing).hex()} for one).", hint="Do it again."
@@ -43,16 +50,6 @@ def settle(objects: Objects, raws: Collection[bytes]) -> bool:
     if threatened:
         objects.refresh()
     return threatened
-
-
-def settle_packs(objects: Objects, names: Collection[bytes]) -> None:
-    """After writing packs, of which some may have been there already: be sure that no sweep takes them.
-
-    Raises:
-        Conflict: one did.
-    """
-    if names and settle(objects, names) and not objects.index.packs().keys() >= set(names):
-        raise Conflict("A sweep removed what was just written again.", hint="Do it again.")
 
 
 def _put(objects: Objects, listed: Sequence[bytes]) -> None:

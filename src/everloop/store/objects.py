@@ -112,7 +112,8 @@ class Objects:
 
     def listed(self) -> dict[bytes, tuple[Blob, bool]]:
         """The packs that the place has, by name: the blob with the footer, and whether the rest is an adopted file."""
-        return {**self._listed(PACKS, False), **self._listed(SIDECARS, True)}
+        adopted = self._listed(SIDECARS, True) if self.blobs.local is not None else {}
+        return {**self._listed(PACKS, False), **adopted}
 
     def recipe(self, raw: bytes) -> Recipe | None:
         """How a large object is put together; nothing for one that is kept in one piece."""

@@ -11,6 +11,7 @@ from everloop.kernel.errors import Corrupted, InvalidInput, TooLarge
 from everloop.store import chunks, packs, trees
 from everloop.store.entities import Digest
 from everloop.store.frames import Frame, FrameWriter, PackDraft, frames_of, opened
+from everloop.store.leases import lease
 from everloop.store.objects import Objects, raw_of
 from everloop.store.packs import MAGIC, RAW, RECIPE, TREE, WHOLE, ZSTD, Row
 
@@ -71,6 +72,7 @@ def receive(objects: Objects, pack: bytes) -> Received:
             writer.flush()
     finally:
         writer.close()
+    lease(objects, {frame.digest for frame in frames} - missing, writer.names)
     return Received(len(missing), len(frames) - len(missing))
 
 

@@ -78,8 +78,7 @@ class _Transfer:
             self._send(lone)
         finally:
             self._writer.close()
-        if self._there:
-            lease(self._target.objects, self._there)
+        lease(self._target.objects, self._there, self._writer.names)
         return Transferred(self._objects, self._bytes, len(self._there))
 
     def _send(self, raws: Iterable[bytes]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 
 from everloop.app import backends
+from everloop.app.backends import OURS
 from everloop.app.doctor import KINDS
 from everloop.kernel.errors import Misconfigured
 
@@ -22,6 +24,12 @@ def test_every_kind_has_a_backend(kind: str) -> None:
     assert backends.names(kind)
 
 
+@pytest.mark.parametrize("kind", OURS)
+def test_what_is_found_without_looking_is_what_is_registered(kind: str) -> None:
+    registered = {point.name: point.value for point in metadata.entry_points(group=f"everloop.{kind}")}
+    assert registered == OURS[kind]
+
+
 def test_an_unknown_backend_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(Misconfigured, match="'oracle'") as caught:
         backends.load("databases", "oracle")
@@ -32,7 +40,7 @@ def test_a_backend_without_its_library_says_what_to_install(monkeypatch: pytest.
     def points(**wanted: str) -> Any:
         return [EntryPoint("cobol", "no_such_library:open_flavor", "everloop.flavors")]
 
-    monkeypatch.setattr(backends, "entry_points", points)
+    monkeypatch.setattr(metadata, "entry_points", points)
     with pytest.raises(Misconfigured, match="needs no_such_library") as caught:
         backends.load("flavors", "cobol")
     assert "pip install" in caught.value.hint

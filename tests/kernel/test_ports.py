@@ -69,3 +69,11 @@ def test_an_event_knows_its_kind() -> None:
         pass
 
     assert kind_of(Happened(subject="x")) == "tests.happened"
+
+
+def test_what_was_not_provided_by_name_is_made_of_its_name() -> None:
+    ports = Ports()
+    ports.provide(Speaker, Cat, "cat")
+    ports.provide_by_name(Speaker, lambda name: {"dog": Dog}[name]())
+    assert ports.get(Speaker, "dog") is ports.get(Speaker, "dog")
+    assert (ports.get(Speaker, "dog").say(), ports.get(Speaker, "cat").say()) == ("woof", "meow")

@@ -200,8 +200,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(Sources, InstalledSources)
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)
-    for name in backends.names("flavors"):
-        ports.provide(Flavor, partial(_opened, "flavors", name), name)
+    ports.provide_by_name(Flavor, partial(_opened, "flavors"))
 
 
 def _opened(kind: str, name: str, *arguments: str) -> Any:

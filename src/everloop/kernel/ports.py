@@ -19,11 +19,19 @@ class Ports:
     def __init__(self) -> None:
         self._factories: dict[tuple[object, str], Callable[[], object]] = {}
         self._built: dict[tuple[object, str], object] = {}
+        self._finders: dict[object, Callable[[str], object]] = {}
 
     def provide(self, kind: type[P], factory: Callable[[], P], name: str = "") -> None:
         """Offer a backend for a port; the unnamed one is what the settings chose."""
         self._factories[kind, name] = factory
         self._built.pop((kind, name), None)
+
+    def provide_by_name(self, kind: type[P], find: Callable[[str], P]) -> None:
+        """Offer whatever `find` makes of a name, for the names that nothing else was provided under.
+
+        It raises Misconfigured for a name that it does not know.
+        """
+        self._finders[kind] = find
 
     def get(self, kind: type[P], name: str = "") -> P:
         """The backend for a port, built at the first call.
@@ -33,10 +41,7 @@ class Ports:
         """
         key = (kind, name)
         if key not in self._built:
-            if key not in self._factories:
-                known = ", ".join(self.names(kind)) or "none"
-                raise Misconfigured(f"There is no {kind.__name__} backend {name!r}.", hint=f"Known here: {known}.")
-            self._built[key] = self._factories[key]()
+            self._built[key] = self._made(kind, name)
         return cast(P, self._built[key])
 
     def names(self, kind: type[object]) -> list[str]:
@@ -46,3 +51,11 @@ class Ports:
     def built(self) -> Iterable[object]:
         """The backends that were really used, for closing them."""
         return list(self._built.values())
+
+    def _made(self, kind: type[P], name: str) -> object:
+        if (kind, name) in self._factories:
+            return self._factories[kind, name]()
+        if kind in self._finders:
+            return self._finders[kind](name)
+        known = ", ".join(self.names(kind)) or "none"
+        raise Misconfigured(f"There is no {kind.__name__} backend {name!r}.", hint=f"Known here: {known}.")

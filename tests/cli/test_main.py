@@ -12,7 +12,7 @@ import pytest
 from everloop.app.areas import GROUPS
 from everloop.cli.door import Command
 from everloop.cli.main import SECTIONS, commands
-from everloop.cli.usecases import UseCaseGroup
+from everloop.cli.naming import Suggesting
 from tests.cli.conftest import Everloop
 
 HAND_MADE = [name for section in SECTIONS.values() for name in section]
@@ -24,7 +24,7 @@ def every_command() -> list[str]:
     found = []
     for name in commands.list_commands(context):
         command = commands.get_command(context, name)
-        if isinstance(command, UseCaseGroup):
+        if isinstance(command, Suggesting):
             found += [f"{name} {verb}" for verb in command.list_commands(context)]
         else:
             found.append(name)
@@ -105,11 +105,18 @@ def test_json_may_stand_before_the_command(everloop: Everloop) -> None:
 
 
 def test_every_command_takes_the_options_that_stand_everywhere() -> None:
-    context = click.Context(commands)
-    for name in HAND_MADE:
-        command = commands.get_command(context, name)
+    for line in EVERY:
+        command: click.Command | None = commands
+        for name in line.split():
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), name)
         assert isinstance(command, Command)
         assert any("--home" in option.opts for option in command.params)
+
+
+@pytest.mark.parametrize("group", ["data", *GROUPS])
+def test_lists_of_commands_cut_no_sentence_off(bare: Everloop, group: str) -> None:
+    assert "...\n" not in bare(group, "--help").out.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(("option", "code"), [("--url=nonsense", 9), ("--url=http://127.0.0.1:1", 9)])

@@ -42,6 +42,16 @@ def test_a_server_that_errs_for_a_moment_is_asked_again(proxy: Proxy, blobs: Blo
     assert len(proxy.requests) == 3
 
 
+def test_a_client_without_keys_is_told_so(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+    url = f"s3://nobodys?endpoint={s3_endpoint}&region=us-east-1&timeout=1&retries=0"
+    with pytest.raises(Misconfigured, match="There are no keys") as caught:
+        backends.load("blobs", "s3")(url).get("objects/aa/one")
+    assert "AWS_ACCESS_KEY_ID" in caught.value.hint
+
+
 def test_a_server_that_errs_on_is_named(proxy: Proxy, blobs: Blobs) -> None:
     proxy.fail_first("error", 100)
     with pytest.raises(Unavailable, match=r"s3://everloop-.*503"):

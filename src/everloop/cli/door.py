@@ -13,6 +13,8 @@ from everloop.cli import output
 from everloop.kernel.errors import EverloopError, Problem, Refused
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from everloop.app.platform import Platform
     from everloop.app.remote import RemotePlatform
     from everloop.app.settings import Loaded
@@ -51,6 +53,11 @@ class Door:
         return self._opened
 
     @property
+    def is_open(self) -> bool:
+        """Whether the platform is open already, so that using it costs nothing more."""
+        return self._given is not None or self._opened is not None
+
+    @property
     def local(self) -> Platform:
         """The platform in this process.
 
@@ -75,6 +82,13 @@ class Door:
 
         platform = self.platform
         return platform.resources.store.put(content) if isinstance(platform, Platform) else platform.put(content)
+
+    def put_file(self, path: Path) -> Digest:
+        """Keep a file's bytes in the platform's store."""
+        from everloop.app.platform import Platform
+
+        platform = self.platform
+        return (platform.resources.store if isinstance(platform, Platform) else platform.store).put_file(path)
 
     def get_object(self, digest: Digest) -> bytes:
         """Bytes out of the platform's store."""
@@ -147,6 +161,10 @@ class Command(click.Command):
         taken = {name for parameter in self.params for name in parameter.opts}
         self.common = [option for option in everywhere() if not taken & set(option.opts)]
         self.params += self.common
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence, whole."""
+        return self.short_help or (self.help or "").partition("\n\n")[0].partition(". ")[0].replace("\n", " ").rstrip(".")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then those that stand everywhere."""

@@ -13,6 +13,8 @@ from everloop.cli.usecases import shortcut
 if TYPE_CHECKING:
     from everloop.loop.entities import LoopStatus, Trace
 
+_SHOWN = 8
+
 
 def _told(found: Trace) -> str:
     from everloop.loop.tracing import rendered
@@ -44,20 +46,26 @@ rollback = shortcut("rollback", "loops.rollback", _stands)
 
 @click.command(cls=Command)
 def status() -> None:
-    """How every loop is, and what every endpoint serves."""
+    """How every loop is, what every endpoint serves, and which data there is."""
     door = this_door()
     loops = [door.call("loops.status", {"name": loop.name}) for loop in door.call("loops.list", {})]
     endpoints = door.call("endpoints.list", {})
+    datasets = door.call("datasets.list", {})
     if door.json:
-        door.show({"loops": loops, "endpoints": endpoints})
+        door.show({"loops": loops, "endpoints": endpoints, "datasets": datasets})
         return
-    if not (loops or endpoints):
+    if not (loops or endpoints or datasets):
         click.echo("Nothing is set up yet. everloop init starts a project, everloop demo shows one.")
     for loop in loops:
         click.echo(_stands(loop))
     for endpoint in endpoints:
         shares = ", ".join(f"deployment {one.deployment} {one.percent:g} % ({one.role})" for one in endpoint.traffic)
         click.echo(f"{click.style('endpoint', bold=True)} {endpoint.name}: {shares}")
+    if datasets:
+        newest = sorted(datasets, key=lambda one: one.created, reverse=True)
+        shown = ", ".join(f"{one.name}@{one.latest}" for one in newest[:_SHOWN])
+        more = f" and {len(newest) - _SHOWN:,} more (everloop datasets list)" if len(newest) > _SHOWN else ""
+        click.echo(f"{click.style('data', bold=True)} {shown}{more}")
 
 
 @click.command(cls=Command)

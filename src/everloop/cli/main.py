@@ -23,7 +23,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "data": ("data", "Folders of files under versions: status, diff, checkout, branch, merge, push, pull"),
         "apply": ("project", "Check and install what the project declares"),
         "run": ("project", "Run a pipeline"),
-        "status": ("loop", "How the loops and endpoints are"),
+        "status": ("loop", "How the loops and endpoints are, and which data there is"),
         "trace": ("loop", "Where a prediction or a model came from, down to the bytes"),
         "simulate": ("loop", "Compare policies on history, before anything goes live"),
         "reproduce": ("loop", "Run a model's training again and compare hashes"),

@@ -14,6 +14,7 @@ from everloop.kernel.errors import Problem
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WIDEST = 72
+_NONE = "–"
 
 
 def show(value: object, *, as_json: bool) -> None:
@@ -47,35 +48,43 @@ def _show_list(values: Sequence[object]) -> None:
     if len(records) < len(values):
         click.echo("\n".join(_cell(value) for value in values))
         return
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    rows = [[_cell(record.get(name)) for name in columns] for record in records]
+    everywhere = list(dict.fromkeys(name for record in records for name in record))
+    cells = [{name: _cell(record.get(name)) for name in everywhere} for record in records]
+    columns = [name for name in everywhere if any(cell[name] != _NONE for cell in cells)] or everywhere
+    rows = [[cell[name] for name in columns] for cell in cells]
     _table([name.replace("_", " ") for name in columns], rows)
 
 
-def _show_one(value: object) -> None:
+def _show_one(value: object, indent: str = "") -> None:
+    """A field a line. What is None is left out, records in it are shown below their name."""
     record = _record(value)
     if record is None:
         click.echo(_cell(value, whole=True).rstrip("\n"))
         return
     width = max((len(name) for name in record), default=0)
     for name, item in record.items():
-        title = click.style(name.replace("_", " ").ljust(width), bold=True)
+        title = indent + click.style(name.replace("_", " ").ljust(width), bold=True)
         if isinstance(item, (list, tuple)) and item and _record(item[0]) is not None:
-            click.echo(title)
+            click.echo(title.rstrip())
             _show_list(item)
-        else:
+        elif item and isinstance(item, (msgspec.Struct, Mapping)):
+            click.echo(title.rstrip())
+            _show_one(item, f"{indent}  ")
+        elif item is not None:
             click.echo(f"{title}  {_cell(item, whole=True)}")
 
 
 def _record(value: object) -> Mapping[str, object] | None:
     if isinstance(value, msgspec.Struct):
-        return {name: getattr(value, name) for name in value.__struct_fields__}
+        kind = value.__struct_config__
+        tag = {str(kind.tag_field): kind.tag} if kind.tag_field else {}
+        return tag | {name: getattr(value, name) for name in value.__struct_fields__}
     return value if isinstance(value, Mapping) else None
 
 
 def _cell(value: object, *, whole: bool = False) -> str:
     if value is None or value == "" or value == () or value == [] or value == {}:
-        return "–"
+        return _NONE
     if isinstance(value, str):
         text = value[:12] if _DIGEST.fullmatch(value) and not whole else value
     elif isinstance(value, datetime):
@@ -86,9 +95,16 @@ def _cell(value: object, *, whole: bool = False) -> str:
         text = str(value)
     elif isinstance(value, (list, tuple)) and all(isinstance(item, (str, int, float)) for item in value):
         text = ", ".join(_cell(item) for item in value)
+    elif isinstance(value, (list, tuple)) and not whole:
+        text = ", ".join(names) if (names := _names(value)) else f"{len(value):,} listed"
     else:
         text = msgspec.json.encode(value).decode()
     return text if whole or len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _names(values: Sequence[object]) -> list[str]:
+    records = [_record(value) or {} for value in values]
+    return [str(record["name"]) for record in records] if all("name" in record for record in records) else []
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> None:

@@ -17,7 +17,6 @@ from everloop.kernel.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from everloop.datasets.quality.suites.entities import AppliedSuite
 
-_FORMATS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 _SETTINGS = """\
 # The settings of this project. Every key is also a variable: EVERLOOP_PROJECT, EVERLOOP_MODULE, …
 project = "{name}"
@@ -73,23 +72,36 @@ def init(folder: Path, example: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="The dataset's name; the file's if not given.")
 @click.option("--note", default="", help="What is new in it.")
-def add(file: Path, name: str | None, note: str) -> None:
-    """Keep a table (CSV, Parquet, Arrow), or a folder of files, as a new version of a dataset.
+@click.option("--branch", default="", help="The branch that it goes to; main, or the one that the folder is on.")
+@click.option("--evolve", type=click.Choice(["compatible", "any"]), help="Which changes of a table's columns are let in.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["refuse", "quarantine", "keep"]),
+    help="What becomes of a table with rows that fail its checks; as its suite says, if not given.",
+)
+def add(file: Path, name: str | None, note: str, branch: str, evolve: str | None, on_failure: str | None) -> None:
+    """Keep a table (CSV, lines of JSON, Parquet, Arrow), or a folder of files, as a new version of a dataset.
 
     What the newest version holds already gives that version. Folders have more commands: everloop data --help.
     """
     door = this_door()
+    of_tables = {"evolve": evolve or "compatible", "on_failure": on_failure or ""}
     if file.is_dir():
-        add_folder(file, name or "", note)
+        if evolve or on_failure:
+            raise InvalidInput(f"{file} is a folder: it has no rows.", hint="Leave out --evolve and --on-failure.")
+        add_folder(file, name or "", note, branch)
         return
-    if file.suffix.lower() not in _FORMATS:
-        raise InvalidInput(f"{file} is no table that can be read.", hint=f"Known: {', '.join(_FORMATS)}.")
+    from everloop.datasets.formats import format_of
+    from everloop.datasets.workspace.workspace import default_name
+
+    format = format_of(file.name)
     try:
-        content = file.read_bytes()
+        digest = door.put_file(file)
     except OSError as error:
         raise NotFound(f"{file} cannot be read ({error.strerror}).", hint="Check the path.") from None
-    arguments = {"name": name or file.stem, "digest": door.put(content), "format": _FORMATS[file.suffix.lower()]}
-    made = door.call("datasets.commit", arguments | {"note": note})
+    plain = Path(file.name.removesuffix(".gz").removesuffix(".zst"))
+    arguments = {"name": name or default_name(Path(plain.stem)), "digest": digest, "format": format}
+    made = door.call("datasets.commit", arguments | of_tables | {"note": note, "branch": branch or "main"})
     door.show(made)
     older = [each.version for each in door.call("datasets.log", {"name": made.dataset}) if each.digest == made.digest]
     if min(older, default=made.version) < made.version:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,18 +17,23 @@ from everloop.app import areas
 from everloop.app.arguments import element_of, shape_of, value_of
 from everloop.cli.door import Command, this_door
 from everloop.cli.naming import Suggesting
-from everloop.kernel.errors import Corrupted, EverloopError, InvalidInput, Refused
+from everloop.cli.telling import TOLD, Told
+from everloop.kernel.errors import Conflict, Corrupted, EverloopError, InvalidInput, Refused
 from everloop.kernel.usecase import UseCase, published
+from everloop.store.entities import Digest
 
 _METAVARS = {"text": "TEXT", "list": "TEXT", "json": "JSON|@FILE"}
-_VERDICTS: dict[str, tuple[str, type[EverloopError]]] = {
-    "audit.verify": ("intact", Corrupted),
-    "datasets.check": ("passed", Refused),
-    "datasets.prove": ("holds", Refused),
-    "loops.reproduce": ("equal", Refused),
-    "packages.verify": ("passed", Refused),
+_VERDICTS: dict[str, tuple[Callable[[Any], bool], type[EverloopError]]] = {
+    "audit.verify": (attrgetter("intact"), Corrupted),
+    "datasets.check": (attrgetter("passed"), Refused),
+    "datasets.merge": (lambda merge: merge.outcome != "conflicts", Conflict),
+    "datasets.prove": (attrgetter("holds"), Refused),
+    "datasets.verify_import": (attrgetter("passed"), Refused),
+    "loops.reproduce": (attrgetter("equal"), Refused),
+    "packages.verify": (attrgetter("passed"), Refused),
 }
-"""Answers that are verdicts: the field that tells, and the error whose exit code a bad one has."""
+"""Answers that are verdicts: whether one is good, and the error whose exit code a bad one has."""
+_RAISES = "\n\nRaises:"
 
 
 class UseCaseGroup(Suggesting):
@@ -45,13 +52,27 @@ class UseCaseGroup(Suggesting):
         areas.load_group(group)
         return [usecase for usecase in published().values() if usecase.group == group]
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs area by area, where there are many."""
+        by_area: dict[str, list[tuple[str, str]]] = {}
+        for usecase in sorted(self._usecases(), key=lambda usecase: _spelled(usecase.verb)):
+            area = usecase.function.__module__.rpartition(".")[0]
+            by_area.setdefault(area, []).append((_spelled(usecase.verb), usecase.summary))
+        if len(by_area) == 1:
+            super().format_commands(ctx, formatter)
+            return
+        for area in sorted(by_area, key=[f"everloop.{name}" for name in areas.AREAS].index):
+            about = (inspect.getdoc(sys.modules[area]) or area).partition(".")[0]
+            with formatter.section(about):
+                formatter.write_dl(by_area[area])
+
 
 def group(name: str) -> UseCaseGroup:
     """The commands of a group of use cases."""
     return UseCaseGroup(name, help=f"{areas.GROUPS[name][1]}.")
 
 
-def shortcut(name: str, usecase: str, told: Callable[[Any], str] | None = None) -> Command:
+def shortcut(name: str, usecase: str, told: Told | None = None) -> Command:
     """A use case as a command of its own, with what it requires by position; `told` is its answer as text."""
     areas.load_group(usecase.partition(".")[0])
     found = published()[usecase]
@@ -59,17 +80,16 @@ def shortcut(name: str, usecase: str, told: Callable[[Any], str] | None = None) 
     return command(found, name, required, told)
 
 
-def command(
-    usecase: UseCase, name: str = "", by_position: Sequence[str] = (), told: Callable[[Any], str] | None = None
-) -> Command:
+def command(usecase: UseCase, name: str = "", by_position: Sequence[str] = (), told: Told | None = None) -> Command:
     """The command that a use case makes."""
+    tell = told or TOLD.get(usecase.name)
 
     def call(**given: object) -> int:
         door = this_door()
         answer = door.call(usecase.name, arguments(usecase, given))
-        door.show(answer if told is None or door.json else told(answer))
-        verdict, error = _VERDICTS.get(usecase.name, ("", EverloopError))
-        return 0 if not verdict or getattr(answer, verdict) else error.exit_code
+        door.show(answer if tell is None or door.json else tell(answer))
+        is_good, error = _VERDICTS.get(usecase.name, (None, EverloopError))
+        return 0 if is_good is None or is_good(answer) else error.exit_code
 
     placed = {*usecase.path_parameters, *by_position}
     parameters = [_parameter(parameter, placed) for parameter in usecase.signature.parameters.values()]
@@ -77,7 +97,7 @@ def command(
         name or _spelled(usecase.verb),
         params=parameters,
         callback=call,
-        help=inspect.getdoc(usecase.function),
+        help=(inspect.getdoc(usecase.function) or "").partition(_RAISES)[0],
         short_help=usecase.summary,
     )
 
@@ -106,9 +126,11 @@ def arguments(usecase: UseCase, given: Mapping[str, object]) -> dict[str, object
 def _read(annotation: Any, texts: list[str]) -> object:
     """A list, mapping or Struct is JSON, in the words or in an @file; or an element, or a key=value, in each word.
 
-    A text that is marked as the content of a file may be an @file too.
+    A text that is marked as the content of a file may be an @file too. An address may be an @file, which is then kept.
     """
     shape = shape_of(annotation)
+    if annotation is Digest and texts[-1].startswith("@"):
+        return this_door().put_file(Path(texts[-1][1:]))
     if shape == "text" and not _is_file(annotation):
         return value_of(annotation, texts)
     texts = [Path(text[1:]).read_text() if text.startswith("@") else text for text in texts]
@@ -165,12 +187,18 @@ def _parameter(parameter: inspect.Parameter, by_position: Container[str]) -> cli
         type=_type(annotation),
         multiple=shape == "list" or _is_mapping(annotation) or _is_listing(annotation),
         required=required,
-        metavar="TEXT|@FILE" if _is_file(annotation) else None if _choices(annotation) else _metavar(annotation),
+        metavar=_metavar(annotation),
         help=note,
     )
 
 
-def _metavar(annotation: Any) -> str:
+def _metavar(annotation: Any) -> str | None:
+    if _choices(annotation):
+        return None
+    if annotation is Digest:
+        return "DIGEST|@FILE"
+    if _is_file(annotation):
+        return "TEXT|@FILE"
     if _is_mapping(annotation):
         return "KEY=VALUE|JSON|@FILE"
     shape = shape_of(annotation)

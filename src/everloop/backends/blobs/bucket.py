@@ -228,10 +228,19 @@ class BucketBlobs:
                 hint="Check the keys in the cloud's usual variables, and what they may do there.",
             ) from None
         except (BaseError, OSError) as error:
+            if _KEYS_OF_MACHINES in str(error):
+                raise Misconfigured(
+                    f"There are no keys for {self._place}: none are set, and this machine has none of its own.",
+                    hint="Set the cloud's usual variables, as AWS_ACCESS_KEY_ID; anonymous=true for what all may read.",
+                ) from None
             raise Unavailable(
                 f"The store at {self._place} did not answer: {_first_line(error)}.",
                 hint="Check its URL and the variables with its keys with everloop doctor, and try again.",
             ) from None
+
+
+_KEYS_OF_MACHINES = "169.254.169.254"
+"""Where virtual machines ask their cloud for keys; a client without keys does."""
 
 
 def _changed(key: str) -> Conflict:

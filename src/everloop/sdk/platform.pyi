@@ -14,6 +14,7 @@ import everloop.datasets.remotes.entities
 import everloop.datasets.splits.entities
 import everloop.features.entities
 import everloop.governance.entities
+import everloop.governance.storekeeping.entities
 import everloop.kernel.usecase
 import everloop.loop.entities
 import everloop.monitoring.entities
@@ -206,8 +207,6 @@ class FeaturesGroup:
 
 class GovernanceGroup:
     """Principals, roles, retention, the compliance report."""
-    def gc(self, dry_run: bool = True, grace: str = '1d') -> everloop.store.entities.SweepReport:
-        """Free the bytes that nothing refers to, or tell how many they are; what others pushed here is referred to by refs."""
     def grant(self, principal: str, roles: tuple[typing.Literal['reader', 'contributor', 'deployer', 'owner'], ...] | builtins.list[typing.Literal['reader', 'contributor', 'deployer', 'owner']]) -> everloop.governance.entities.Principal:
         """Give a principal exactly these roles, in every project; it is made if it is new."""
     def principals(self) -> builtins.list[everloop.governance.entities.Principal]:
@@ -344,7 +343,7 @@ class RemotesGroup:
     def add(self, name: str, url: str) -> everloop.datasets.remotes.entities.Remote:
         """Give a place a name, after trying what it can do: read, list, write, and write under conditions."""
     def gc(self, name: str, dry_run: bool = True, grace: str = '7d') -> everloop.store.entities.SweepReport:
-        """Free what no branch and no tag of any project at a remote leads to, or tell how much that is."""
+        """Free what no branch and no tag of any project at a remote leads to, or tell how much that is; see `store.gc`."""
     def get(self, name: str) -> everloop.datasets.remotes.entities.Remote:
         """A remote, with what it was found to do."""
     def list(self) -> builtins.list[everloop.datasets.remotes.entities.Remote]:
@@ -396,8 +395,18 @@ class RunsGroup:
 
 class StoreGroup:
     """The store of bytes: what it holds, whether it is whole, what can be freed."""
-    def repair(self, remote: str) -> everloop.datasets.remotes.entities.Repair:
-        """Read every object of the store, and fetch those that are damaged or missing from a remote that has them whole."""
+    def fsck(self, rebuild: bool = False) -> everloop.governance.storekeeping.entities.StoreReport:
+        """Whether the store hangs together: packs, index, folders and recipes, what the catalog and refs point to."""
+    def gc(self, dry_run: bool = True, grace: str = '1d', thorough: bool = False) -> everloop.governance.storekeeping.entities.GcReport:
+        """Put what nothing refers to into the trash, and free what has been there for the time of `grace`; or tell of it."""
+    def repair(self, remote: str) -> everloop.governance.storekeeping.entities.Repair:
+        """Read all of the store, and fetch what is damaged or missing from a remote that has it whole."""
+    def trash(self) -> builtins.list[everloop.store.entities.TrashBin]:
+        """What garbage collections condemned and have not freed yet, oldest first: a bin for each, by its stamp."""
+    def undelete(self, stamp: str = 'all') -> everloop.store.entities.Undeleted:
+        """Take a bin (or all) out of the trash. Its objects are safe for the time of grace: point to them within it."""
+    def verify(self, reference: str = '') -> everloop.governance.storekeeping.entities.VerifyReport:
+        """Read every byte of the store, or of one reference with all below it, and compare it with its address."""
 
 class TokensGroup:
     """Tokens for people and machines."""

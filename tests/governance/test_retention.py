@@ -44,7 +44,7 @@ def refer(platform: Platform, table: Table, column: str, digest: str) -> None:
 
 
 def collect(platform: Platform, **arguments: object) -> object:
-    return platform.call("governance.gc", {"dry_run": False, "grace": "0s"} | arguments)
+    return platform.call("store.gc", {"dry_run": False, "grace": "0s"} | arguments)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -52,7 +52,7 @@ def test_bytes_that_any_text_refers_to_stay(platform: Platform, referring: Table
     store = platform.resources.store
     kept, lost = store.put(b"kept"), store.put(b"lost")
     refer(platform, referring, column, kept)
-    report = platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+    report = platform.call("store.gc", {"dry_run": False, "grace": "0s"})
     assert (store.has(kept), store.has(lost)) == (True, False)
     assert (report.kept, report.removed, report.freed_bytes) == (1, 1, 4)
 
@@ -60,20 +60,20 @@ def test_bytes_that_any_text_refers_to_stay(platform: Platform, referring: Table
 def test_a_dry_run_tells_and_frees_nothing(platform: Platform) -> None:
     store = platform.resources.store
     lost = store.put(b"lost")
-    report = platform.call("governance.gc", {"grace": "0s"})
+    report = platform.call("store.gc", {"grace": "0s"})
     assert (report.removed, report.dry_run, store.has(lost)) == (1, True, True)
-    assert platform.call("audit.entries", {"kind": "governance.swept"}) == []
+    assert platform.call("audit.entries", {"kind": "store.swept"}) == []
 
 
 def test_by_default_nothing_is_freed(platform: Platform) -> None:
     lost = platform.resources.store.put(b"lost")
-    platform.call("governance.gc", {})
+    platform.call("store.gc", {})
     assert platform.resources.store.has(lost)
 
 
 def test_what_was_put_lately_is_spared(platform: Platform) -> None:
     fresh = platform.resources.store.put(b"a step is about to record this")
-    assert platform.call("governance.gc", {"dry_run": False, "grace": "1h"}).removed == 0
+    assert platform.call("store.gc", {"dry_run": False, "grace": "1h"}).removed == 0
     assert platform.resources.store.has(fresh)
 
 
@@ -109,7 +109,7 @@ def test_the_ledger_and_hashes_of_tokens_keep_nothing(platform: Platform) -> Non
 def test_a_collection_is_an_event(platform: Platform) -> None:
     platform.resources.store.put(b"lost")
     collect(platform)
-    (entry,) = platform.call("audit.entries", {"kind": "governance.swept"})
+    (entry,) = platform.call("audit.entries", {"kind": "store.swept"})
     assert (entry.event["removed"], entry.event["freed_bytes"]) == (1, 4)
 
 

@@ -170,7 +170,7 @@ def test_a_role_that_changes_counts_at_once(platform: Platform, secret: str) -> 
         ("tokens.create", {"principal": "ann"}),
         ("tokens.list", {}),
         ("governance.grant", {"principal": "ann", "roles": ["owner"]}),
-        ("governance.gc", {}),
+        ("store.gc", {}),
     ],
 )
 def test_only_owners_manage_who_gets_in(platform: Platform, role: str, name: str, arguments: dict[str, object]) -> None:

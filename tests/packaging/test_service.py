@@ -89,7 +89,7 @@ def test_a_packed_version_is_not_deleted(registered: Platform, package: Package)
 
 
 def test_garbage_collection_keeps_packages_and_models(registered: Platform, package: Package) -> None:
-    registered.call("governance.gc", {"dry_run": False, "grace": "0s"})
+    registered.call("store.gc", {"dry_run": False, "grace": "0s"})
     assert bytes_of(registered, package)
     assert registered.resources.store.tree(package.manifest.model_digest) == package.manifest.files
 

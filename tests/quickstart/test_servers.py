@@ -66,7 +66,7 @@ def test_a_package_is_built_and_verified(site: Site) -> None:
 
 
 def test_what_anything_refers_to_is_kept_and_the_ledger_is_intact(site: Site) -> None:
-    site.call("governance.gc", dry_run=False, grace="0s")
+    site.call("store.gc", dry_run=False, grace="0s")
     assert site.call("datasets.preview", name="parcels", limit=1)
     assert site.predict("d-one").outputs.shape == (1,)
     assert site.call("audit.verify").intact

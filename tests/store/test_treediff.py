@@ -59,8 +59,8 @@ def test_what_is_equal_is_not_read(store: Store, monkeypatch: pytest.MonkeyPatch
 
     before, after = tree(b"1"), tree(b"2")
     read: list[Digest] = []
-    folder = store.folder
-    monkeypatch.setattr(store, "folder", lambda digest: read.append(digest) or folder(digest))
+    columns = store.columns
+    monkeypatch.setattr(store, "columns", lambda digest: read.append(digest) or columns(digest))
     assert [change.path for change in tree_changes(store, before, after)] == ["4/4/f"]
     assert len(read) == 6
 

@@ -19,6 +19,7 @@ AREAS = (
     "pipelines",
     "registry",
     "governance",
+    "governance.storekeeping",
     "packaging",
     "serving",
     "rollouts",

@@ -58,10 +58,3 @@ class TokenRevoked(Event, frozen=True, kw_only=True, tag="tokens.revoked"):
     """A token counts no more."""
 
     principal: str
-
-
-class StoreSwept(Event, frozen=True, kw_only=True, tag="governance.swept"):
-    """Bytes that nothing referred to were removed from the store."""
-
-    removed: int
-    freed_bytes: int

@@ -1,4 +1,4 @@
-"""What one can do with governance: give roles, make and revoke tokens, free bytes that nothing refers to."""
+"""What one can do with governance: give roles, make and revoke tokens."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import msgspec
 from sqlalchemy import delete, select, update
 
 from everloop.catalog.session import Session
-from everloop.datasets.remotes.commits import roots_at
-from everloop.governance import retention
 from everloop.governance.entities import (
     NewToken,
     Principal,
     PrincipalGranted,
     PrincipalRevoked,
     Role,
-    StoreSwept,
     Token,
     TokenCreated,
     TokenRevoked,
@@ -28,7 +25,6 @@ from everloop.kernel.durations import duration
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.store.entities import SweepReport
 
 
 @usecase("governance.grant", permission="governance:manage", route="PUT /principals/{principal}")
@@ -95,24 +91,6 @@ def revoke_token(session: Session, id: str) -> Token:
     session.emit(TokenRevoked(subject=session.urn("token", id), principal=known.principal))
     authenticate.forget()
     return revoked
-
-
-@usecase("governance.gc", permission="governance:manage", route="POST /governance/gc", long=True)
-def gc(session: Session, dry_run: bool = True, grace: str = "1d") -> SweepReport:
-    """Free the bytes that nothing refers to, or tell how many they are; what others pushed here is referred to by refs.
-
-    `grace` spares what was put so lately that somebody may be about to point to it; with `0s` nobody may write.
-    """
-    young = duration(grace)
-    with session.begin(write=False) as unit:
-        roots = retention.roots(unit)
-    roots |= roots_at(session.store)
-    report = session.store.sweep(roots, dry_run=dry_run, grace=young)
-    if not dry_run:
-        with session.begin() as unit:
-            subject = unit.urn("principal", unit.principal)
-            unit.emit(StoreSwept(subject=subject, removed=report.removed, freed_bytes=report.freed_bytes))
-    return report
 
 
 def _principal(session: Session, name: str) -> Principal:

@@ -66,6 +66,24 @@ class Undeleted(msgspec.Struct, frozen=True):
     gone: int
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """Something that is not as it should be: the key or object that it is about, and what needs that (URNs).
+
+    A missing part that nothing needs is what a killed writer left: the next garbage collection takes its rest away.
+    """
+
+    kind: Literal["torn pack", "adopted file", "index", "unreadable", "missing part", "dangling"]
+    key: str
+    digest: Digest | Literal[""]
+    reason: str
+    needed_by: tuple[str, ...] = ()
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether something is lost by it, unless it is mended."""
+        return self.kind != "missing part" or bool(self.needed_by)
+
+
 class StoreStats(msgspec.Struct, frozen=True):
     """How much the store holds, deduplicated."""
 

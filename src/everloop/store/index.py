@@ -115,6 +115,19 @@ class Index:
         found: tuple[int, int] = self._asked(lambda connection: connection.execute(query).fetchone())
         return found
 
+    def sums(self) -> dict[bytes, tuple[int, int, int, int]]:
+        """For each pack how many objects it has, and the sums of their offsets, stored sizes and sizes; reads all."""
+        query = (
+            "SELECT k.name, count(*), sum(p.offset), sum(p.stored), sum(p.size)"
+            " FROM places p JOIN packs k ON k.id = p.pack GROUP BY p.pack"
+        )
+        return self._asked(lambda connection: {name: tuple(sums) for name, *sums in connection.execute(query)})
+
+    def digests_of(self, pack: bytes) -> list[bytes]:
+        """What is known to be in a pack; reads all."""
+        query = "SELECT p.digest FROM places p JOIN packs k ON k.id = p.pack WHERE k.name = ?"
+        return self._asked(lambda connection: [digest for (digest,) in connection.execute(query, (pack,))])
+
     def clear(self) -> None:
         """Forget everything, also that the file may be damaged."""
         with self._lock:

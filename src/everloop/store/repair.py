@@ -30,7 +30,7 @@ def repair(store: Store, damaged: Iterable[Digest], source: Store) -> tuple[tupl
         for frame in _whole(store.objects, source.objects, wanted):
             writer.add(frame)
             mended.add(frame.digest)
-        hurt = {place.pack for raw, place in places.items() if raw in mended}
+        hurt = {place.pack for raw, place in places.items() if raw in mended} - set(_torn(store.objects))
         for pack in hurt:
             for frame in salvaged(store.objects, pack, mended):
                 writer.add(frame)
@@ -39,6 +39,24 @@ def repair(store: Store, damaged: Iterable[Digest], source: Store) -> tuple[tupl
         writer.close()
     _remove(store.objects, {pack for pack in hurt if pack.name not in writer.names}, mended)
     return _named(wanted & mended), _named(wanted - mended)
+
+
+def discard_torn(store: Store) -> None:
+    """Remove packs that are torn: when nothing is missing any more, nobody needs them."""
+    for pack in list(_torn(store.objects)):
+        store.objects.index.forget([pack.name])
+        store.blobs.delete(footer_key(pack))
+
+
+def _torn(objects: Objects) -> Iterator[PackInfo]:
+    for name, (blob, adopted) in objects.listed().items():
+        pack = PackInfo(name, blob.size, adopted)
+        try:
+            objects.rows(pack)
+        except Corrupted:
+            yield pack
+        except NotFound:
+            continue
 
 
 def _whole(objects: Objects, source: Objects, wanted: set[bytes]) -> Iterator[Frame]:

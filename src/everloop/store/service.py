@@ -20,8 +20,10 @@ from everloop.store.chunks import WHOLE, Recipe
 from everloop.store.entities import Damage, Digest, Entry, StoreStats, SweepReport, TrashBin, TreeEntry, Undeleted
 from everloop.store.leases import rely, settle
 from everloop.store.objects import OBJECTS, RESTORE, Objects, digest_at, loose_key, raw_digest, raw_of
+from everloop.store.trees import Columns
 
 if TYPE_CHECKING:
+    from everloop.store.fsck import Examination
     from everloop.store.sweep import Sweep
 
 
@@ -166,6 +168,17 @@ class Store:
             return self.folder(self.put_tree(trees.decode_flat(data, digest)))
         return trees.decode(data, digest)
 
+    def columns(self, digest: Digest) -> Columns:
+        """One level of a tree as it is kept: for many names of which few matter.
+
+        Raises:
+            NotFound, Corrupted, InvalidInput: as `folder`.
+        """
+        data = self.get(digest)
+        if trees.is_flat(data):
+            return self.columns(self.put_tree(trees.decode_flat(data, digest)))
+        return trees.columns(data, digest)
+
     def tree(self, digest: Digest) -> tuple[TreeEntry, ...]:
         """The files of a tree, by path.
 
@@ -251,7 +264,15 @@ class Store:
 
     def verify(self, digests: Iterable[Digest] | None = None, progress: Progress = SILENT) -> list[Damage]:
         """Read objects (or all that there are) and say which are damaged or missing."""
-        return verify.verify(self.objects, None if digests is None else map(raw_of, digests), progress)
+        if digests is None:
+            return verify.verify_all(self.objects, progress)
+        return verify.verify(self.objects, map(raw_of, digests), progress)
+
+    def examine(self, progress: Progress = SILENT) -> Examination:
+        """What is not as it should be, by footers, index, folders and recipes; the bytes of files are not read."""
+        from everloop.store.fsck import examine
+
+        return examine(self.objects, progress)
 
     def _keep(self, raw: bytes, data: bytes | bytearray | memoryview) -> None:
         """Have an object as if it were written now: touched, relied on in its pack, or written."""

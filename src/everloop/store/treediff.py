@@ -9,9 +9,13 @@ import msgspec
 
 from everloop.store import trees
 from everloop.store.entities import Digest, Entry, TreeEntry
+from everloop.store.trees import Columns
 
 if TYPE_CHECKING:
     from everloop.store.service import Store
+
+
+_NOTHING = Columns([], "", b"", [])
 
 
 class TreeChange(msgspec.Struct, frozen=True):
@@ -32,21 +36,52 @@ def _compare(store: Store, path: str, before: Entry | None, after: Entry | None)
     """What differs at one path, of which there may be nothing on one side."""
     if before is not None and after is not None and (before.digest, before.kind) == (after.digest, after.kind):
         return
-    one, other = _inside(store, before), _inside(store, after)
     if not (before is None or _is_inner(before)) or not (after is None or _is_inner(after)):
         leaf_before, leaf_after = _leaf(path, before), _leaf(path, after)
         if leaf_before is not None or leaf_after is not None:
             yield TreeChange(path, leaf_before, leaf_after)
     prefix = f"{path}/" if path else ""
-    for name in sorted(one.keys() | other.keys()):
-        yield from _compare(store, f"{prefix}{name.rstrip('/')}", one.get(name), other.get(name))
+    for name, (one, other) in sorted(_differing(_inside(store, before), _inside(store, after)).items()):
+        yield from _compare(store, f"{prefix}{name.rstrip('/')}", one, other)
 
 
-def _inside(store: Store, entry: Entry | None) -> dict[str, Entry]:
-    """What is in a folder, by a name that sorts as its paths do."""
-    if entry is None or not _is_inner(entry):
-        return {}
-    return {f"{inner.name}/" if _is_inner(inner) else inner.name: inner for inner in store.folder(entry.digest)}
+def _inside(store: Store, entry: Entry | None) -> Columns:
+    return store.columns(entry.digest) if entry is not None and _is_inner(entry) else _NOTHING
+
+
+def _differing(one: Columns, other: Columns) -> dict[str, list[Entry | None]]:
+    """What differs in two folders, by names that sort as their paths do; of what is equal no entry is made."""
+    found: dict[str, list[Entry | None]] = {}
+    for at, to in _unequal(one, other):
+        for side, entry in enumerate((_entry(one, at), _entry(other, to))):
+            if entry is not None:
+                name = f"{entry.name}/" if _is_inner(entry) else entry.name
+                found.setdefault(name, [None, None])[side] = entry
+    return found
+
+
+def _unequal(one: Columns, other: Columns) -> Iterator[tuple[int, int]]:
+    """The places of each name that differs, in both folders; -1 where it is not."""
+    there = range(len(other.names)) if one.names == other.names else _places(other, one.names)
+    digests, others = one.digests, other.digests
+    for at, to in enumerate(there):
+        if (
+            to < 0
+            or digests[32 * at : 32 * at + 32] != others[32 * to : 32 * to + 32]
+            or one.kinds[at] != other.kinds[to]
+        ):
+            yield at, to
+    if one.names != other.names:
+        yield from ((-1, to) for to, at in enumerate(_places(one, other.names)) if at < 0)
+
+
+def _places(folder: Columns, names: list[str]) -> list[int]:
+    places = {name: at for at, name in enumerate(folder.names)}
+    return [places.get(name, -1) for name in names]
+
+
+def _entry(folder: Columns, at: int) -> Entry | None:
+    return trees.entry_at(folder, at) if at >= 0 else None
 
 
 def _is_inner(entry: Entry) -> bool:

@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from everloop.kernel.errors import Corrupted, InvalidInput
 from everloop.store.entities import Digest, Entry, Kind, TreeEntry
-from everloop.store.paths import check_name, check_path
+from everloop.store.paths import check_names, check_path
 
 MAGIC = b"ELTR1\n"
 _FLAT = b'[{"path"'
@@ -22,14 +22,16 @@ _LETTERS: dict[Kind, str] = {"file": "f", "executable": "x", "folder": "d", "lin
 _KINDS: dict[str, Kind] = {letter: kind for kind, letter in _LETTERS.items()}
 
 
-class _Folder(msgspec.Struct, frozen=True, array_like=True):
+class Columns(msgspec.Struct, frozen=True, array_like=True):
+    """A folder as it is kept: its names in order, a letter of kind for each, their addresses in a row, their sizes."""
+
     names: list[str]
     kinds: str
     digests: bytes
     sizes: list[int]
 
 
-_folders = msgspec.msgpack.Decoder(_Folder)
+_folders = msgspec.msgpack.Decoder(Columns)
 _flat = msgspec.json.Decoder(tuple[TreeEntry, ...])
 
 
@@ -43,8 +45,10 @@ def encode(entries: Iterable[Entry]) -> bytes:
     for entry, following in pairwise(ordered):
         if entry.name == following.name:
             raise InvalidInput(f"A tree cannot hold both {entry.name!r} and {following.name!r}.")
-    folder = _Folder(
-        [check_name(entry.name) for entry in ordered],
+    names = [entry.name for entry in ordered]
+    check_names(names)
+    folder = Columns(
+        names,
         "".join([_LETTERS[entry.kind] for entry in ordered]),
         bytes.fromhex("".join([entry.digest for entry in ordered])),
         [entry.size for entry in ordered],
@@ -59,17 +63,38 @@ def decode(data: bytes, digest: Digest) -> tuple[Entry, ...]:
         Corrupted: the bytes are no folder.
         InvalidInput: a name in it may lead out of the tree.
     """
+    folder = columns(data, digest)
+    digests = folder.digests.hex()
+    addresses = [Digest(digests[at : at + 64]) for at in range(0, len(digests), 64)]
+    kinds = [_KINDS[letter] for letter in folder.kinds]
+    return tuple(map(Entry, folder.names, kinds, addresses, folder.sizes))
+
+
+def columns(data: bytes, digest: Digest) -> Columns:
+    """A folder's columns, checked; for those who look at few of many names.
+
+    Raises:
+        Corrupted: the bytes are no folder.
+        InvalidInput: a name in it may lead out of the tree.
+    """
     if not data.startswith(MAGIC):
         raise _no_tree(digest, "it does not begin as one")
     try:
         folder = _folders.decode(memoryview(data)[len(MAGIC) :])
-        digests = folder.digests.hex()
-        addresses = [Digest(digests[at : at + 64]) for at in range(0, len(digests), 64)]
-        kinds = [_KINDS[letter] for letter in folder.kinds]
-        columns = zip(folder.names, kinds, addresses, folder.sizes, strict=True)
-        return tuple([Entry(check_name(name), kind, address, size) for name, kind, address, size in columns])
-    except (msgspec.DecodeError, KeyError, ValueError) as error:
+    except msgspec.DecodeError as error:
         raise _no_tree(digest, str(error)) from None
+    if not len(folder.names) == len(folder.kinds) == len(folder.sizes) == len(folder.digests) / 32:
+        raise _no_tree(digest, "its columns have different lengths")
+    if not _KINDS.keys() >= set(folder.kinds):
+        raise _no_tree(digest, "it has kinds that are not known")
+    check_names(folder.names)
+    return folder
+
+
+def entry_at(folder: Columns, at: int) -> Entry:
+    """One entry of a folder."""
+    address = Digest(folder.digests[32 * at : 32 * at + 32].hex())
+    return Entry(folder.names[at], _KINDS[folder.kinds[at]], address, folder.sizes[at])
 
 
 def parts(data: bytes) -> tuple[bytes, bytes]:

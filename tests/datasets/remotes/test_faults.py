@@ -176,7 +176,7 @@ class TestGarbage:
         committed(linked(ada, (tmp_path / "bob/store").as_uri()), FILES)
         push(ada)
         bob.resources.store.put(b"nobody points to this")
-        assert bob.call("governance.gc", {"dry_run": False, "grace": "0s"}).removed == 1
+        assert bob.call("store.gc", {"dry_run": False, "grace": "0s"}).removed == 1
         assert pull(linked(bob, (tmp_path / "bob/store").as_uri())).received.objects == 0
         assert held(bob) == FILES
 

@@ -129,7 +129,7 @@ class TestPurging:
     def test_its_bytes_go_with_the_next_garbage_collection(self, platform: Platform, source: Snapshot) -> None:
         erase(platform)
         assert purge(platform, "rides").bytes == source.bytes
-        platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+        platform.call("store.gc", {"dry_run": False, "grace": "0s"})
         assert not platform.resources.store.has(source.digest)
         assert len(drivers(platform, "rides")) == 200 - D3
 
@@ -139,7 +139,7 @@ class TestPurging:
         assert purge(platform, "rides").kept_by == ("dataset:default/rides.test@1", "dataset:default/rides.train@1")
         purge(platform, "rides.test")
         purge(platform, "rides.train")
-        platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+        platform.call("store.gc", {"dry_run": False, "grace": "0s"})
         assert not platform.resources.store.has(source.digest)
 
     def test_nothing_is_found_any_more_when_all_is_purged(self, platform: Platform, source: Snapshot) -> None:

@@ -69,7 +69,7 @@ def test_a_plane_is_found_and_forgotten(platform: Platform, year: Snapshot) -> N
     for name in ("flights.train", "flights.test", "flights"):
         platform.call("datasets.purge", {"name": name, "version": 1, "reason": "Its owner asked for it."})
     assert platform.call("datasets.subject", arguments).holdings == ()
-    platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+    platform.call("store.gc", {"dry_run": False, "grace": "0s"})
     session = platform.session()
     assert read_table(session, resolve(session, "flights")).num_rows == 336_776 - 111
     assert not session.store.has(year.digest)

@@ -75,7 +75,7 @@ class TestParts:
         made = split(platform, GroupedSplit(("driver",)))
         assert sorted(rows_of(platform, "rides.train") + rows_of(platform, "rides.test")) == rows_of(platform, "rides")
         assert platform.call("datasets.prove", {"id": made.id}).holds
-        platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+        platform.call("store.gc", {"dry_run": False, "grace": "0s"})
         assert len(rows_of(platform, "rides.train")) == made.parts[0].rows
 
     def test_folds_have_names_by_number(self, platform: Platform, source: Snapshot) -> None:
@@ -89,7 +89,7 @@ class TestParts:
 
     def test_garbage_collection_spares_them(self, platform: Platform, source: Snapshot) -> None:
         split(platform, RandomSplit())
-        platform.call("governance.gc", {"dry_run": False, "grace": "0s"})
+        platform.call("store.gc", {"dry_run": False, "grace": "0s"})
         assert len(rows_of(platform, "rides.train")) == 160
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 import msgspec
 
 from everloop.datasets.history.commits import Commit, read_commit
-from everloop.datasets.remotes.refs import commits_of
+from everloop.datasets.remotes.refs import refs_at
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
@@ -49,9 +49,9 @@ def contents(store: Store, commits: Iterable[Commit]) -> set[Digest]:
 def roots_at(place: Store) -> set[Digest]:
     """All that the refs of a place lead to, of every project: what its garbage collection must keep."""
     found: dict[Digest, Commit] = {}
-    for commit in commits_of(place.blobs):
-        if Digest(commit) not in found:
-            found |= history(place, Digest(commit), found)
+    for ref in refs_at(place.blobs):
+        if ref.commit not in found:
+            found |= history(place, ref.commit, found)
     return {*found, *contents(place, found.values())}
 
 

@@ -98,13 +98,6 @@ class ImportCheck(msgspec.Struct, frozen=True):
     passed: bool
 
 
-class Repair(msgspec.Struct, frozen=True):
-    """What a repair did: damaged objects that the remote had whole, and those that it had not."""
-
-    mended: tuple[Digest, ...]
-    lost: tuple[Digest, ...]
-
-
 class RemoteAdded(Event, frozen=True, kw_only=True, tag="remotes.added"):
     """A remote was given a name."""
 
@@ -123,14 +116,6 @@ class Pushed(Event, frozen=True, kw_only=True, tag="remotes.pushed"):
     commit: Digest
     objects: int
     bytes: int
-
-
-class StoreRepaired(Event, frozen=True, kw_only=True, tag="store.repaired"):
-    """Damaged objects were fetched from a remote."""
-
-    remote: str
-    mended: int
-    lost: int
 
 
 class Pulled(Event, frozen=True, kw_only=True, tag="remotes.pulled"):

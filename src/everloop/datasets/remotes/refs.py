@@ -199,11 +199,11 @@ def _moved(ref: Ref, found: Ref | None) -> Conflict:
     )
 
 
-def commits_of(blobs: Blobs) -> Iterator[str]:
-    """The commits that any ref or record of a place points to, in either scheme: roots of its garbage collection."""
+def refs_at(blobs: Blobs) -> Iterator[Ref]:
+    """Every ref or record of a place, in either scheme: what they point to are roots of its garbage collection."""
     for prefix in (REFS, RECORDS):
         for blob in blobs.keys(prefix):
             try:
-                yield _decoded(blobs.get(blob.key), blob.key).commit
+                yield _decoded(blobs.get(blob.key), blob.key)
             except NotFound:  # It was moved or forgotten meanwhile.
                 continue

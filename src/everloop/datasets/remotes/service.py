@@ -18,8 +18,6 @@ from everloop.datasets.remotes.entities import (
     Remote,
     RemoteAdded,
     RemoteRemoved,
-    Repair,
-    StoreRepaired,
 )
 from everloop.datasets.remotes.known import remote_of, shown
 from everloop.datasets.remotes.places import Places
@@ -32,7 +30,6 @@ from everloop.kernel.ids import Name
 from everloop.kernel.progress import Progress
 from everloop.kernel.usecase import usecase
 from everloop.store.entities import SweepReport
-from everloop.store.repair import repair as mend
 
 
 @usecase("remotes.add", permission="remotes:manage", route="PUT /remotes/{name}", long=True)
@@ -132,25 +129,14 @@ def materialize(session: Session, name: Name, at: At = "", note: str = "") -> Sn
     return importing.materialize(session, name, str(at), note, session.ports.get(Progress))
 
 
-@usecase("store.repair", permission="governance:manage", route="POST /store/repairs", long=True)
-def repair(session: Session, remote: Name) -> Repair:
-    """Read every object of the store, and fetch those that are damaged or missing from a remote that has them whole."""
-    with session.begin(write=False) as unit:
-        place = session.ports.get(Places).store(remote_of(unit, remote).url)
-    damaged = session.store.verify(progress=session.ports.get(Progress))
-    mended, lost = mend(session.store, [each.digest for each in damaged], place)
-    with session.begin() as unit:
-        unit.emit(StoreRepaired(subject=unit.urn("remote", remote), remote=remote, mended=len(mended), lost=len(lost)))
-    return Repair(mended, lost)
-
-
 @usecase("remotes.gc", permission="remotes:manage", route="POST /remotes/{name}/gc", long=True)
 def gc(session: Session, name: Name, dry_run: bool = True, grace: str = "7d") -> SweepReport:
-    """Free what no branch and no tag of any project at a remote leads to, or tell how much that is.
+    """Free what no branch and no tag of any project at a remote leads to, or tell how much that is; see `store.gc`.
 
     `grace` spares what was pushed so lately that a ref may be about to point to it. Use it only for places that are
     nobody's own store: what a catalog elsewhere refers to is not known here.
     """
     with session.begin(write=False) as unit:
         place = session.ports.get(Places).store(remote_of(unit, name).url)
-    return place.sweep(roots_at(place), dry_run=dry_run, grace=duration(grace))
+    sweep = place.planned_sweep(roots_at(place), duration(grace), session.ports.get(Progress))
+    return sweep.report() if dry_run else sweep.carry_out()

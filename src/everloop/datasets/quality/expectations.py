@@ -190,7 +190,10 @@ class NoRows(msgspec.Struct, frozen=True, tag="no_rows"):
 
 
 class MeanInRange(msgspec.Struct, frozen=True, tag="mean_in_range"):
-    """The mean of the finite numbers of a column lies between minimum and maximum; without any, it fails."""
+    """The mean of the finite numbers of a column lies between minimum and maximum; without any, it fails.
+
+    Ends of means, deviations and sums are met up to rounding, which depends on the order of adding.
+    """
 
     column: str
     minimum: float | None = None

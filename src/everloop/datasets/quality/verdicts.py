@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-9
 _NORMAL = 0.6745
 """The MAD of a normal distribution whose deviation is 1."""
+_ORDER = 2.0**-48
+"""So much of the size of numbers a mean may be off for nothing but the order that they were added in."""
+_SHOWN = 1e7
+"""Figures of so many times what is known show no digit beyond it anyway."""
 
 
 def impossible(expectation: Expectation, why: str) -> CheckResult:
@@ -95,12 +99,12 @@ def of_finding(
 def of_figure(expectation: Expectation, figure: Measured, rows: int, around: Surroundings) -> CheckResult:
     """What the figures of all parts came to."""
     match expectation, figure:
-        case MeanInRange(minimum=low, maximum=high), Moments(count=count, mean=mean):
-            return _ranged(expectation, mean if count else None, count, low, high)
-        case StdInRange(minimum=low, maximum=high), Moments(count=count):
-            return _ranged(expectation, _std(figure), count, low, high)
-        case SumInRange(minimum=low, maximum=high), Moments(count=count, total=total):
-            return _ranged(expectation, total, count, low, high)
+        case MeanInRange(), Moments(count=count, mean=mean):
+            return _added_up(expectation, mean if count else None, figure, _blur(figure))
+        case StdInRange(), Moments():
+            return _added_up(expectation, _std(figure), figure, _blur(figure))
+        case SumInRange(), Moments(count=count, total=total):
+            return _added_up(expectation, total, figure, _blur(figure) * count)
         case Freshness(), Newest(nanoseconds=newest):
             return _fresh(expectation, newest, rows, around)
         case LikeHistory(metric="mean"), Moments(count=count, mean=mean):
@@ -164,6 +168,24 @@ def _ranged(
     passed = value is not None and low <= value <= high
     told = "no value" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
     return CheckResult(expectation, passed, int(not passed), rows, observed=told)
+
+
+def _added_up(
+    expectation: MeanInRange | StdInRange | SumInRange, value: float | None, figure: Moments, blur: float
+) -> CheckResult:
+    """A figure that is known up to a blur: neither its verdict nor its text depends on how rows were cut in batches."""
+    blur = blur if blur < math.inf else 0.0
+    low = None if expectation.minimum is None else expectation.minimum - blur
+    high = None if expectation.maximum is None else expectation.maximum + blur
+    if value is not None and blur > 0 and abs(value) < _SHOWN * blur:
+        value = round(value, -math.floor(math.log10(blur))) + 0.0  # Zero has no sign.
+    return _ranged(expectation, value, figure.count, low, high)
+
+
+def _blur(figure: Moments) -> float:
+    """How far the mean and the deviation may be off for rounding."""
+    spread = figure.squares / figure.count if figure.count and math.isfinite(figure.squares) else 0.0
+    return _ORDER * math.hypot(figure.mean, math.sqrt(max(spread, 0.0)))
 
 
 def _std(figure: Moments) -> float | None:

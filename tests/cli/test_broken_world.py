@@ -77,7 +77,7 @@ class TestTheData:
         self, bare: Everloop, project: Path
     ) -> None:
         spoil(project)
-        bare("add", "depots.csv")
+        bare("add", "depots.csv", "--evolve", "any")
         ran = bare("apply", "--json")
         assert ran.code == 2
         assert "View 'depots' reads column 'queue'" in ran.problem["message"]
@@ -87,7 +87,7 @@ class TestTheData:
         self, bare: Everloop, project: Path
     ) -> None:
         spoil(project)
-        bare("add", "depots.csv")
+        bare("add", "depots.csv", "--evolve", "any")
         ran = bare("run", "fit", f"until={NOW}", "--json")
         assert ran.code != 0
         assert "queue" in ran.problem["message"]
@@ -96,9 +96,17 @@ class TestTheData:
     def test_content_that_is_an_older_version_is_said_to_be(self, bare: Everloop, project: Path) -> None:
         original = (project / "depots.csv").read_text()
         spoil(project)
-        bare("add", "depots.csv")
+        bare("add", "depots.csv", "--evolve", "any")
         (project / "depots.csv").write_text(original)
-        assert "Version 3 has the content that version 1 had." in bare("add", "depots.csv").out
+        added = bare("add", "depots.csv", "--evolve", "any")
+        assert "Version 3 has the content that version 1 had." in added.out
+
+    def test_a_table_that_lost_a_column_is_refused_until_that_is_meant(self, bare: Everloop, project: Path) -> None:
+        spoil(project)
+        ran = bare("add", "depots.csv", "--json")
+        assert (ran.code, "queue is gone" in ran.problem["message"]) == (2, True)
+        assert "evolve" in ran.problem["hint"]
+        assert bare("datasets", "get", "depots", "--json").json["version"] == 1
 
     def test_an_object_that_is_corrupted_is_named(self, bare: Everloop, project: Path) -> None:
         digest = bare("datasets", "get", "depots", "--json").json["digest"]

@@ -164,7 +164,8 @@ class Command(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """The first sentence, whole."""
-        return self.short_help or (self.help or "").partition("\n\n")[0].partition(". ")[0].replace("\n", " ").rstrip(".")
+        sentence = (self.help or "").partition("\n\n")[0].partition(". ")[0]
+        return self.short_help or sentence.replace("\n", " ").rstrip(".")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then those that stand everywhere."""

@@ -58,8 +58,9 @@ def commit(
     `base` is the version that the change was made from: when the branch has moved on since, the commit is refused.
     In CSV, empty and NA (unless quoted) are missing values, in every column. CSV and lines of JSON may be packed by
     gzip or zstd, and are read in the types of the version before where they can be. Columns must not vanish or get
-    narrower or other types, unless `evolve` is "any". `on_failure` says what happens when rows fail the checks that
-    gate commits: refuse them all, keep them all, or set those that fail aside (quarantine).
+    narrower or other types, unless `evolve` is "any". `on_failure` says what becomes of rows that fail what is
+    expected of the dataset: refuse all, keep all, or set those that fail aside (quarantine). If it is not given, the
+    dataset's suite says so where it gates commits, and all are kept elsewhere.
     """
     before = columns_at(session, name, branch) if evolve == "compatible" else ()
     table = from_bytes(session.ports.get(TableEngine), session.store.get(digest), format, arrow_types(before))

@@ -36,7 +36,7 @@ def histogram(quantiles: Sequence[float], shares: Sequence[float]) -> Markup:
             WIDE * (low - quantiles[1]) / span,
             HIGH * (1 - density / tallest),
             max(WIDE * (high - low) / span - 0.6, 0.6),
-            max(HIGH * density / tallest, 0.8),
+            max(HIGH * (density / tallest), 0.8),
         )
         for low, high, density in bars
     )

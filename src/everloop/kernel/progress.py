@@ -14,7 +14,7 @@ class Progress(Protocol):
     """
 
     def advance(self, done: int, total: int | None, what: str, unit: Unit) -> None:
-        """So much is done of what there is in all (None: nobody knows), counted from the start of this piece of work."""
+        """So much of all (None: nobody knows how much) is done, counted from the start of this piece of work."""
         ...
 
 

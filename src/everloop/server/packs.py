@@ -13,7 +13,7 @@ from starlette.responses import Response
 from everloop.app.platform import Platform
 from everloop.governance.roles import allows, require
 from everloop.server.answers import answer
-from everloop.store.bulk import lease
+from everloop.store.leases import lease
 from everloop.store.parcels import parcel, raws_in, receive
 
 AT_ONCE = 4

@@ -12,8 +12,8 @@ import pyarrow.csv as arrow_csv
 from everloop.backends.engines.columnprofile import profiled
 from everloop.datasets.arrow import keep_pandas_out
 from everloop.datasets.entities import Profile
-from everloop.datasets.sketches import TableSketch
 from everloop.datasets.formats import is_beyond
+from everloop.datasets.sketches import TableSketch
 from everloop.kernel.errors import InvalidInput
 
 _MISSING = ["", "NA"]

@@ -73,7 +73,7 @@ def init(folder: Path, example: bool) -> None:
 @click.option("--name", help="The dataset's name; the file's if not given.")
 @click.option("--note", default="", help="What is new in it.")
 @click.option("--branch", default="", help="The branch that it goes to; main, or the one that the folder is on.")
-@click.option("--evolve", type=click.Choice(["compatible", "any"]), help="Which changes of its columns a table may bring.")
+@click.option("--evolve", type=click.Choice(["compatible", "any"]), help="How its columns may change.")
 @click.option(
     "--on-failure",
     type=click.Choice(["refuse", "quarantine", "keep"]),

@@ -12,7 +12,8 @@ from pathlib import Path
 from alembic import command
 
 from everloop.app import areas, backends
-from everloop.catalog.migrations import HEAD, configuration, upgrade
+from everloop.catalog.migrations import configuration, upgrade
+from everloop.catalog.revision import HEAD
 
 
 def write(message: str) -> None:

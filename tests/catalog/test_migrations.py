@@ -14,6 +14,7 @@ from sqlalchemy import inspect, text
 from everloop.app import areas, backends
 from everloop.catalog import migrations
 from everloop.catalog.database import Database
+from everloop.catalog.revision import HEAD
 from everloop.catalog.schema import metadata
 from everloop.kernel.errors import Misconfigured, Unavailable
 from tests.servers import postgresql
@@ -58,7 +59,7 @@ def test_upgrading_again_changes_nothing(database: Database) -> None:
     migrations.upgrade(database)
     migrations.upgrade(database)
     with database.engine.connect() as connection:
-        assert migrations.revision(connection) == migrations.HEAD
+        assert migrations.revision(connection) == HEAD
 
 
 def test_processes_that_start_together_take_turns(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from everloop.app.fresh import FreshProcesses
 from everloop.app.places import InstalledPlaces, InstalledSources
 from everloop.app.settings import Loaded, Settings
 from everloop.app.settings import load as load_settings
+from everloop.app.storage import catalog_url, open_store, prepare_home, scheme
 from everloop.catalog import migrations
 from everloop.catalog.database import Database
 from everloop.catalog.session import Resources, Session
@@ -38,7 +39,7 @@ from everloop.features.subjects import OnlineSubjects
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.clock import Clock, SharedClock, SystemClock
-from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
 from everloop.kernel.progress import SILENT, Progress
@@ -48,7 +49,6 @@ from everloop.monitoring.channel import Channel
 from everloop.pipelines.executor import Executor, SessionOpener
 from everloop.registry.flavor import Flavor
 from everloop.serving.subjects import LoggedSubjects
-from everloop.store.service import Store
 
 
 class Platform:
@@ -163,10 +163,7 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     areas.load_all()
     database = _database(values)
     migrations.upgrade(database)
-    blobs = values.store_url or (home / "store").as_uri()
-    index = home / "cache" / f"store-{blake3(blobs.encode()).hexdigest(length=8)}.db"
-    store = Store(backends.load("blobs", _scheme(blobs))(blobs), index)
-    resources = Resources(home, database, store, _clock(values), Random(values.seed), Ports())
+    resources = Resources(home, database, open_store(values), _clock(values), Random(values.seed), Ports())
     platform = Platform(loaded, resources)
     provide_ports(resources.ports, values)
     resources.ports.provide(SessionOpener, partial(Reopening, loaded))
@@ -189,7 +186,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
     ports.provide(CheckEngine, lambda: backends.load("engines", "polars")())
     ports.provide(CommitGate, ChecksGate, "checks")
-    ports.provide(OnlineStore, lambda: backends.load("online_stores", _scheme(online))(online))
+    ports.provide(OnlineStore, lambda: backends.load("online_stores", scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
     ports.provide(Places, lambda: InstalledPlaces(Path(values.home) / "remotes"))
@@ -199,7 +196,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(Reach, lambda: Reach(private=True))
     ports.provide(Sources, InstalledSources)
     for url in values.channels:
-        ports.provide(Channel, partial(_opened, "channels", _scheme(url), url), url)
+        ports.provide(Channel, partial(_opened, "channels", scheme(url), url), url)
     ports.provide_by_name(Flavor, partial(_opened, "flavors"))
 
 
@@ -208,38 +205,13 @@ def _opened(kind: str, name: str, *arguments: str) -> Any:
 
 
 def _database(values: Settings) -> Database:
-    url = values.database_url or f"sqlite:///{Path(values.home).resolve() / 'catalog.db'}"
-    database: Database = backends.load("databases", _scheme(url).partition("+")[0])(url)
+    url = catalog_url(values)
+    database: Database = backends.load("databases", scheme(url).partition("+")[0])(url)
     return database
 
 
 def _clock(values: Settings) -> Clock:
     return SharedClock(Path(values.home) / "clock") if values.clock == "shared" else SystemClock()
-
-
-def _scheme(url: str) -> str:
-    scheme, separator, _ = url.partition(":")
-    return scheme if separator else "file"
-
-
-def prepare_home(home: Path) -> None:
-    """Make the home folder, unless it is there.
-
-    Raises:
-        Misconfigured: it cannot be made, or not be written.
-    """
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise Misconfigured(
-            f"The home folder {home} cannot be made ({error.strerror}).",
-            hint="Choose another with EVERLOOP_HOME or --home.",
-        ) from None
-    if not os.access(home, os.W_OK | os.X_OK):
-        raise Misconfigured(
-            f"The home folder {home} cannot be written.",
-            hint="chown or chmod it, or choose another with EVERLOOP_HOME; see everloop doctor.",
-        )
 
 
 def _user() -> str:

@@ -126,6 +126,9 @@ class _Versions:
         """The store of bytes."""
         return self._local.resources.store
 
+    def version(self, dataset: str, number: int) -> None:
+        """Nothing: the platform is open, and may be asked for it."""
+
     def call(self, name: str, arguments: Mapping[str, object]) -> Any:
         """Call a use case."""
         return self._platform.call(name, arguments, project=self._project)

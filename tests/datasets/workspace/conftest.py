@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from everloop.app.platform import Platform
+from everloop.datasets.workspace.entities import Metafile
 from everloop.datasets.workspace.workspace import Workspace
 from everloop.store.service import Store
 
@@ -26,6 +27,9 @@ class Kept:
     @property
     def store(self) -> Store:
         return self._platform.resources.store
+
+    def version(self, dataset: str, number: int) -> Metafile | None:
+        return None
 
     def call(self, name: str, arguments: Mapping[str, object]) -> Any:
         self.calls.append(name)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from everloop.catalog.database import Database
+from everloop.catalog.revision import FOLDER, HEAD
 from everloop.kernel.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-FOLDER = Path(__file__).parent
-HEAD = max((path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")), default="")
-"""The revision that this version of Everloop works with."""
 
 
 def upgrade(database: Database) -> None:

@@ -16,8 +16,9 @@ import msgspec
 from everloop.app import project
 from everloop.app import settings as settings_file
 from everloop.app.examples import example_folder
-from everloop.app.platform import Platform, open_platform, prepare_home
+from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import Loaded
+from everloop.app.storage import prepare_home
 from everloop.cli.demo import bookkeeping
 from everloop.cli.demo.account import Account
 from everloop.cli.demo.children import Child, free_port, peak_kb

@@ -44,6 +44,10 @@ class Versions(Protocol):
         """The store of bytes."""
         ...
 
+    def version(self, dataset: str, number: int) -> Metafile | None:
+        """A version of files, if it can be had at once; without, it is asked for by a call."""
+        ...
+
     def call(self, name: str, arguments: Mapping[str, object]) -> Any:
         """Call a use case."""
         ...
@@ -103,6 +107,11 @@ class Workspace:
         from everloop.datasets.workspace import adding, beside
 
         self._require_folder()
+        if self.versions.home.absolute().is_relative_to(self.folder):
+            raise InvalidInput(
+                f"{self.folder} holds Everloop's own home: its versions would be in each other.",
+                hint="Add the folders of data in it, one by one.",
+            )
         before = read_metafile(self.metafile) if self.metafile.exists() else None
         if before is not None:
             self._take_base(before.root)
@@ -222,6 +231,11 @@ class Workspace:
             Conflict: both sides changed the same paths differently; they are named.
         """
         stands = self.status()
+        if branch == stands.branch:
+            raise InvalidInput(
+                f"{self.folder.name} shows {branch} itself.",
+                hint=f"Go to the branch that is to have it first: everloop data checkout {self.folder.name} --at main.",
+            )
         if not stands.clean:
             raise Refused(f"{self.folder} has changes.", hint="Add them first: everloop data add.")
         arguments = {"name": stands.dataset, "branch": branch, "into": stands.branch, "on_conflict": on_conflict}
@@ -232,7 +246,7 @@ class Workspace:
                 f"{merged.conflicts} paths were changed on both sides: {paths}.",
                 hint="Make them equal on one branch, or say whose side wins: --on-conflict ours or theirs.",
             )
-        return self.checkout(str(merged.version))
+        return msgspec.structs.replace(self.checkout(str(merged.version)), version=merged.version)
 
     def push(self, remote: str = "", branch: str = "") -> Push:
         """Bring a branch or tag of the folder's dataset (the metafile's branch) to a remote.
@@ -276,6 +290,8 @@ class Workspace:
         if named is not None and not at and name in ("", named.dataset):
             return named
         dataset = name or (named.dataset if named else "")
+        if at.isdecimal() and (found := self.versions.version(dataset, int(at))):
+            return found
         snapshot: Snapshot = self.versions.call("datasets.get", {"name": dataset, "at": at})
         if snapshot.kind != "files":
             raise InvalidInput(f"{dataset}@{snapshot.version} is a table.", hint="Export it: everloop datasets --help.")
@@ -345,8 +361,12 @@ class Workspace:
         if not self.folder.is_dir():
             raise NotFound(
                 f"There is no folder {self.folder}.",
-                hint="everloop data checkout brings it back." if self.metafile.exists() else "Check the path.",
+                hint="everloop data checkout brings it back." if self.metafile.exists() else self._hint_for_no_folder(),
             )
+
+    def _hint_for_no_folder(self) -> str:
+        is_file = self.folder.is_file()
+        return f"It is a file; a table is kept by everloop add {self.folder.name}." if is_file else "Check the path."
 
 
 def _between(store: Store, before: Digest, after: Digest) -> tuple[FileChange, ...]:

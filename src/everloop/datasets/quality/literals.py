@@ -115,12 +115,21 @@ def _nanoseconds(value: Value, of: Family) -> int:
         return _steps(duration(value))
     if of == "time":
         at = time.fromisoformat(value)
-        return _steps(timedelta(hours=at.hour, minutes=at.minute, seconds=at.second, microseconds=at.microsecond))
+        if at.tzinfo:
+            raise ValueError("a time of day has no zone here")
+        span = timedelta(hours=at.hour, minutes=at.minute, seconds=at.second, microseconds=at.microsecond)
+        return _steps(span) + _beyond_microseconds(value)
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
         moment = datetime.combine(date.fromisoformat(value), time(), UTC)
     else:
         moment = datetime.fromisoformat(value)
-    return _steps((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH)
+    return _steps((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) + _beyond_microseconds(value)
+
+
+def _beyond_microseconds(value: str) -> int:
+    """The nanoseconds that Python's times leave out."""
+    found = re.search(r"[.,]\d{6}(\d{1,3})", value)
+    return int(found[1].ljust(3, "0")) if found else 0
 
 
 def _steps(span: timedelta) -> int:

@@ -114,7 +114,7 @@ def spark(values: Sequence[float]) -> Markup:
 
 
 def percent(share: float) -> str:
-    """A share in percent, unbroken; what is hardly anything is not nothing.
+    """A share in percent, unbroken; what is hardly anything is not nothing, and what is nearly all is not all.
 
     >>> percent(0.1234).split(), percent(0.000001).split(), percent(1).split()
     (['12.3', '%'], ['<0.01', '%'], ['100', '%'])
@@ -123,7 +123,8 @@ def percent(share: float) -> str:
         return "<0.01\u00a0%"
     if 0.9999 < share < 1:
         return ">99.99\u00a0%"
-    return f"{100 * share:.3g}\u00a0%"
+    digits = 4 if 0.999 < share < 1 else 3
+    return f"{100 * share:.{digits}g}\u00a0%"
 
 
 def _seen(share: float) -> float:

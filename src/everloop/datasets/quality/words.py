@@ -53,7 +53,7 @@ def _listed(values: tuple[object, ...]) -> str:
 
 def _between(low: object, high: object, unit: str = "") -> str:
     if low is None and high is None:
-        return f"anything{unit}"
+        return f"any number of{unit}" if unit else "anything"
     if high is None:
         return f"at least {_number(low)}{unit}"
     if low is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,14 @@ def test_bytes_that_only_begin_as_a_folder_are_refused(rest: bytes) -> None:
         assert error.message  # noqa: PT017  # Either error is right; any other fails the test.
 
 
+@pytest.mark.parametrize("names", [["a", "a"], ["b", "a"]])
+def test_a_folder_with_a_name_twice_or_out_of_order_is_none(names: list[str]) -> None:
+    # A link and a folder of one name: what is in the folder would be written wherever the link leads.
+    hostile = trees.MAGIC + msgspec.msgpack.encode([names, "ld", bytes(64), [1, 1]])
+    with pytest.raises(Corrupted, match="not in order"):
+        trees.decode(hostile, ONE)
+
+
 @given(st.dictionaries(paths, st.binary(max_size=2), max_size=8))
 def test_a_tree_is_built_from_the_leaves(files: dict[str, bytes]) -> None:
     kept: dict[Digest, bytes] = {}
@@ -117,3 +126,10 @@ def test_twins_of_case_and_of_unicode_forms_are_found() -> None:
     assert list(twins(["a/B", "a/b", "c"])) == [("a/B", "a/b")]
     assert list(twins(["caf\u00e9", "cafe\u0301"])) == [("caf\u00e9", "cafe\u0301")]
     assert list(twins(["a", "b", "a/b"])) == []
+
+
+@pytest.mark.parametrize("names", [["a", "a"], ["b", "a"]])
+def test_names_that_stand_twice_or_out_of_order_are_no_folder(names: list[str]) -> None:
+    forged = trees.Columns(names, "ld", bytes(64), [1, 1])
+    with pytest.raises(Corrupted, match="out of order"):
+        trees.decode(trees.MAGIC + msgspec.msgpack.encode(forged), ONE)

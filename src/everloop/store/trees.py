@@ -7,14 +7,15 @@ each (f, x, d, l), their digests in a row (32 bytes each), their sizes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import ge
 
 import msgspec
 from blake3 import blake3
 
 from everloop.kernel.errors import Corrupted, InvalidInput
 from everloop.store.entities import Digest, Entry, Kind, TreeEntry
-from everloop.store.paths import check_names, check_path
+from everloop.store.paths import check_depth, check_names, check_path
 
 MAGIC = b"ELTR1\n"
 _FLAT = b'[{"path"'
@@ -87,7 +88,11 @@ def columns(data: bytes, digest: Digest) -> Columns:
         raise _no_tree(digest, "its columns have different lengths")
     if not _KINDS.keys() >= set(folder.kinds):
         raise _no_tree(digest, "it has kinds that are not known")
+    if any(map(ge, folder.names, islice(folder.names, 1, None))):
+        raise _no_tree(digest, "its names are out of order, or one stands there twice")
     check_names(folder.names)
+    if any(name >= following for name, following in pairwise(folder.names)):
+        raise _no_tree(digest, "its names are not in order, or one stands there twice")
     return folder
 
 
@@ -175,6 +180,7 @@ def walked(
     files: list[TreeEntry] = []
     level: list[tuple[str, tuple[Entry, ...]]] = [("", root)]
     while level:
+        check_depth(level[0][0])
         inner = [(f"{path}{entry.name}", entry) for path, entries in level for entry in entries]
         folders = {entry.digest for _, entry in inner if entry.kind == "folder" and entry.digest != EMPTY}
         decoded = {digest: decode(data, digest) for digest, data in read(sorted(folders))}

@@ -11,17 +11,18 @@ import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.datasets.workspace import adding, reading
-from everloop.datasets.workspace.reading import leads_out
 from everloop.datasets.workspace.scan import Seen
 from everloop.datasets.workspace.workspace import Workspace
 from everloop.kernel.errors import Conflict, Corrupted, EverloopError, InvalidInput, Refused, Unavailable
 from everloop.store.entities import TreeEntry
+from everloop.store.paths import leads_out
 from tests.datasets.workspace.conftest import Kept, read, write
 
 Opened = Callable[[Path], Workspace]
@@ -186,21 +187,38 @@ def test_an_add_that_is_killed_leaves_a_store_that_works(home: Path, tmp_path: P
     assert b'"clean":true' in subprocess.run(status, capture_output=True, check=True).stdout
 
 
-@given(st.lists(st.sampled_from(["..", "a", ".", "b"]), min_size=1, max_size=8), st.integers(0, 3))
-def test_a_link_leads_out_exactly_when_its_way_ends_above_the_top(steps: list[str], depth: int) -> None:
-    path = "/".join(["x"] * depth + ["link"])
-    stack = ["x"] * depth
-    out = False
-    for step in steps:
-        if step == "..":
-            if not stack:
-                out = True
-                break
-            stack.pop()
-        elif step != ".":
-            stack.append(step)
-    end_is_out = leads_out(path, "/".join(steps))
-    assert not end_is_out or out
+steps = st.lists(st.sampled_from(["..", "..", "deep", "er", "one", "two", "."]), min_size=1, max_size=6).map("/".join)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(("one", "deep/two", "deep/er/three"), steps)))
+@settings(max_examples=60, deadline=None)
+def test_links_that_are_let_through_lead_nowhere_outside_whatever_other_links_they_pass(links: dict[str, str]) -> None:
+    with TemporaryDirectory() as made:
+        top = Path(made).resolve() / "top"
+        (top / "deep" / "er").mkdir(parents=True)
+        for path, target in links.items():
+            if not leads_out(path, target):
+                (top / path).symlink_to(target)
+        for path in links:
+            assert Path(os.path.realpath(top / path)).is_relative_to(top)
+
+
+@pytest.mark.parametrize("target", ["../a", "../../b", "../er/../x", "deep/two/../../x", "/etc", ""])
+def test_a_link_may_only_go_up_at_its_beginning_and_no_further_than_the_top(target: str) -> None:
+    assert leads_out("one", target)
+    assert not leads_out("deep/er/one", "../../two")
+
+
+def test_files_are_not_written_behind_a_link_however_deep_they_are(
+    opened: Opened, images: Path, versions: Kept, tmp_path: Path
+) -> None:
+    opened(images).add()
+    outside = write(tmp_path / "outside", {"er/c.txt": "not yours"})
+    write(tmp_path / "fresh", {".everloopignore": "deep\n"})
+    (tmp_path / "fresh" / "deep").symlink_to(outside)
+    with pytest.raises(Conflict, match="deep is no folder"):
+        opened(tmp_path / "fresh").checkout(name="images", force=True)
+    assert read(outside) == {"er/c.txt": "not yours"}
 
 
 def test_an_error_of_one_file_names_it(opened: Opened, images: Path) -> None:

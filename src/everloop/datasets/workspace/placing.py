@@ -13,12 +13,12 @@ from pathlib import Path
 from everloop.datasets.workspace.entities import LinkMode
 from everloop.datasets.workspace.index import Index, content_of
 from everloop.datasets.workspace.linking import Links
-from everloop.datasets.workspace.reading import checked_link, hash_file
+from everloop.datasets.workspace.reading import hash_file
 from everloop.kernel.errors import Conflict, Corrupted, Unavailable
 from everloop.kernel.progress import Progress
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
-from everloop.store.paths import check_path
+from everloop.store.paths import check_path, checked_link
 from everloop.store.service import Store
 
 _PARTIAL = ".everloop-new-"
@@ -159,17 +159,20 @@ class Placer:
         return found
 
     def _find_home(self, folder: str) -> tuple[str, bool]:
-        place = f"{self._top}/{folder}" if folder else self._top
+        if folder:  # From the top down: behind a link nothing is ours, however far below it a file is to be.
+            above, _, name = folder.rpartition("/")
+            home, fresh = self._home(above)
+            place = f"{self._top}/{folder}"
+        else:
+            home, fresh, name = os.path.dirname(self._top), False, os.path.basename(self._top)  # noqa: PTH119, PTH120
+            place = self._top
+        if fresh:
+            Path(home, name).mkdir(exist_ok=True)
+            return f"{home}/{name}", True
         if os.path.isdir(place) and not (folder and os.path.islink(place)):  # noqa: PTH112, PTH114  # as above
             return place, False
         if os.path.lexists(place):
             raise Conflict(f"{place} is no folder, and the version has one there.", hint="Move it away.")
-        above, _, name = folder.rpartition("/")
-        home, fresh = self._home(above) if folder else (os.path.dirname(self._top), False)  # noqa: PTH120
-        name = name or os.path.basename(self._top)  # noqa: PTH119
-        if fresh:
-            Path(home, name).mkdir(exist_ok=True)
-            return f"{home}/{name}", True
         staging = f"{home}/{_PARTIAL}{name}"
         if Path(staging).is_dir():
             self._left.append((staging, folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +47,14 @@ class TestParts:
         part = read_table(session, resolve(session, "rides.test"), ["city", "id"])
         expected = rides().filter(pa.array([n in set(part["id"].to_pylist()) for n in range(200)]))
         assert part.equals(expected.select(["city", "id"]))
+
+    def test_a_part_of_a_table_that_is_elsewhere_is_read_from_there(self, platform: Platform, tmp_path: Path) -> None:
+        pq.write_table(rides(), tmp_path / "rides.parquet")
+        place = {"name": "rides", "url": str(tmp_path / "rides.parquet"), "format": "parquet"}
+        platform.call("datasets.register", place)
+        made = split(platform, RandomSplit(), seed=3)
+        assert sorted(rows_of(platform, "rides.train") + rows_of(platform, "rides.test")) == list(range(200))
+        assert platform.call("datasets.prove", {"id": made.id, "duplicates": True}).holds
 
     def test_a_part_costs_a_bit_for_each_row(self, platform: Platform, source: Snapshot) -> None:
         before = platform.resources.store.stats().bytes

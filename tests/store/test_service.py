@@ -12,9 +12,11 @@ from blake3 import blake3
 
 from everloop.backends.blobs.folder import FolderBlobs
 from everloop.kernel.errors import Conflict, Corrupted, InvalidInput, NotFound
+from everloop.store import trees
 from everloop.store.chunks import WHOLE
-from everloop.store.entities import Digest, TreeEntry
+from everloop.store.entities import Digest, Entry, TreeEntry
 from everloop.store.service import Store, digest_of
+from everloop.store.treediff import tree_changes
 from tests.store.aging import age
 
 NOW = timedelta(0)
@@ -261,3 +263,38 @@ class TestSweep:
             store.put(b"needed after all")
             assert planned.carry_out().removed == 0
         assert store.get(digest) == b"needed after all"
+
+
+class TestHostileTrees:
+    def test_a_checkout_makes_no_link_out_of_its_folder(self, store: Store, tmp_path: Path) -> None:
+        root = store.put_tree([TreeEntry("evil", store.put(b"/etc"), 4, "link")])
+        with pytest.raises(InvalidInput, match="leads out"):
+            store.checkout(root, tmp_path / "out")
+
+    def test_a_checkout_writes_through_no_link_that_is_there(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "other").mkdir()
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "a").symlink_to(tmp_path / "other")
+        root = store.put_tree([TreeEntry("a/b/file", store.put(b"x"), 1)])
+        with pytest.raises(Conflict, match="is a link"):
+            store.checkout(root, tmp_path / "out")
+        assert not list((tmp_path / "other").iterdir())
+
+    def test_a_chain_of_folders_without_end_is_refused(self, store: Store) -> None:
+        inner = store.put_tree([TreeEntry("leaf", store.put(b"x"), 1)])
+        for _ in range(2000):
+            inner = store.put(trees.encode([Entry("x", "folder", inner, 1)]))
+        with pytest.raises(InvalidInput, match="folders deep"):
+            store.tree(inner)
+        with pytest.raises(InvalidInput, match="folders deep"):
+            list(tree_changes(store, None, inner))
+
+
+def test_what_is_put_again_is_there_again_when_its_pack_was_taken_away(store: Store, tmp_path: Path) -> None:
+    with store.bulk() as bulk:
+        digest = bulk.put(b"in a pack")
+    for pack in (tmp_path / "store" / "packs").rglob("*"):
+        if pack.is_file():
+            pack.unlink()
+    assert store.put(b"in a pack") == digest
+    assert store.get(digest) == b"in a pack"

@@ -126,10 +126,3 @@ def test_twins_of_case_and_of_unicode_forms_are_found() -> None:
     assert list(twins(["a/B", "a/b", "c"])) == [("a/B", "a/b")]
     assert list(twins(["caf\u00e9", "cafe\u0301"])) == [("caf\u00e9", "cafe\u0301")]
     assert list(twins(["a", "b", "a/b"])) == []
-
-
-@pytest.mark.parametrize("names", [["a", "a"], ["b", "a"]])
-def test_names_that_stand_twice_or_out_of_order_are_no_folder(names: list[str]) -> None:
-    forged = trees.Columns(names, "ld", bytes(64), [1, 1])
-    with pytest.raises(Corrupted, match="out of order"):
-        trees.decode(trees.MAGIC + msgspec.msgpack.encode(forged), ONE)

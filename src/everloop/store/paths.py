@@ -10,11 +10,14 @@ from everloop.kernel.errors import InvalidInput
 
 LONGEST_NAME = 255
 """Bytes of UTF-8 that the usual file systems allow a name."""
+DEEPEST = 255
+"""So many folders may be in each other: more are no work of people, and no disk has them on a path."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
 _NO_NAMES = frozenset(("", ".", ".."))
 _SURELY_SHORT = LONGEST_NAME // 4
 """A character has up to four bytes."""
+_SHOWN = 60
 _HINT = "Use relative paths of plain names, without '..', control characters and backslashes."
 
 
@@ -48,12 +51,49 @@ def check_path(path: str) -> str:
     Raises:
         InvalidInput: it does not.
     """
+    check_depth(path)
     try:
         for name in path.split("/"):
             check_name(name)
     except InvalidInput:
         raise InvalidInput(f"{path!r} is not a path inside a tree.", hint=_HINT) from None
     return path
+
+
+def check_depth(path: str) -> None:
+    """Make sure that a path is not too deep to be worked with.
+
+    Raises:
+        InvalidInput: it leads through more than `DEEPEST` folders.
+    """
+    if path.count("/") > DEEPEST:
+        raise InvalidInput(
+            f"{path[:_SHOWN]!r}… is more than {DEEPEST} folders deep.", hint="Keep it as an archive, in one file."
+        )
+
+
+def leads_out(path: str, target: str) -> bool:
+    """Whether a link at a path of a tree may point to something outside of the tree.
+
+    A step back after a name counts as one: the name may be a link, and what is above its target is elsewhere.
+    """
+    steps = [step for step in target.split("/") if step not in ("", ".")]
+    back = next((count for count, step in enumerate(steps) if step != ".."), len(steps))
+    return not target or target.startswith("/") or ".." in steps[back:] or back > path.count("/")
+
+
+def checked_link(path: str, target: str) -> str:
+    """A link's target, when it stays inside of the tree.
+
+    Raises:
+        InvalidInput: it leads out of it.
+    """
+    if leads_out(path, target):
+        raise InvalidInput(
+            f"The link {path!r} leads out of the folder, to {target!r}.",
+            hint="Put the file itself there, make the link relative, or name it in .everloopignore.",
+        )
+    return target
 
 
 def twins(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

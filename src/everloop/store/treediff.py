@@ -9,6 +9,7 @@ import msgspec
 
 from everloop.store import trees
 from everloop.store.entities import Digest, Entry, TreeEntry
+from everloop.store.paths import check_depth
 from everloop.store.trees import Columns
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _compare(store: Store, path: str, before: Entry | None, after: Entry | None)
     """What differs at one path, of which there may be nothing on one side."""
     if before is not None and after is not None and (before.digest, before.kind) == (after.digest, after.kind):
         return
+    check_depth(path)
     if not (before is None or _is_inner(before)) or not (after is None or _is_inner(after)):
         leaf_before, leaf_after = _leaf(path, before), _leaf(path, after)
         if leaf_before is not None or leaf_after is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from everloop.kernel.errors import NotFound
+from everloop.kernel.errors import Conflict, NotFound
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
-from everloop.store.paths import check_path
+from everloop.store.paths import check_path, checked_link
 
 if TYPE_CHECKING:
     from everloop.store.service import Store
@@ -55,8 +55,7 @@ def checkout(store: Store, digest: Digest, folder: Path) -> None:
     for entry in store.tree(digest):
         check_path(entry.path)
         files.setdefault(entry.digest, []).append(entry)
-    for parent in {entry.path.rpartition("/")[0] for same in files.values() for entry in same}:
-        (folder / parent).mkdir(parents=True, exist_ok=True)
+    _make_folders(folder, {entry.path.rpartition("/")[0] for same in files.values() for entry in same})
     small = [of for of, same in files.items() if same[0].size <= WHOLE and same[0].kind != "folder"]
     for found, data in store.get_many(small):
         for entry in files[found]:
@@ -66,10 +65,20 @@ def checkout(store: Store, digest: Digest, folder: Path) -> None:
             _write_large(store, folder, entry)
 
 
+def _make_folders(top: Path, parents: set[str]) -> None:
+    """Make the folders of a tree; none is written through where a link stands in its place."""
+    top.mkdir(parents=True, exist_ok=True)
+    steps = {str(step) for parent in parents for step in (PurePosixPath(parent), *PurePosixPath(parent).parents)}
+    for step in sorted(steps - {"."}):
+        if (top / step).is_symlink():
+            raise Conflict(f"{top / step} is a link, and the tree has a folder there.", hint="Move it away.")
+        (top / step).mkdir(exist_ok=True)
+
+
 def _write(folder: Path, entry: TreeEntry, data: bytes) -> None:
     target = f"{folder}/{entry.path}"
     if entry.kind == "link":
-        _link(target, data)
+        _link(target, checked_link(entry.path, os.fsdecode(data)))
         return
     if entry.kind == "folder":
         Path(target).mkdir(exist_ok=True)
@@ -98,10 +107,10 @@ def _write_large(store: Store, folder: Path, entry: TreeEntry) -> None:
         target.chmod(target.stat().st_mode | 0o111)
 
 
-def _link(target: str, data: bytes) -> None:
+def _link(target: str, to: str) -> None:
     temporary = Path(_partial(target))
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.fsdecode(data))
+    temporary.symlink_to(to)
     temporary.replace(target)
 
 

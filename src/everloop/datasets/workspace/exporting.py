@@ -10,10 +10,10 @@ from pathlib import Path
 
 from everloop.datasets.workspace.index import Index
 from everloop.datasets.workspace.placing import Placer
-from everloop.datasets.workspace.reading import checked_link
 from everloop.kernel.errors import Conflict, Unavailable
 from everloop.kernel.progress import Progress
 from everloop.store.entities import Digest, TreeEntry
+from everloop.store.paths import checked_link
 from everloop.store.service import Store
 
 _TAR = {".tar": "w", ".tgz": "w:gz", ".tar.gz": "w:gz"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from everloop.datasets.workspace.scan import Seen
 from everloop.kernel.errors import Conflict, InvalidInput
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest
+from everloop.store.paths import checked_link
 
 _ATTEMPTS = 3
 _BLOCK = 4 << 20
@@ -68,26 +68,6 @@ def same_file(before: os.stat_result, after: os.stat_result) -> bool:
         and before.st_ino == after.st_ino
         and before.st_mode == after.st_mode
     )
-
-
-def checked_link(path: str, target: str) -> str:
-    """A link's target, when it stays inside of the folder.
-
-    Raises:
-        InvalidInput: it leads out of it.
-    """
-    if leads_out(path, target):
-        raise InvalidInput(
-            f"The link {path!r} leads out of the folder, to {target!r}.",
-            hint="Put the file itself there, make the link relative, or name it in .everloopignore.",
-        )
-    return target
-
-
-def leads_out(path: str, target: str) -> bool:
-    """Whether a link at a path of a tree points to something outside of the tree."""
-    landed = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-    return not target or target.startswith("/") or landed == ".." or landed.startswith("../")
 
 
 def _read(

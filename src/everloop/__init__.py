@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from everloop.datasets.quality.expectations import SumInRange as SumInRange
     from everloop.datasets.quality.expectations import Unique as Unique
     from everloop.datasets.quality.suites.declare import Suite as Suite
+    from everloop.datasets.quality.suites.declare import suites_in as suites_in
     from everloop.datasets.splits.entities import ForwardChaining as ForwardChaining
     from everloop.datasets.splits.entities import GroupedKFold as GroupedKFold
     from everloop.datasets.splits.entities import GroupedSplit as GroupedSplit
@@ -152,6 +153,7 @@ _HOMES = {
     "Unique": "everloop.datasets.quality.expectations",
     "Snapshot": "everloop.datasets.entities",
     "Suite": "everloop.datasets.quality.suites.declare",
+    "suites_in": "everloop.datasets.quality.suites.declare",
     "ForwardChaining": "everloop.datasets.splits.entities",
     "GroupedKFold": "everloop.datasets.splits.entities",
     "GroupedSplit": "everloop.datasets.splits.entities",

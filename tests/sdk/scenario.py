@@ -240,7 +240,7 @@ DATASETS = [
 _LATER = {"name": "visits", "digest": digest_of(LATER), "format": "jsonl"}
 CHANGES = [
     Example("datasets.commit", {"name": "visits", "digest": digest_of(VISITS), "format": "csv"}),
-    Example("datasets.append", {"name": "visits", "digest": digest_of(VISITS), "format": "csv", "note": "twice"}),
+    Example("datasets.append", {"name": "visits", "digest": digest_of(VISITS), "format": "csv", "source": "visits@1"}),
     Example(
         "datasets.append", {"name": "visits", "digest": digest_of(CANCELLED), "format": "csv"}, fails="invalid_input"
     ),

@@ -224,6 +224,14 @@ def columns_at(session: Session, name: str, branch: str) -> tuple[Column, ...]:
         return snapshot_of(unit, name, head).columns if head else ()
 
 
+def come_from(session: Session, source: str) -> tuple[str, ...]:
+    """What a new version came from, as its parents: the version that a reference names, if one is given."""
+    if not source:
+        return ()
+    with session.begin(write=False) as unit:
+        return (urn_of(unit, resolve(unit, source)),)
+
+
 def resolve(session: Session, reference: str) -> Snapshot:
     """The snapshot that a reference of this project names.
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from everloop.catalog.session import Session
 from everloop.datasets.content import (
     columns_at,
+    come_from,
     commit_table,
     profile_of,
     read_table,
@@ -52,6 +53,7 @@ def commit(
     base: int = 0,
     on_failure: OnFailure = "",
     evolve: Evolve = "compatible",
+    source: str = "",
 ) -> Snapshot:
     """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head.
 
@@ -60,12 +62,13 @@ def commit(
     gzip or zstd, and are read in the types of the version before where they can be. Columns must not vanish or get
     narrower or other types, unless `evolve` is "any". `on_failure` says what becomes of rows that fail what is
     expected of the dataset: refuse all, keep all, or set those that fail aside (quarantine). If it is not given, the
-    dataset's suite says so where it gates commits, and all are kept elsewhere.
+    dataset's suite says so where it gates commits, and all are kept elsewhere. `source` is the version that the file
+    comes from (`deliveries@3`), for traces to lead there.
     """
     before = columns_at(session, name, branch) if evolve == "compatible" else ()
     table = from_bytes(session.ports.get(TableEngine), session.store.get(digest), format, arrow_types(before))
     require_compatible(before, table, name)
-    change = Change(note=note, branch=branch, base=(base,) if base else ())
+    change = Change(note, come_from(session, source), branch, (base,) if base else ())
     return admit(session, name, normalised(table), on_failure, lambda rows: commit_table(session, name, rows, change))
 
 

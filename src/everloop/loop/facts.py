@@ -70,6 +70,7 @@ def _dataset(session: Session, urn: Urn) -> Facts:
         "bytes": f"{found.bytes:,} at {found.digest}",
         "held": _held(session, found),
         "part": _part(session, str(urn)),
+        "made from": ", ".join(f"{found.dataset}@{version}" for version in found.base),
         "note": " ".join(found.note.split())[:160],
     }
 

@@ -34,6 +34,18 @@ class TestAppend:
         change("append", table(EVA))
         assert rows(people) == [ADA, BOB, NOBODY]
 
+    @pytest.mark.parametrize(("verb", "more"), [("append", {}), ("upsert", {"keys": ["id"]}), ("commit", {})])
+    def test_what_the_rows_come_from_is_a_parent(
+        self, people: Snapshot, change: Change, verb: str, more: dict[str, Any]
+    ) -> None:
+        change("commit", table(EVA), name="letters")
+        made = change(verb, table(EVA), source="letters@1", **more)
+        assert made.parents == ("dataset:default/letters@1",)
+
+    def test_a_source_that_is_not_there_is_refused(self, people: Snapshot, change: Change) -> None:
+        with pytest.raises(NotFound, match="letters"):
+            change("append", table(EVA), source="letters@1")
+
     def test_nothing_makes_no_version(self, people: Snapshot, change: Change) -> None:
         assert change("append", table(EVA).slice(0, 0)) == people
 

@@ -17,7 +17,7 @@ from everloop.cli.usecases import UseCase, arguments
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.quality.expectations import HasColumns, HasTypes, InRange, NotNull
 from everloop.datasets.quality.suitefile import read_suite
-from everloop.datasets.quality.suites.declare import Suite
+from everloop.datasets.quality.suites.declare import Suite, suites_in
 from everloop.datasets.quality.suites.entities import ImportedSuite
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.usecase import published
@@ -144,3 +144,17 @@ class TestOnTheCommandLine:
 def test_any_text_is_a_suite_or_refused(text: str) -> None:
     with suppress(InvalidInput):
         assert read_suite(text, "flights").dataset == "flights"
+
+
+class TestSuitesInAFolder:
+    def test_each_file_is_one_and_may_be_called_as_its_dataset(self, tmp_path: Path) -> None:
+        (tmp_path / "b.yaml").write_text(WRITTEN)
+        (tmp_path / "a.checks.yaml").write_text("expectations: [{kind: not_null, column: x}]")
+        (tmp_path / "notes.txt").write_text("no suite")
+        first, second = suites_in(tmp_path)
+        assert (first.dataset, first.expectations) == ("a", (NotNull("x"),))
+        assert second == read_suite(WRITTEN)
+
+    def test_a_folder_without_any_is_a_mistake(self, tmp_path: Path) -> None:
+        with pytest.raises(NotFound, match="No suite is in"):
+            suites_in(tmp_path)

@@ -39,6 +39,16 @@ def test_git_sees_the_metafile_and_not_the_folder(opened: Opened, repository: Pa
     assert seen.splitlines() == ["?? .gitattributes", "?? .gitignore", "?? images.everloop"]
 
 
+def test_a_repository_that_ignores_the_metafile_too_is_left_as_it_is(
+    opened: Opened, repository: Path, images: Path
+) -> None:
+    write(repository, {".gitignore": "/images*\n"})
+    assert opened(images).add(note="first").remarks == ()
+    assert not (repository / ".gitattributes").exists()
+    assert (repository / ".gitignore").read_text() == "/images*\n"
+    assert opened(images).log()[0].note == "first"
+
+
 def test_what_was_changed_in_the_repository_is_told_once(opened: Opened, repository: Path, images: Path) -> None:
     told = " ".join(opened(images).add().remarks)
     assert ".gitignore" in told

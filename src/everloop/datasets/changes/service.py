@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from everloop.catalog.session import Session
 from everloop.datasets.changes.bykey import changed, matches, require_keys
 from everloop.datasets.changes.entities import CompactionProposed, Schema, SchemaChange
-from everloop.datasets.content import commit_content, commit_table, read_table, snapshot_at, snapshot_of, urn_of
+from everloop.datasets.content import (
+    come_from,
+    commit_content,
+    commit_table,
+    read_table,
+    snapshot_at,
+    snapshot_of,
+    urn_of,
+)
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import At, Change, Column, Content, Format, Layer, Part, Snapshot
 from everloop.datasets.evolution import Evolve, arrow_types, fitted
@@ -44,11 +52,12 @@ def append(
     note: str = "",
     branch: Name = "main",
     evolve: Evolve = "compatible",
+    source: str = "",
 ) -> Snapshot:
     """Add the rows of a file that is in the store to a table, as a version that stores only these.
 
     Columns that the table does not have are added to it; with `evolve` "any", columns that the file does not have are
-    NULL in its rows.
+    NULL in its rows. `source` is the version that the rows come from (`deliveries@3`), for traces to lead there.
     """
     data = session.store.get(digest)
 
@@ -57,7 +66,7 @@ def append(
 
         return _rows_for(session, head, data, format, evolve), np.empty(0, np.int64)
 
-    return _changed(session, name, Change(note, branch=branch), edit)
+    return _changed(session, name, Change(note, come_from(session, source), branch), edit)
 
 
 @usecase("datasets.upsert", permission="datasets:write", route="PUT /datasets/{name}/rows", long=True)
@@ -70,10 +79,12 @@ def upsert(
     note: str = "",
     branch: Name = "main",
     evolve: Evolve = "compatible",
+    source: str = "",
 ) -> Snapshot:
     """Put the rows of a file that is in the store in place of those with their keys, and add those with new keys.
 
-    Stored are only rows that differ from what is there; they come last. When none does, no version is made.
+    Stored are only rows that differ from what is there; they come last. When none does, no version is made. `source`
+    is the version that the rows come from, for traces to lead there.
     """
     data = session.store.get(digest)
 
@@ -91,7 +102,7 @@ def upsert(
         fresh[by[other]] = True
         return rows.filter(pa.array(fresh)), touched[other]
 
-    return _changed(session, name, Change(note, branch=branch), edit)
+    return _changed(session, name, Change(note, come_from(session, source), branch), edit)
 
 
 @usecase("datasets.delete_rows", permission="datasets:write", route="POST /datasets/{name}/deletions", long=True)
@@ -176,7 +187,9 @@ def _attempt(session: Session, name: str, change: Change, edit: Callable[[Snapsh
     )
     digest = session.store.put_tree(entries)
     content = Content("table", digest, size, table.num_rows, columns=columns, layers=layers)
-    made = commit_content(session, name, content, Change(change.note, (), change.branch, (head.version,)), table)
+    made = commit_content(
+        session, name, content, Change(change.note, change.parents, change.branch, (head.version,)), table
+    )
     _propose_compaction(session, made)
     return made
 

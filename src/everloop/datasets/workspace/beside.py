@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from everloop.datasets.workspace.metafile import SUFFIX
+from everloop.datasets.workspace.metafile import SUFFIX, metafile_of
 from everloop.datasets.workspace.revision import code_of, repository_of, run_git
 from everloop.store.service import digest_of
 
@@ -23,7 +23,12 @@ everloop.premerge = False
 
 
 def install(folder: Path) -> tuple[str, ...]:
-    """Let the code's repository ignore a folder and merge its metafile; what was changed for that, to be told."""
+    """Let the code's repository ignore a folder and merge its metafile; what was changed for that, to be told.
+
+    A repository that ignores the metafile too has nothing to do with the folder, and is left as it is.
+    """
+    if _is_ignored(folder):
+        return ()
     system, top = repository_of(folder.parent)
     if system == "git":
         return (*_ignore_in_git(folder), *install_driver(folder.parent))
@@ -44,12 +49,20 @@ def install_driver(folder: Path) -> tuple[str, ...]:
 
 def noted(note: str, folder: Path) -> str:
     """A note with the state of the code behind it, such as `Code: git 1b2c… on main, changed (difference 9f0a…)`."""
+    if _is_ignored(folder):
+        return note
     code = code_of(folder.parent)
     if not code.system:
         return note
     changed = f", changed (difference {digest_of(code.difference)})" if code.dirty else ""
     line = f"Code: {code.system} {code.revision or 'before the first commit'} on {code.branch}{changed}"
     return f"{note}\n\n{line}" if note else line
+
+
+def _is_ignored(folder: Path) -> bool:
+    """Whether git leaves even the metafile out: then the repository around has nothing to do with the folder."""
+    file = metafile_of(folder.resolve())
+    return run_git(file.parent, "check-ignore", "--quiet", file.name) is not None
 
 
 def _ignore_in_git(folder: Path) -> tuple[str, ...]:

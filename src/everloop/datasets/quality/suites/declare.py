@@ -1,13 +1,15 @@
-"""What a project declares suites with: `el.Suite("flights", [el.NotNull("origin")], gates=["commit"])`."""
+"""What a project declares suites with: `el.Suite("flights", [el.NotNull("origin")], gates=["commit"])`, or files."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from everloop.datasets.quality.expectations import Expectation
 from everloop.datasets.quality.suites.entities import Place, SuiteDeclaration
+from everloop.kernel.errors import NotFound
 
 
 @runtime_checkable
@@ -33,6 +35,23 @@ def Suite(
     """
     taken = _of_pandera(expectations, dataset) if isinstance(expectations, Schema) else tuple(expectations)
     return SuiteDeclaration(dataset=dataset, expectations=taken, gates=tuple(gates), on_failure=on_failure)
+
+
+def suites_in(folder: str | Path) -> list[SuiteDeclaration]:
+    """The suites that the files of a folder declare (`*.yaml`, by name), as `datasets suggest` writes them.
+
+    A file that names no dataset is about the one that it is called after.
+
+    Raises:
+        InvalidInput: a file is no suite; with the line.
+        NotFound: there is no such file.
+    """
+    from everloop.datasets.quality.suitefile import read_suite
+
+    files = sorted(Path(folder).glob("*.yaml"))
+    if not files:
+        raise NotFound(f"No suite is in {folder}.", hint="Write one: everloop datasets suggest NAME > NAME.yaml.")
+    return [read_suite(file.read_text("utf-8"), file.name.partition(".")[0]) for file in files]
 
 
 def _of_pandera(schema: Schema, dataset: str) -> tuple[Expectation, ...]:

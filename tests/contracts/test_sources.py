@@ -244,6 +244,12 @@ class TestWeb:
         with pytest.raises(error):
             list(Place(site.url).source().listed())
 
+    def test_the_options_of_a_url_are_in_no_message(self, site: Site) -> None:
+        site.status = 403
+        with pytest.raises(PermissionDenied) as caught:
+            list(Place(f"{site.url}?key=hush").source().listed())
+        assert "hush" not in caught.value.message
+
     def test_a_file_of_unknown_size_is_refused(self, site: Site) -> None:
         site.length = False
         with pytest.raises(InvalidInput, match="how large"):

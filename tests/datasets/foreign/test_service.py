@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,8 +17,9 @@ from pyiceberg.table import StaticTable
 
 from everloop.app.platform import Platform
 from everloop.datasets.content import read_table, write_table
-from everloop.datasets.entities import Snapshot
+from everloop.datasets.entities import Foreign, Snapshot
 from everloop.datasets.foreign.exporting import export_table
+from everloop.datasets.foreign.places import ForeignFile, ForeignTable, check_files, read
 from everloop.datasets.remotes.reach import Reach
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from tests.datasets.changes.conftest import parquet
@@ -180,6 +182,21 @@ class TestReach:
             read_table(platform.session(), made)
         with pytest.raises(PermissionDenied):
             platform.call("datasets.export", {"name": "there", "folder": str(tmp_path), "format": "csv"})
+
+    @pytest.mark.parametrize("path", ["/etc/secret.parquet", "file:///etc/secret.parquet"])
+    def test_a_table_elsewhere_does_not_lead_a_server_to_its_own_disk(self, platform: Platform, path: str) -> None:
+        platform.resources.ports.provide(Reach, lambda: Reach(private=False))
+        found = ForeignTable(Foreign("s3://anybody/table", "iceberg", "1"), (ForeignFile(path, 10),))
+        with pytest.raises(PermissionDenied):
+            check_files(platform.session(), found)
+        digest = platform.resources.store.put(msgspec.json.encode(found))
+        with pytest.raises(PermissionDenied):
+            read(platform.session(), digest, ["id"])
+
+    def test_keys_in_a_url_are_not_kept(self, platform: Platform) -> None:
+        with pytest.raises(InvalidInput, match="name or password") as caught:
+            register(platform, "s3://key:hush@bucket/table", "parquet")
+        assert "hush" not in f"{caught.value.message} {caught.value.hint}"
 
     @pytest.mark.parametrize("url", ["http://host/x", "s3://bucket/x?endpoint_override=127.0.0.1", "hdfs://a/b"])
     def test_what_is_no_place_of_tables_is_refused(self, platform: Platform, url: str) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import httpx
 
-from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.reach import Reach, shown
 from everloop.datasets.remotes.sources import Reference, same
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Unavailable
 
@@ -38,7 +38,7 @@ class WebSource:
         """The bytes of the file, if its headers are what they were."""
         with self._answer("GET") as response:
             if not same(reference, self._reference(response)):
-                raise Conflict(f"{self._url} was changed since it was imported.", hint="Import it again.")
+                raise Conflict(f"{shown(self._url)} was changed since it was imported.", hint="Import it again.")
             try:
                 yield from response.iter_bytes(_BLOCK)
             except httpx.HTTPError as error:
@@ -51,7 +51,9 @@ class WebSource:
         tag = response.headers.get("etag", "") or (f"modified {modified}" if modified else "")
         length = response.headers.get("content-length", "")
         if not length.isdecimal():
-            raise InvalidInput(f"{self._url} does not say how large it is.", hint="Download it, and add the file.")
+            raise InvalidInput(
+                f"{shown(self._url)} does not say how large it is.", hint="Download it, and add the file."
+            )
         return Reference(self._url, _name(self._url), int(length), tag)
 
     @contextmanager
@@ -71,12 +73,14 @@ class WebSource:
                     url = urljoin(url, response.headers["location"])
                 finally:
                     response.close()
-        raise Unavailable(f"{self._url} leads from one place to another, more than {HOPS} times.")
+        raise Unavailable(f"{shown(self._url)} leads from one place to another, more than {HOPS} times.")
 
     def _request(self, client: httpx.Client, method: str, url: str) -> httpx.Request:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise InvalidInput(f"{url} is no URL of a file.", hint="Write https://host/file, without a password.")
+            raise InvalidInput(
+                f"{shown(url)} is no URL of a file.", hint="Write https://host/file, without a password."
+            )
         port = parts.port or (443 if parts.scheme == "https" else 80)
         address = self._reach.address(parts.hostname, port)
         host = f"[{address}]" if ":" in address else address
@@ -96,12 +100,12 @@ def _name(url: str) -> str:
 
 
 def _silent(url: str, error: Exception) -> Unavailable:
-    return Unavailable(f"{url} did not answer ({error}).", hint="Try again later.")
+    return Unavailable(f"{shown(url)} did not answer ({error}).", hint="Try again later.")
 
 
 def _error(url: str, status: int) -> NotFound | PermissionDenied | Unavailable:
     if status in (404, 410):
-        return NotFound(f"There is nothing at {url} (it answers {status}).")
+        return NotFound(f"There is nothing at {shown(url)} (it answers {status}).")
     if status in (401, 403):
-        return PermissionDenied(f"{url} may not be read (it answers {status}).")
-    return Unavailable(f"{url} answers {status}.", hint="Try again later.")
+        return PermissionDenied(f"{shown(url)} may not be read (it answers {status}).")
+    return Unavailable(f"{shown(url)} answers {status}.", hint="Try again later.")

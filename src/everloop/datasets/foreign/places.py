@@ -12,7 +12,7 @@ import msgspec
 from everloop.catalog.session import Session
 from everloop.datasets.entities import Foreign, ForeignFormat
 from everloop.datasets.formats import normalised
-from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.reach import Reach, without_secrets
 from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured, NotFound
 from everloop.store.entities import Digest
 
@@ -52,7 +52,19 @@ def check_reach(session: Session, url: str) -> None:
         raise InvalidInput(
             f"{url!r} is no place of tables.", hint=f"Write a folder, or {'://…, '.join(_SCHEMES[1:])}://…."
         )
-    session.ports.get(Reach).check(url if scheme else Path(url).absolute().as_uri())
+    session.ports.get(Reach).check(without_secrets(url) if scheme else Path(url).absolute().as_uri())
+
+
+def check_files(session: Session, found: ForeignTable) -> None:
+    """Let a table through whose files this process may reach: what a table is made of may lie anywhere.
+
+    Raises:
+        PermissionDenied: one lies on the server's own disk or network, and that is not allowed here.
+        InvalidInput: one is at no place of tables.
+    """
+    for file in found.files:  # A path without a scheme is below the table's folder, but for Iceberg's: these are whole.
+        if "://" in file.path or found.table.format == "iceberg":
+            check_reach(session, file.path)
 
 
 def look(url: str, format: ForeignFormat, version: str = "") -> tuple[ForeignTable, pa.Schema, int]:
@@ -78,6 +90,7 @@ def read(session: Session, digest: Digest, columns: Sequence[str]) -> pa.Table:
     known = msgspec.json.decode(session.store.get(digest), type=ForeignTable)
     table = known.table
     check_reach(session, table.url)
+    check_files(session, known)
     with _reaching(table.url, table.format):
         if look(table.url, table.format, table.version)[0].files != known.files:
             raise Conflict(

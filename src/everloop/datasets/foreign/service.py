@@ -10,7 +10,7 @@ from everloop.catalog.session import Session
 from everloop.datasets.content import commit_content, read_table, snapshot_at
 from everloop.datasets.entities import At, Change, Column, Content, ForeignFormat, Snapshot
 from everloop.datasets.foreign.exporting import ExportFormat, export_table
-from everloop.datasets.foreign.places import check_reach, look
+from everloop.datasets.foreign.places import check_files, check_reach, look
 from everloop.datasets.formats import normalised
 from everloop.datasets.text import type_name
 from everloop.kernel.ids import Name
@@ -30,9 +30,7 @@ def register(
     """
     check_reach(session, url)
     found, schema, rows = look(url, format, version)
-    for file in found.files:
-        if "://" in file.path:
-            check_reach(session, file.path)
+    check_files(session, found)
     plain = normalised(schema.empty_table()).schema
     content = Content(
         "table",

@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from everloop.catalog.session import Session
 from everloop.datasets.content import commit_content, require_files, snapshot_at, urn_of
 from everloop.datasets.entities import Change, Content, Snapshot
 from everloop.datasets.remotes.entities import ImportCheck
-from everloop.datasets.remotes.known import shown
-from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.reach import Reach, shown, without_secrets
 from everloop.datasets.remotes.sources import Reference, Source, Sources, decoded, encoded, same
-from everloop.kernel.errors import Corrupted, InvalidInput, NotFound
+from everloop.kernel.errors import Corrupted, NotFound
 from everloop.kernel.progress import Progress
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
@@ -28,11 +26,9 @@ Fetched = tuple[str, bytes | Path]
 
 def import_url(session: Session, name: str, url: str, note: str) -> Snapshot:
     """Commit what lies under a URL, by reference: nothing of it is downloaded."""
-    if urlsplit(url).password:
-        raise InvalidInput("The URL has a password in it.", hint="It would be kept; use the cloud's variables.")
     size, entries = 0, []
     with session.store.bulk() as bulk:
-        for reference in _source(session, url).listed():
+        for reference in _source(session, without_secrets(url)).listed():
             data = encoded(reference)
             entries.append(TreeEntry(reference.path, bulk.put(data), len(data)))
             size += reference.size

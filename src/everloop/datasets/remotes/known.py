@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
-
 from sqlalchemy import select
 
 from everloop.catalog.session import Session
@@ -24,8 +22,3 @@ def remote_of(unit: Session, name: str) -> Remote:
         f"There is no remote {name!r}.",
         hint="everloop remotes list shows what there is; everloop remotes add gives a place a name.",
     )
-
-
-def shown(url: str) -> str:
-    """A URL without its options, for messages and the ledger."""
-    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from everloop.kernel.errors import InvalidInput, PermissionDenied, Unavailable
 
 Resolve = Callable[[str, int], list[str]]
 """Gives the addresses of a host."""
+_SECRETS = frozenset(("access_token", "api_key", "apikey", "sig", "signature", "token"))
+"""Options of URLs that let somebody in, as clouds sign them (beside all that begin with `X-Amz-` or `X-Goog-`)."""
 _HINT = "An owner of the server can allow it: EVERLOOP_PRIVATE_SOURCES=true."
 
 
@@ -25,6 +27,30 @@ def addresses_of(host: str, port: int) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"There is no host {host!r} ({error}).", hint="Check the URL, and the network.") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def shown(url: str) -> str:
+    """A URL without its options and without a name and password, for messages and the ledger."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def without_secrets(url: str) -> str:
+    """The URL, when nothing in it lets somebody in: it is to be kept.
+
+    Raises:
+        InvalidInput: it has a name, a password or a signature in it.
+    """
+    parts = urlsplit(url)
+    options = {name.lower() for name in parse_qs(parts.query, keep_blank_values=True)}
+    signed = sorted(name for name in options if name in _SECRETS or name.startswith(("x-amz-", "x-goog-")))
+    if "@" in parts.netloc or signed:
+        what = "a name or password" if "@" in parts.netloc else signed[0]
+        raise InvalidInput(
+            f"The URL of {shown(url)} has {what} in it.",
+            hint="It would be kept where others can read it; use the usual variables of the cloud.",
+        )
+    return url
 
 
 class Reach:

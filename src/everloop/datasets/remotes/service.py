@@ -19,9 +19,9 @@ from everloop.datasets.remotes.entities import (
     RemoteAdded,
     RemoteRemoved,
 )
-from everloop.datasets.remotes.known import remote_of, shown
+from everloop.datasets.remotes.known import remote_of
 from everloop.datasets.remotes.places import Places
-from everloop.datasets.remotes.reach import Reach
+from everloop.datasets.remotes.reach import Reach, shown, without_secrets
 from everloop.datasets.remotes.refs import refs_of
 from everloop.datasets.remotes.tables import remotes
 from everloop.kernel.durations import duration
@@ -39,7 +39,7 @@ def add(session: Session, name: Name, url: str) -> Remote:
     `url` is s3://bucket/prefix?endpoint=…&region=…, gs://bucket/prefix, az://container/prefix or file:///path; keys and
     secrets come from the usual variables of each cloud, never from the URL.
     """
-    session.ports.get(Reach).check(url)
+    session.ports.get(Reach).check(without_secrets(url))
     blobs = session.ports.get(Places).blobs(url)
     found = probing.probe(blobs, session.new_id())
     remote = Remote(name, url, probing.settle(blobs, found), found, session.clock.now())

@@ -11,9 +11,10 @@ from sqlalchemy import Column, Integer, String, Table, Text
 
 from everloop.app.platform import Platform
 from everloop.catalog.schema import Encoded, metadata
+from everloop.datasets.quality.expectations import RowCount
 from everloop.governance import retention
 from everloop.governance.tables import tokens
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, Refused
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import Store
 from tests.examples import examples
@@ -104,6 +105,19 @@ def test_the_ledger_and_hashes_of_tokens_keep_nothing(platform: Platform) -> Non
     with platform.session().begin(write=False) as unit:
         assert unit.scalars(tokens.select()) != []
         assert retention.roots(unit) == set()
+
+
+def test_what_is_known_of_a_table_keeps_no_table(platform: Platform) -> None:
+    with platform.session().begin(write=False) as unit:
+        before = retention.roots(unit)
+    put = platform.resources.store.put(b"flight,origin\n1,JFK\n")
+    arguments = {"name": "flights", "digest": put, "format": "csv", "evolve": "any"}
+    declared = [{"dataset": "flights", "expectations": [RowCount(100)], "gates": ["commit"]}]
+    platform.call("datasets.apply_suites", {"declared": declared})
+    with pytest.raises(Refused):
+        platform.call("datasets.commit", arguments)
+    with platform.session().begin(write=False) as unit:
+        assert retention.roots(unit) == before
 
 
 def test_a_collection_is_an_event(platform: Platform) -> None:

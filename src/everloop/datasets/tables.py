@@ -54,7 +54,7 @@ profiles = Table(
 sketches = Table(
     "part_sketches",
     metadata,
-    Field("digest", String(64), primary_key=True),
+    Field("digest", String(64), primary_key=True, info={"digest": False}),
     Field("sketch", LargeBinary, nullable=False),
 )
-"""What the rows of a file hold, by its address, for all projects (`datasets/sketches.py`)."""
+"""What the rows of a file hold, by its address, for all projects (`datasets/sketches.py`); it keeps no file alive."""

@@ -88,6 +88,16 @@ def test_only_what_is_missing_goes_again(everloop: Everloop, counted: Counted, f
     assert counted.sent - before < 60_000  # Addresses, one file, two folders.
 
 
+def test_what_a_server_says_that_it_has_stays_there(http: TestClient, platform: Platform, home: Path) -> None:
+    store = platform.resources.store
+    loose = store.put(b"loose, old, and about to be pointed to")
+    for file in (home / "store" / "objects").rglob("*"):
+        os.utime(file, (0, 0))
+    http.post(f"{API}/objects/missing", content=bytes.fromhex(loose), headers=BYTES)
+    report = store.sweep((), dry_run=True)
+    assert (report.kept, report.condemned) == (1, 0)
+
+
 def test_a_large_file_goes_in_pieces(everloop: Everloop, counted: Counted, tmp_path: Path) -> None:
     data = os.urandom(70 << 20)  # More than a request's body may have.
     (tmp_path / "large").write_bytes(data)

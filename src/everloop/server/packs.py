@@ -13,7 +13,7 @@ from starlette.responses import Response
 from everloop.app.platform import Platform
 from everloop.governance.roles import allows, require
 from everloop.server.answers import answer
-from everloop.store.leases import lease
+from everloop.store.leases import rely
 from everloop.store.parcels import parcel, raws_in, receive
 
 AT_ONCE = 4
@@ -38,9 +38,9 @@ class PackRoutes:
 
         def look_up() -> bytes:
             absent = self._objects.missing(wanted)
-            relied = self._objects.index.known(wanted - absent)
-            if relied and allows(principal.roles, "objects:write"):
-                lease(self._objects, relied)
+            there = wanted - absent
+            if there and allows(principal.roles, "objects:write"):
+                absent |= rely(self._objects, there)
             return b"".join(sorted(absent))
 
         return Response(await _in_thread(look_up), media_type=BYTES)

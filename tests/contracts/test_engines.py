@@ -154,6 +154,10 @@ class TestProfiles:
         assert (column.nulls, column.distinct, column.mean) == (2, 3, 2.0)
         assert (column.minimum, column.maximum) == (1.0, "inf")
 
+    def test_zero_is_one_value_whatever_its_sign(self, engine: TableEngine) -> None:
+        (column,) = engine.profile(pa.table({"x": [0.0, -0.0, 1.0]})).columns
+        assert (column.distinct, column.top) == (2, (("0.0", 2), ("1.0", 1)))
+
     def test_text_has_its_range_and_its_most_frequent_values(self, engine: TableEngine) -> None:
         (column,) = engine.profile(pa.table({"s": ["b", "a", "b", None, "c"]})).columns
         assert (column.type, column.nulls, column.distinct) == ("string", 1, 3)
@@ -218,3 +222,58 @@ class TestSketches:
 
 def _via(kind: pa.DataType) -> pa.DataType:
     return pa.int32() if kind == pa.date32() else pa.decimal128(12, 2) if pa.types.is_decimal(kind) else pa.int64()
+
+
+class TestLongColumns:
+    """Columns of many rows are counted in other ways than short ones; what they hold is said as exactly."""
+
+    ROWS = 140_000
+
+    @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "int64", "uint64"])
+    def test_whole_numbers_over_their_whole_range(self, engine: TableEngine, kind: str) -> None:
+        ends = np.iinfo(kind)
+        values = np.random.default_rng(1).integers(ends.min, ends.max, self.ROWS, kind, endpoint=True)
+        values[:2] = ends.min, ends.max
+        self._agrees(engine, values)
+
+    @pytest.mark.parametrize("kind", ["int32", "int64", "uint64"])
+    def test_whole_numbers_that_lie_close_together_at_an_end(self, engine: TableEngine, kind: str) -> None:
+        near = np.random.default_rng(2).integers(0, 2 * self.ROWS, self.ROWS, kind)
+        self._agrees(engine, np.iinfo(kind).min + near)
+        self._agrees(engine, np.iinfo(kind).max - near)
+
+    @pytest.mark.parametrize("kind", ["float32", "float64"])
+    def test_floats_on_both_sides_of_zero(self, engine: TableEngine, kind: str) -> None:
+        values = np.random.default_rng(3).normal(size=self.ROWS).astype(kind)
+        values[:4] = 0.0, -0.0, np.finfo(kind).tiny, -np.finfo(kind).tiny
+        self._agrees(engine, values)
+
+    def test_nan_and_infinities_among_many_floats(self, engine: TableEngine) -> None:
+        values = np.random.default_rng(4).normal(size=self.ROWS)
+        values[:5] = math.nan, -math.nan, math.inf, -math.inf, -math.inf
+        (column,) = engine.profile(pa.table({"x": values})).columns
+        assert (column.nulls, column.distinct) == (2, self.ROWS - 3)
+        assert (column.minimum, column.maximum, column.top[0]) == ("-inf", "inf", ("", 2))
+        assert column.mean == pytest.approx(values[5:].mean())
+
+    def test_times_that_hardly_repeat(self, engine: TableEngine) -> None:
+        places = np.random.default_rng(5).permutation(self.ROWS)
+        times = pa.array(np.datetime64("2024-01-01", "us") + places.astype("timedelta64[s]"))
+        (column,) = engine.profile(pa.table({"at": times})).columns
+        assert (column.minimum, column.distinct) == ("2024-01-01T00:00:00.000000", self.ROWS)
+        assert column.top[0] == ("2024-01-01T00:00:00.000000", 1)
+
+    def test_columns_side_by_side_are_those_alone(self, engine: TableEngine) -> None:
+        generator = np.random.default_rng(6)
+        table = pa.table({"x": generator.normal(size=self.ROWS), "k": generator.integers(0, 9, self.ROWS)})
+        alone = [engine.profile(table.select([name])).columns[0] for name in table.column_names]
+        assert list(engine.profile(table).columns) == alone
+
+    def _agrees(self, engine: TableEngine, values: np.ndarray) -> None:
+        (column,) = engine.profile(pa.table({"x": values})).columns
+        numbers = values.astype(np.float64)
+        assert column.distinct == len(np.unique(values))
+        assert (column.minimum, column.maximum) == (numbers.min(), numbers.max())
+        assert list(column.quantiles) == list(np.quantile(numbers, QUANTILES, method="inverted_cdf"))
+        assert column.mean == pytest.approx(numbers.mean(), rel=1e-9)
+        assert column.std == pytest.approx(numbers.std(ddof=1), rel=1e-6)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +12,18 @@ from numpy.typing import NDArray
 from everloop.datasets.entities import ColumnProfile
 from everloop.datasets.sketches import MOST_FREQUENT, MOST_HASHES, MOST_VALUES, ColumnSketch, told
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Hashes = NDArray[np.uint64]
+_BLOCK = 1 << 16
+_SMALL = 1 << 12
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def number_sketch(profile: ColumnProfile, values: NDArray[np.float64], counts: NDArray[np.int64]) -> ColumnSketch:
     """The sketch of a column of numbers, given its different values in order (without NaN) and their counts."""
-    finite = np.isfinite(values)
+    finite = finite_part(values)
     present = int(counts[finite].sum())
     squares = (profile.std or 0.0) ** 2 * max(present - 1, 0)
     whole = len(values) <= MOST_VALUES
@@ -43,11 +50,12 @@ def number_sketch(profile: ColumnProfile, values: NDArray[np.float64], counts: N
     )
 
 
-def text_sketch(profile: ColumnProfile, texts: Sequence[str], counts: NDArray[np.int64]) -> ColumnSketch:
+def text_sketch(profile: ColumnProfile, texts: pa.Array, counts: NDArray[np.int64]) -> ColumnSketch:
     """The sketch of a column of anything that has no numbers, given its different values as text and their counts."""
     whole = len(texts) <= MOST_VALUES
     order = most_frequent(counts, MOST_FREQUENT + 1)
-    places = np.argsort(np.array(texts, object)) if whole and len(texts) else np.array([], np.int64)
+    every = sorted(zip(texts.to_pylist(), counts.tolist(), strict=True)) if whole else []
+    often = [] if whole else [(texts[int(n)].as_py(), int(counts[n])) for n in order[:MOST_FREQUENT]]
     return ColumnSketch(
         profile.name,
         profile.type,
@@ -57,23 +65,30 @@ def text_sketch(profile: ColumnProfile, texts: Sequence[str], counts: NDArray[np
         minimum=profile.minimum,
         maximum=profile.maximum,
         whole=whole,
-        texts=tuple(texts[n] for n in places) if whole else (),
-        weights=tuple(counts[places].tolist()) if whole else (),
-        frequent=() if whole else tuple((texts[n], int(counts[n])) for n in order[:MOST_FREQUENT]),
+        texts=tuple(text for text, _ in every),
+        weights=tuple(count for _, count in every),
+        frequent=tuple(often),
         unlisted=int(counts[order[MOST_FREQUENT]]) if not whole and len(order) > MOST_FREQUENT else 0,
-        hashes=() if whole else _smallest(text_hashes(texts)),
+        hashes=() if whole else _smallest(_array_hashes(texts)),
     )
 
 
 def most_frequent(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """The places of the largest counts, largest first and of equal ones the first: without sorting all of them."""
     if len(counts) > most:
-        least = np.partition(counts, -most)[-most]
+        least = _least_of(counts, most)
         above = np.flatnonzero(counts > least)
         chosen = np.concatenate([above, np.flatnonzero(counts == least)[: most - len(above)]])
     else:
         chosen = np.arange(len(counts))
     return chosen[np.lexsort((chosen, -counts[chosen]))]
+
+
+def _least_of(counts: NDArray[np.int64], most: int) -> int:
+    """The smallest of so many largest counts. Most counts are small and alike, so small ones are told by place."""
+    tally = np.bincount(np.minimum(counts, _SMALL))
+    least = int(np.flatnonzero(np.cumsum(tally[::-1])[::-1] >= most)[-1])
+    return least if least < _SMALL else int(np.partition(counts[counts >= _SMALL], -most)[-most])
 
 
 def hashes(sketch: ColumnSketch) -> tuple[int, ...]:
@@ -91,16 +106,36 @@ def number_hashes(values: NDArray[np.float64]) -> Hashes:
 def text_hashes(texts: Sequence[str]) -> Hashes:
     """A hash of each text: a polynomial of its bytes in UTF-8, stirred with its length."""
     encoded = [text.encode() for text in texts]
-    lengths = np.array([len(one) for one in encoded], np.int64)
-    letters = np.frombuffer(b"".join(one + b"\0" for one in encoded), np.uint8)
-    starts = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]) if len(texts) else lengths
-    longest = int(lengths.max(initial=0)) + 1
-    powers = np.cumprod(np.full(longest, _ODD, np.uint64))
-    places = np.arange(len(letters)) - np.repeat(starts, lengths + 1)
-    if not len(texts):
-        return np.array([], np.uint64)
-    sums = np.add.reduceat((letters.astype(np.uint64) + np.uint64(1)) * powers[places], starts)
-    return _stirred(np.bitwise_xor(sums, lengths.astype(np.uint64), dtype=np.uint64))
+    ends = np.cumsum([0, *map(len, encoded)])
+    return _letter_hashes(np.frombuffer(b"".join(encoded), np.uint8), ends)
+
+
+def _array_hashes(texts: pa.Array) -> Hashes:
+    """The same of Arrow's texts without a gap, which lie in memory one after the other."""
+    _, offsets, letters = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64 if texts.type == "large_string" else np.int32)
+    here = ends[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    return _letter_hashes(np.frombuffer(letters or b"", np.uint8), here)
+
+
+def _letter_hashes(letters: NDArray[np.uint8], ends: NDArray[np.int64]) -> Hashes:
+    """Hashes of texts that follow each other: differences of running sums, which may overflow without harm."""
+    lengths = np.diff(ends)
+    powers = np.cumprod(np.full(int(lengths.max(initial=0)) + 1, _ODD, np.uint64))
+    found = powers[lengths]
+    for first, last in _blocks(ends):
+        start, edges = ends[first], ends[first : last + 1] - ends[first]
+        places = np.arange(edges[-1]) - np.repeat(edges[:-1], lengths[first:last])
+        terms = (letters[start : ends[last]].astype(np.uint64) + np.uint64(1)) * powers[places]
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+        found[first:last] += np.diff(sums[edges])
+    return _stirred(np.bitwise_xor(found, lengths.astype(np.uint64), dtype=np.uint64))
+
+
+def _blocks(ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Runs of texts that fit into a processor's cache together."""
+    cuts = np.searchsorted(ends, np.arange(ends[0], ends[-1], _BLOCK))
+    return pairwise(np.unique([0, *cuts, len(ends) - 1]).tolist())
 
 
 def _stirred(bits: Hashes) -> Hashes:
@@ -112,7 +147,16 @@ def _stirred(bits: Hashes) -> Hashes:
     return found
 
 
+def finite_part(values: NDArray[np.float64]) -> slice:
+    """Where in ordered numbers those are that are not infinite."""
+    return slice(int(np.searchsorted(values, -np.inf, "right")), int(np.searchsorted(values, np.inf, "left")))
+
+
 def _smallest(found: Hashes) -> tuple[int, ...]:
+    """The smallest hashes; of many, by a look at those only that may be among them, since hashes lie evenly."""
+    if len(found) > 4 * MOST_HASHES:
+        few = found[found < np.uint64(2**65 // len(found) * MOST_HASHES)]
+        found = few if len(few) > MOST_HASHES else found
     kept = found if len(found) <= MOST_HASHES else np.partition(found, MOST_HASHES)[:MOST_HASHES]
     return tuple(np.unique(kept).tolist())
 

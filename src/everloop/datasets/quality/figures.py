@@ -94,7 +94,7 @@ def whole_of_profile(asked: Whole | NoRows, column: ColumnProfile | None) -> Fin
         return None
     present = column.count - column.nulls
     match asked:
-        case DistinctInRange() if family(column.type) != "float":  # A profile tells 0.0 from -0.0.
+        case DistinctInRange() if family(column.type) != "float":  # Profiles of before tell 0.0 from -0.0.
             return Finding(present, observed=column.distinct)
         case QuantileInRange(quantile=quantile) if quantile in QUANTILES and column.quantiles and _is_finite(column):
             return Finding(present, observed=column.quantiles[QUANTILES.index(quantile)])

@@ -147,13 +147,18 @@ def test_any_text_is_a_suite_or_refused(text: str) -> None:
 
 
 class TestSuitesInAFolder:
-    def test_each_file_is_one_and_may_be_called_as_its_dataset(self, tmp_path: Path) -> None:
-        (tmp_path / "b.yaml").write_text(WRITTEN)
+    def test_each_file_is_one_and_is_called_as_its_dataset(self, tmp_path: Path) -> None:
+        (tmp_path / "flights.yaml").write_text(WRITTEN)
         (tmp_path / "a.checks.yaml").write_text("expectations: [{kind: not_null, column: x}]")
         (tmp_path / "notes.txt").write_text("no suite")
         first, second = suites_in(tmp_path)
         assert (first.dataset, first.expectations) == ("a", (NotNull("x"),))
         assert second == read_suite(WRITTEN)
+
+    def test_a_file_that_is_called_otherwise_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "trains.yaml").write_text(WRITTEN)
+        with pytest.raises(InvalidInput, match="suite of flights, not of trains"):
+            suites_in(tmp_path)
 
     def test_a_folder_without_any_is_a_mistake(self, tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="No suite is in"):

@@ -40,10 +40,10 @@ def Suite(
 def suites_in(folder: str | Path) -> list[SuiteDeclaration]:
     """The suites that the files of a folder declare (`*.yaml`, by name), as `datasets suggest` writes them.
 
-    A file that names no dataset is about the one that it is called after.
+    A file is called as its dataset is (`flights.yaml`, `flights.checks.yaml`).
 
     Raises:
-        InvalidInput: a file is no suite; with the line.
+        InvalidInput: a file is no suite, with the line, or that of another dataset.
         NotFound: there is no such file.
     """
     from everloop.datasets.quality.suitefile import read_suite

@@ -51,7 +51,7 @@ class AuditGroup:
 
 class DatasetsGroup:
     """Versions of data: snapshots, branches, differences, profiles, checks, splits."""
-    def append(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+    def append(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible', source: str = '') -> everloop.datasets.entities.Snapshot:
         """Add the rows of a file that is in the store to a table, as a version that stores only these."""
     def apply_suites(self, declared: tuple[everloop.datasets.quality.suites.entities.SuiteDeclaration, ...] | builtins.list[everloop.datasets.quality.suites.entities.SuiteDeclaration]) -> builtins.list[everloop.datasets.quality.suites.entities.AppliedSuite]:
         """Put suites in force, each with where it gates; one that is in force already stays as it is."""
@@ -65,7 +65,7 @@ class DatasetsGroup:
         """A report of a check as a page of its own: Markdown for a pull request, HTML with plots; 0 is the newest."""
     def checks(self, name: str) -> builtins.list[everloop.datasets.quality.entities.CheckReport]:
         """The reports of a dataset's checks, newest first."""
-    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0, on_failure: typing.Literal['', 'refuse', 'quarantine', 'keep'] = '', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+    def commit(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], note: str = '', branch: str = 'main', base: int = 0, on_failure: typing.Literal['', 'refuse', 'quarantine', 'keep'] = '', evolve: typing.Literal['compatible', 'any'] = 'compatible', source: str = '') -> everloop.datasets.entities.Snapshot:
         """Commit a table's file that is in the store as the next version of a branch; what its head holds gives the head."""
     def commit_files(self, name: str, digest: everloop.store.entities.Digest, note: str = '', branch: str = 'main', base: int = 0) -> everloop.datasets.entities.Snapshot:
         """Commit a tree of files that is in the store as the next version of a branch; what its head holds gives the head."""
@@ -145,7 +145,7 @@ class DatasetsGroup:
         """The tags of a dataset, by name."""
     def untag(self, name: str, tag: str) -> None:
         """Take a name away from a version."""
-    def upsert(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible') -> everloop.datasets.entities.Snapshot:
+    def upsert(self, name: str, digest: everloop.store.entities.Digest, format: typing.Literal['csv', 'jsonl', 'parquet', 'arrow'], keys: tuple[str, ...] | builtins.list[str], note: str = '', branch: str = 'main', evolve: typing.Literal['compatible', 'any'] = 'compatible', source: str = '') -> everloop.datasets.entities.Snapshot:
         """Put the rows of a file that is in the store in place of those with their keys, and add those with new keys."""
     def verify_import(self, name: str, at: int | str = '') -> everloop.datasets.remotes.entities.ImportCheck:
         """Whether the files that a version refers to are still what they were, and which are changed, missing or new."""

@@ -27,7 +27,7 @@ from everloop.catalog import migrations
 from everloop.catalog.tables import ledger
 from everloop.features.onlinestore import OnlineStore
 from everloop.kernel.clock import SystemClock
-from everloop.kernel.errors import EverloopError
+from everloop.kernel.errors import Corrupted, EverloopError
 
 State = Literal["ok", "warning", "broken"]
 KINDS = ("databases", "blobs", "online_stores", "engines", "executors", "flavors", "channels")
@@ -152,6 +152,7 @@ def _kept(settings: Loaded) -> Iterator[Finding]:
     try:
         yield _tried("catalog", "Check EVERLOOP_DATABASE_URL.", lambda: _schema(platform))
         yield _tried("store", "Check EVERLOOP_STORE_URL and its permissions.", lambda: _round_trip(platform))
+        yield _tried("store health", "everloop store fsck tells more.", lambda: _store_whole(platform))
         yield _tried("online store", "Check EVERLOOP_ONLINE_STORE_URL.", lambda: _online_round_trip(platform))
         yield _tried("ledger", "everloop audit verify tells more.", lambda: _ledger_time(platform))
     finally:
@@ -175,8 +176,17 @@ def _schema(platform: Platform) -> str:
 def _round_trip(platform: Platform) -> str:
     store = platform.resources.store
     store.get(store.put(_PROBE))
-    stats = store.stats()
-    return f"Bytes go in and come out; it holds {stats.objects:,} objects in {stats.bytes >> 20:,} MB."
+    stats, trash = store.stats(), store.trash()
+    waiting = f", {sum(each.objects for each in trash):,} of them in the trash" if trash else ""
+    return f"Bytes go in and come out; it holds {stats.objects:,} objects in {stats.bytes >> 20:,} MB{waiting}."
+
+
+def _store_whole(platform: Platform) -> str:
+    """What a listing tells: the footers of packs that the index has read already are not read again."""
+    torn = platform.resources.store.torn()
+    if torn:
+        raise Corrupted(f"{len(torn)} packs are torn, {torn[0]} for one.", hint="everloop store fsck tells more.")
+    return "No pack is torn; everloop store fsck and everloop store verify look deeper."
 
 
 def _online_round_trip(platform: Platform) -> str:

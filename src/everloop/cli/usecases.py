@@ -31,6 +31,8 @@ _VERDICTS: dict[str, tuple[Callable[[Any], bool], type[EverloopError]]] = {
     "datasets.verify_import": (attrgetter("passed"), Refused),
     "loops.reproduce": (attrgetter("equal"), Refused),
     "packages.verify": (attrgetter("passed"), Refused),
+    "store.fsck": (attrgetter("whole"), Corrupted),
+    "store.verify": (attrgetter("whole"), Corrupted),
 }
 """Answers that are verdicts: whether one is good, and the error whose exit code a bad one has."""
 _RAISES = "\n\nRaises:"

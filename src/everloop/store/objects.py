@@ -92,6 +92,13 @@ class Objects:
         learnt = [self._learn(blob, name, adopted) for name, (blob, adopted) in there.items() if name not in known]
         return bool(gone) or any(learnt)
 
+    def torn(self) -> list[str]:
+        """The keys of packs whose footer cannot be read, or whose size is not what it was when it was read."""
+        self.refresh()
+        known = self.index.packs()
+        listed = self.listed().items()
+        return sorted(blob.key for name, (blob, _) in listed if name not in known or known[name].size != blob.size)
+
     def rows(self, pack: PackInfo) -> list[Row]:
         """What the footer of a pack lists.
 

@@ -30,7 +30,8 @@ def repair(store: Store, damaged: Iterable[Digest], source: Store) -> tuple[tupl
         for frame in _whole(store.objects, source.objects, wanted):
             writer.add(frame)
             mended.add(frame.digest)
-        hurt = {place.pack for raw, place in places.items() if raw in mended} - set(_torn(store.objects))
+        torn = {pack.name for pack in _torn(store.objects)}
+        hurt = {place.pack for raw, place in places.items() if raw in mended and place.pack.name not in torn}
         for pack in hurt:
             for frame in salvaged(store.objects, pack, mended):
                 writer.add(frame)

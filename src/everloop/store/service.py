@@ -19,7 +19,7 @@ from everloop.store.bulk import Bulk
 from everloop.store.chunks import WHOLE, Recipe
 from everloop.store.entities import Damage, Digest, Entry, StoreStats, SweepReport, TrashBin, TreeEntry, Undeleted
 from everloop.store.leases import rely, settle
-from everloop.store.objects import OBJECTS, RESTORE, Objects, digest_at, loose_key, raw_digest, raw_of
+from everloop.store.objects import OBJECTS, RESTORE, Objects, digest_at, loose_key, payload_key, raw_digest, raw_of
 from everloop.store.trees import Columns
 
 if TYPE_CHECKING:
@@ -268,6 +268,10 @@ class Store:
             return verify.verify_all(self.objects, progress)
         return verify.verify(self.objects, map(raw_of, digests), progress)
 
+    def torn(self) -> list[str]:
+        """The keys of packs that are cut off, as far as a listing tells."""
+        return self.objects.torn()
+
     def examine(self, progress: Progress = SILENT) -> Examination:
         """What is not as it should be, by footers, index, folders and recipes; the bytes of files are not read."""
         from everloop.store.fsck import examine
@@ -278,6 +282,9 @@ class Store:
         """Have an object as if it were written now: touched, relied on in its pack, or written."""
         if self.blobs.touch(loose_key(raw)):
             return
+        place = self.objects.index.place(raw)
+        if place is not None and not self.blobs.has(payload_key(place.pack)):
+            self.objects.refresh()  # Somebody took packs away: what the index says must not be relied on.
         if not self.objects.index.known((raw,)) or rely(self.objects, (raw,)):
             self.blobs.put(loose_key(raw), bytes(data))
 

@@ -59,8 +59,11 @@ def read(text: str, dataset: str) -> Taken:
     account = Account()
     columns = [column for column in listing(table.get("columns")) if isinstance(column, dict) and "name" in column]
     sure = {str(column["name"]) for column in columns if _never_null(column)}
+    enforced = below(below(table, "config"), "contract").get("enforced") is True
     for column in columns:
         _column(account, column, dataset, sure)
+        if enforced and column.get("data_type"):
+            account.refuse(f"data_type of {column['name']}", "types of SQL are not one type of Arrow's; say has_types")
     for test in _tests(table):
         _test(account, test, "", dataset, sure)
     _constraints(account, table, "", dataset)
@@ -75,10 +78,16 @@ def _tables(held: Object) -> Iterator[tuple[str, Object]]:
         )
     for source in listing(held.get("sources")):
         if isinstance(source, dict):
-            inherited = {key: source[key] for key in ("freshness", "loaded_at_field") if key in source}
+            inherited = _freshness_of(source)
             for one in listing(source.get("tables")):
                 if isinstance(one, dict) and "name" in one:
-                    yield str(one["name"]), inherited | one
+                    yield str(one["name"]), inherited | one | _freshness_of(one)
+
+
+def _freshness_of(held: Object) -> Object:
+    """What is said of freshness, at the source or the table itself or (since 1.9) below its config."""
+    told = held | below(held, "config")
+    return {key: told[key] for key in ("freshness", "loaded_at_field") if key in told}
 
 
 def _tests(held: Object) -> list[Json]:
@@ -182,6 +191,8 @@ def _accepted(t: Test) -> Iterable[Expectation]:
 def _relationship(t: Test) -> Iterable[Expectation]:
     to = str(t.given["to"])
     found = _TO.search(to)
+    if found is None and "(" in to:
+        raise Untaken(f"{to} names no dataset that is known here")
     yield References((t.column,), found[1] if found else to, (str(t.given["field"]),), severity=t.severity)
 
 

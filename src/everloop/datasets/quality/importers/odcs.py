@@ -91,6 +91,12 @@ def _property(account: Account, one: Object, dataset: str) -> None:
         account.take(f"required of {name}", lambda: [NotNull(name)])
     if one.get("unique"):
         account.take(f"unique of {name}", lambda: [Unique((name,))])
+    if one.get("enum"):
+        account.take(f"enum of {name}", _enum, name, one)
+    if one.get("physicalName") not in (None, name):
+        account.note(
+            f"Property {name} is called {one['physicalName']} where it is kept; here it is looked for by its name."
+        )
     for key, value in below(one, "logicalTypeOptions").items():
         account.take(f"{key} of {name}", _option, name, key, value)
     _rules(account, one, name, dataset)
@@ -104,6 +110,12 @@ def _type(name: str, one: Object) -> Iterable[Expectation]:
         told = ", ".join(str(one[key]) for key in ("logicalType", "physicalType") if one.get(key))
         raise Untaken(f"{told} is not one type of Arrow's; say it with has_types")
     yield HasTypes({name: wanted})
+
+
+def _enum(name: str, one: Object) -> Iterable[Expectation]:
+    """The values that may stand there (since v3.2), each with a label, or on its own."""
+    values: list[Any] = [each["value"] if isinstance(each, dict) else each for each in listing(one["enum"])]
+    yield OneOf(name, tuple(value for value in values if value is not None))
 
 
 def _option(name: str, key: str, value: Any) -> Iterable[Expectation]:

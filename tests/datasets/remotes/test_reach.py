@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from everloop.app import backends
 from everloop.datasets.remotes.reach import Reach
-from everloop.kernel.errors import InvalidInput, PermissionDenied
+from everloop.kernel.errors import InvalidInput, Misconfigured, PermissionDenied
 
 PRIVATE = [
     "127.0.0.1",
@@ -20,6 +21,8 @@ PRIVATE = [
     "::ffff:10.0.0.1",
     "2002:0a00:0001::1",
     "224.0.0.1",
+    "64:ff9b::a9fe:a9fe",
+    "::127.0.0.1",
 ]
 
 
@@ -64,3 +67,23 @@ def test_an_owner_s_own_process_may_reach_everything(url: str) -> None:
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput):
         reach("93.184.216.34").check(url)
+
+
+@pytest.mark.parametrize("url", ["http://x:99999/", "http://[zz/", "https://host:port/x", "s3://[b/x"])
+def test_what_is_no_url_is_refused_and_not_a_crash(url: str) -> None:
+    with pytest.raises(InvalidInput, match="is no URL"):
+        reach("93.184.216.34").check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket/prefix?region=x%40127.0.0.1%3A8443%2F%23",
+        "s3://bucket/prefix?region=evil.example%2F%23",
+        "az://container/prefix?account=127.0.0.1%3A8443%2F%23",
+        "az://container/prefix?account=a.b",
+    ],
+)
+def test_a_region_or_account_names_no_other_host(url: str) -> None:
+    with pytest.raises(Misconfigured, match=r"is no (region|account)"):
+        backends.load("blobs", url.partition(":")[0])(url)

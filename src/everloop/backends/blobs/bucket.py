@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -36,6 +37,8 @@ _AT_ONCE = 16
 _MOST_AHEAD = 64 << 20
 """So many bytes of ranges are in memory before somebody takes them."""
 _SECONDS, _RETRIES = 120, 4
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""A part of a host's name: regions and accounts become one, and must not name another host."""
 OPTIONS = frozenset({"endpoint", "timeout", "retries", "anonymous"})
 """What may stand behind the `?` of every bucket's URL."""
 
@@ -97,6 +100,9 @@ def bucket_of(url: str, options: Iterable[str] = ()) -> Bucket:
             "The store's URL names no bucket, or has a key or an option in it that does not belong there.",
             hint=f"Write {parts.scheme}://bucket/prefix; after a ? it takes {', '.join(sorted(known))}.",
         )
+    for option in ("region", "account"):
+        if option in given and not _LABEL.fullmatch(given[option]):
+            raise Misconfigured(f"{given[option]!r} is no {option}.", hint="Letters, digits and dashes make one.")
     return Bucket(parts.scheme, parts.netloc, parts.path.strip("/"), given)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import httpx
 
-from everloop.datasets.remotes.reach import Reach, shown
+from everloop.datasets.remotes.reach import Reach, parts_of, shown
 from everloop.datasets.remotes.sources import Reference, same
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Unavailable
 
@@ -76,7 +76,7 @@ class WebSource:
         raise Unavailable(f"{shown(self._url)} leads from one place to another, more than {HOPS} times.")
 
     def _request(self, client: httpx.Client, method: str, url: str) -> httpx.Request:
-        parts = urlsplit(url)
+        parts = parts_of(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise InvalidInput(
                 f"{shown(url)} is no URL of a file.", hint="Write https://host/file, without a password."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 from everloop.kernel.errors import InvalidInput, PermissionDenied, Unavailable
 
@@ -13,6 +13,8 @@ Resolve = Callable[[str, int], list[str]]
 """Gives the addresses of a host."""
 _SECRETS = frozenset(("access_token", "api_key", "apikey", "sig", "signature", "token"))
 """Options of URLs that let somebody in, as clouds sign them (beside all that begin with `X-Amz-` or `X-Goog-`)."""
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+"""Addresses of version 6 whose end is one of version 4: those of NAT64, and the old compatible ones."""
 _HINT = "An owner of the server can allow it: EVERLOOP_PRIVATE_SOURCES=true."
 
 
@@ -29,9 +31,23 @@ def addresses_of(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def parts_of(url: str) -> SplitResult:
+    """The parts of a URL.
+
+    Raises:
+        InvalidInput: it is none: brackets that do not close, a port that is no number.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # Only now it is read.
+    except ValueError as error:
+        raise InvalidInput(f"{url.partition('?')[0].rpartition('@')[2]!r} is no URL ({error}).") from None
+    return parts
+
+
 def shown(url: str) -> str:
     """A URL without its options and without a name and password, for messages and the ledger."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
@@ -41,7 +57,7 @@ def without_secrets(url: str) -> str:
     Raises:
         InvalidInput: it has a name, a password or a signature in it.
     """
-    parts = urlsplit(url)
+    parts = parts_of(url)
     options = {name.lower() for name in parse_qs(parts.query, keep_blank_values=True)}
     signed = sorted(name for name in options if name in _SECRETS or name.startswith(("x-amz-", "x-goog-")))
     if "@" in parts.netloc or signed:
@@ -67,7 +83,7 @@ class Reach:
             InvalidInput: it is none.
             PermissionDenied: it leads to this machine or its network, and that is not allowed here.
         """
-        parts = urlsplit(url)
+        parts = parts_of(url)
         if not parts.scheme:
             raise InvalidInput(
                 f"{url!r} is no URL.", hint="Write s3://bucket/prefix, https://host/file or file:///path."
@@ -98,5 +114,12 @@ class Reach:
 
 def _is_public(address: str) -> bool:
     found = ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)
+    inner = _inside(found) if isinstance(found, IPv6Address) else found
+    return found.is_global and not found.is_multicast and inner.is_global
+
+
+def _inside(address: IPv6Address) -> IPv4Address | IPv6Address:
+    """The address of version 4 that one of version 6 leads to by way of a translator; itself where there is none."""
+    if any(address in network for network in _TRANSLATED):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

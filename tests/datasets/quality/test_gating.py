@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from everloop.app.platform import Platform
@@ -13,6 +18,7 @@ from everloop.datasets.quality.expectations import Expectation, InRange, NotNull
 from everloop.datasets.quality.gating import gating_of, require_at, require_checks, verdict_of
 from everloop.datasets.quality.suites.entities import Place
 from everloop.kernel.errors import Refused
+from everloop.store.entities import TreeEntry
 from tests.datasets.conftest import FLIGHTS, commit
 
 FAILS, HOLDS = Unique(("flight",)), NotNull("flight")
@@ -64,6 +70,25 @@ class TestCommits:
         with pytest.raises(Refused, match="no two rows agree in flight"):
             platform.call("datasets.append", {"name": "flights", "digest": digest, "format": "csv"})
         assert platform.call("datasets.get", {"name": "flights"}).rows == 1
+
+    @pytest.mark.parametrize(("data", "passes"), [(b"flight\n1\n1\n", False), (b"flight\n1\n2\n", True)])
+    def test_tables_among_files_are_asked_about_too(self, platform: Platform, data: bytes, passes: bool) -> None:
+        apply(platform, FAILS, gates=("commit",))
+        store = platform.resources.store
+        root = store.put_tree([TreeEntry("day/1.csv", store.put(data), len(data))])
+        expected = nullcontext() if passes else pytest.raises(Refused, match="no two rows agree in flight")
+        with expected:
+            platform.call("datasets.commit_files", {"name": "flights", "digest": root})
+
+    def test_tables_that_are_elsewhere_are_asked_about_too(self, platform: Platform, tmp_path: Path) -> None:
+        pq.write_table(pa.table({"flight": [1, 1]}), tmp_path / "flights.parquet")
+        arguments = {"name": "flights", "url": str(tmp_path / "flights.parquet"), "format": "parquet"}
+        apply(platform, FAILS, gates=("commit",))
+        with pytest.raises(Refused, match="no two rows agree in flight"):
+            platform.call("datasets.register", arguments)
+        apply(platform, FAILS)
+        platform.call("datasets.register", arguments)
+        assert not platform.call("datasets.check", {"name": "flights"}).passed
 
     def test_a_revert_to_what_failed_since_is_refused(self, platform: Platform) -> None:
         commit(platform, "flights", b"flight,seat\n1,A\n1,B\n")

@@ -17,6 +17,7 @@ from everloop.datasets.content import resolve
 from everloop.datasets.entities import Snapshot
 from everloop.datasets.gates import Candidate
 from everloop.datasets.quality.entities import CheckReport, CheckResult, Suite
+from everloop.datasets.quality.parts import source_of_content
 from everloop.datasets.quality.service import check, examine
 from everloop.datasets.quality.suites.entities import (
     GateOverridden,
@@ -128,7 +129,10 @@ def keeping(dataset: str) -> Iterator[None]:
 
 
 class ChecksGate:
-    """The gate before commits and merges: the rows that are about to be a version, against the dataset's suite."""
+    """The gate before commits and merges: the rows that are about to be a version, against the dataset's suite.
+
+    Rows are those of a table, here or elsewhere, and of the tables among files.
+    """
 
     def ask(self, session: Session, candidate: Candidate) -> None:
         """Let a version pass, or refuse it.
@@ -136,7 +140,7 @@ class ChecksGate:
         Raises:
             Refused: the suite gates here, and the rows fail it.
         """
-        if candidate.table is None or candidate.place not in gating_of(session, candidate.dataset).gates:
+        if candidate.place not in gating_of(session, candidate.dataset).gates:
             return
         results = self._results(session, candidate)
         failed = failures_in(results)
@@ -154,6 +158,9 @@ class ChecksGate:
 
     def _results(self, session: Session, candidate: Candidate) -> tuple[CheckResult, ...]:
         suite = suite_of(session, candidate.dataset)
-        if suite is None or candidate.table is None:
+        if suite is None or not suite.expectations:
             return ()
-        return examine(session, candidate.dataset, candidate.table, suite.expectations)
+        rows = candidate.table
+        if rows is None:
+            rows = source_of_content(session, candidate.content, f"This {candidate.place} to {candidate.dataset}")
+        return examine(session, candidate.dataset, rows, suite.expectations)

@@ -14,7 +14,8 @@ from everloop.catalog.session import Session
 from everloop.datasets import reads
 from everloop.datasets.content import read_table, require_kept
 from everloop.datasets.engine import TableEngine
-from everloop.datasets.entities import Column, Format, Snapshot
+from everloop.datasets.entities import Column, Content, Format, Snapshot
+from everloop.datasets.foreign import places
 from everloop.datasets.formats import from_bytes
 from everloop.datasets.layers import alive_rows
 from everloop.datasets.quality.checks import Source
@@ -42,14 +43,26 @@ def source_of_version(session: Session, snapshot: Snapshot) -> Source:
     require_kept(snapshot)
     reads.read(snapshot)
     if snapshot.kind == "files":
-        return _of_files(session, snapshot)
-    if snapshot.selection is not None:
+        return _of_files(session, snapshot.digest, f"{snapshot.dataset}@{snapshot.version}")
+    if snapshot.selection is not None or snapshot.foreign is not None:
         whole = Part(snapshot.digest, snapshot.rows, lambda columns: read_table(session, snapshot, columns))
         return Source(snapshot.columns, (whole,))
     if snapshot.layers:
         return _of_layers(session, snapshot)
     one = Part(snapshot.digest, snapshot.rows, lambda _: session.store.get(snapshot.digest), ours=True)
     return Source(snapshot.columns, (one,))
+
+
+def source_of_content(session: Session, content: Content, called: str) -> Source:
+    """The rows of content that is no version yet: the tables among files, or a table that is elsewhere.
+
+    Raises:
+        InvalidInput: it holds files, and none of them or not all alike are tables.
+    """
+    if content.kind == "files":
+        return _of_files(session, content.digest, called)
+    whole = Part(content.digest, content.rows, lambda columns: places.read(session, content.digest, columns))
+    return Source(content.columns, (whole,))
 
 
 def _of_layers(session: Session, snapshot: Snapshot) -> Source:
@@ -107,11 +120,11 @@ def _arrow_type(name: str) -> pa.DataType:
         ) from None
 
 
-def _of_files(session: Session, snapshot: Snapshot) -> Source:
-    entries = [entry for entry in session.store.tree(snapshot.digest) if _format(entry) and entry.kind != "folder"]
+def _of_files(session: Session, root: Digest, called: str) -> Source:
+    entries = [entry for entry in session.store.tree(root) if _format(entry) and entry.kind != "folder"]
     if not entries:
         raise InvalidInput(
-            f"{snapshot.dataset}@{snapshot.version} has no tables among its files.",
+            f"{called} has no tables among its files.",
             hint=f"Checked are {', '.join(sorted(_FORMATS))}.",
         )
     shapes = _shapes(session, entries)

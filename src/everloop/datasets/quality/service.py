@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 
 from everloop.catalog.session import Session
 from everloop.datasets.content import snapshot_of, urn_of
-from everloop.datasets.quality.checks import Check, source_of
+from everloop.datasets.quality.checks import Check, Source, source_of
 from everloop.datasets.quality.engine import CheckEngine
 from everloop.datasets.quality.entities import CheckReport, CheckResult, ExpectationsSet, SnapshotChecked, Suite
 from everloop.datasets.quality.expectations import Expectation
@@ -101,11 +101,11 @@ def _next_report(unit: Session, name: str) -> int:
 
 
 def examine(
-    session: Session, dataset: str, table: pa.Table, expectations: Sequence[Expectation]
+    session: Session, dataset: str, rows: pa.Table | Source, expectations: Sequence[Expectation]
 ) -> tuple[CheckResult, ...]:
     """How rows that are no version yet fare; history is that of all versions of main."""
-    around = SessionSurroundings(session, dataset)
-    return Check(session.ports.get(CheckEngine), source_of(table), around).run(expectations)
+    source = rows if isinstance(rows, Source) else source_of(rows)
+    return Check(session.ports.get(CheckEngine), source, SessionSurroundings(session, dataset)).run(expectations)
 
 
 def failing_rows(session: Session, dataset: str, table: pa.Table, expectation: Expectation) -> list[int]:

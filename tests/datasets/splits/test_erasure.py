@@ -10,6 +10,7 @@ from everloop.app.platform import Platform
 from everloop.catalog.lineage import link
 from everloop.datasets.content import read_table, resolve, write_table
 from everloop.datasets.entities import Snapshot
+from everloop.datasets.quality.expectations import InRange
 from everloop.datasets.splits.entities import ErasureReport, GroupedSplit, PurgeReport, RandomSplit
 from everloop.governance.entities import Principal
 from everloop.kernel.errors import NotFound, PermissionDenied, Refused
@@ -53,6 +54,15 @@ class TestErasing:
     def test_rows_without_a_value_stay(self, platform: Platform, source: Snapshot) -> None:
         erase(platform)
         assert drivers(platform, "rides").count(None) == drivers(platform, "rides@1").count(None)  # type: ignore[arg-type]  # A driver may be missing.
+
+    def test_reaches_the_rows_that_were_set_aside(self, platform: Platform) -> None:
+        rows = b"driver,paid\nD3,-1\nD3,5\nD4,-2\n"
+        declared = {"dataset": "rides", "expectations": [InRange("paid", 0)], "gates": ["commit"]}
+        platform.call("datasets.apply_suites", {"declared": [declared | {"on_failure": "quarantine"}]})
+        digest = platform.resources.store.put(rows)
+        platform.call("datasets.commit", {"name": "rides", "digest": digest, "format": "csv"})
+        erase(platform)
+        assert drivers(platform, "rides.quarantine") == ["D4"]
 
     def test_reaches_every_branch(self, platform: Platform, source: Snapshot) -> None:
         platform.call("datasets.branch", {"name": "rides", "branch": "clean"})

@@ -11,6 +11,8 @@ from everloop.catalog.session import Session
 from everloop.catalog.tables import lineage
 from everloop.datasets.splits.entities import Made
 
+_ROWS_OF = ("derived_from", "quarantined_from")
+"""The relations by which rows of one dataset stand in another."""
 _AT_ONCE = 5_000
 """How many names a query may hold."""
 
@@ -35,7 +37,7 @@ def made_of(
 
 
 def related_to(session: Session, name: str) -> frozenset[str]:
-    """The datasets that a dataset was derived from, those that were derived from it, and itself."""
+    """The datasets that a dataset was derived from, those that were derived from it or set aside of it, and itself."""
     return frozenset({name} | _derived(session, name, "upstream") | _derived(session, name, "downstream"))
 
 
@@ -46,7 +48,7 @@ def _derived(session: Session, name: str, side: str) -> set[str]:
     frontier = {urn for urn in _versions(session, side) if _name(urn) == name}
     seen = set(frontier)
     while frontier:
-        edges = [edge for edge in _edges(session, frontier, side) if edge.relation == "derived_from"]
+        edges = [edge for edge in _edges(session, frontier, side) if edge.relation in _ROWS_OF]
         frontier = {getattr(edge, other) for edge in edges} - seen
         seen |= frontier
         found |= {_name(urn) for urn in frontier}
@@ -54,13 +56,13 @@ def _derived(session: Session, name: str, side: str) -> set[str]:
 
 
 def _versions(session: Session, side: str) -> Iterable[str]:
-    query = select(lineage.c[side]).where(lineage.c.relation == "derived_from").distinct()
+    query = select(lineage.c[side]).where(lineage.c.relation.in_(_ROWS_OF)).distinct()
     with session.begin(write=False) as unit:
         return [urn for urn in unit.scalars(query) if urn.startswith(f"dataset:{session.project}/")]
 
 
 def _name(urn: str) -> str:
-    return urn.partition("/")[2].rpartition("@")[0]
+    return urn.partition("/")[2].partition("@")[0]
 
 
 def _edges(session: Session, frontier: Iterable[str], side: str) -> list[LineageEdge]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from everloop.backends.blobs.folder import FolderBlobs
-from everloop.kernel.errors import Corrupted, NotFound, Refused
+from everloop.kernel.errors import Conflict, Corrupted, NotFound, Refused
 from everloop.store import adoption
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest
@@ -96,6 +97,24 @@ def test_a_disk_that_knows_no_way_refuses_and_keeps_nothing(
     with pytest.raises(Refused, match="reflink: Operation not supported"):
         store.adopt(file, ("reflink",))
     assert list(store.digests()) == []
+
+
+def test_a_file_that_changes_meanwhile_is_not_taken_in(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked = adoption._linked
+
+    def changed_then_linked(*given: Any) -> None:
+        file.write_bytes(LARGE[:-1] + b"!")
+        linked(*given)
+
+    mode = file.stat().st_mode
+    monkeypatch.setattr(adoption, "_linked", changed_then_linked)
+    with pytest.raises(Conflict, match="was changed"):
+        store.adopt(file, ("hardlink",))
+    # Otherwise the right bytes, put later, would be taken for there already.
+    assert store.get(store.put(LARGE)) == LARGE
+    assert (file.stat().st_nlink, file.stat().st_mode) == (1, mode)
 
 
 def test_one_way_that_fails_is_followed_by_the_next(store: Store, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

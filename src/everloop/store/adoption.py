@@ -47,12 +47,9 @@ def adopt(objects: Objects, bulk: Bulk, path: Path, ways: Sequence[Way] = ("refl
             known = objects.index.known({row.digest for row in rows})
             if len(known) > len(rows) * _WORTH:
                 return bulk.put_file(path)
-            _keep(objects, file, rows, ways)
-            after = os.fstat(file.fileno())
+            _keep(objects, file, rows, ways, before)
     except FileNotFoundError:
         raise NotFound(f"There is no file {path}.") from None
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-        raise Conflict(f"The file {path} was changed while it was read.", hint="Adopt only what nobody writes to.")
     bulk.add_recipe(digest, recipe)
     return digest
 
@@ -71,8 +68,8 @@ def _cut(file: BinaryIO) -> tuple[Digest, Recipe, list[Row]]:
     return Digest(whole.hexdigest()), recipe, list(rows.values())
 
 
-def _keep(objects: Objects, file: BinaryIO, rows: list[Row], ways: Sequence[Way]) -> None:
-    """The file first, then the footer that says what is in it, then the index."""
+def _keep(objects: Objects, file: BinaryIO, rows: list[Row], ways: Sequence[Way], before: os.stat_result) -> None:
+    """The file first, then the footer that says what is in it, if that is still so, then the index."""
     footer, name = packs.footer(rows)
     pack = PackInfo(name, len(footer), True)
     if objects.blobs.local is None:
@@ -80,10 +77,20 @@ def _keep(objects: Objects, file: BinaryIO, rows: list[Row], ways: Sequence[Way]
     target = objects.blobs.local / payload_key(pack)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.fsync(file.fileno())
-    if not target.exists():
+    fresh = not target.exists()
+    if fresh:
         _linked(file, target, ways)
+    if _state(os.fstat(file.fileno())) != _state(before):
+        if fresh:
+            target.unlink()
+            os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+        raise Conflict(f"The file {file.name} was changed while it was read.", hint="Adopt only what nobody writes to.")
     objects.blobs.put(footer_key(pack), footer)
     objects.index.add(pack, rows)
+
+
+def _state(of: os.stat_result) -> tuple[int, int]:
+    return of.st_mtime_ns, of.st_size
 
 
 def _linked(file: BinaryIO, target: Path, ways: Sequence[Way]) -> None:

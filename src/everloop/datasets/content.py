@@ -110,6 +110,7 @@ def commit_tree(session: Session, name: str, digest: Digest, change: Change) -> 
         head = head_of(unit, name, change.branch)
         before = snapshot_of(unit, name, head) if head else None
     known = (before.digest, Extent(before.files, before.bytes)) if before and before.kind == "files" else None
+    session.store.rely([digest])  # It may have been put long ago, so that a sweep is about to take it.
     size = extent(session.store, digest, known)
     return commit_content(session, name, Content("files", digest, size.bytes, files=size.files), change)
 
@@ -170,9 +171,7 @@ def read_table(session: Session, snapshot: Snapshot, columns: Sequence[str] | No
         NotFound: the snapshot was purged.
         Corrupted: the bytes in the store are not what was committed.
     """
-    require_kept(snapshot)
-    if snapshot.kind != "table":
-        raise InvalidInput(f"{snapshot.dataset}@{snapshot.version} holds files.", hint="List them: datasets.files.")
+    require_kept(require_table(snapshot))
     reads.read(snapshot)
     known = [column.name for column in snapshot.columns]
     wanted = known if columns is None else list(columns)
@@ -288,6 +287,17 @@ def require_files(snapshot: Snapshot) -> Snapshot:
     """
     if snapshot.kind != "files":
         raise InvalidInput(f"{snapshot.dataset}@{snapshot.version} is a table.", hint="Its rows: datasets.preview.")
+    return snapshot
+
+
+def require_table(snapshot: Snapshot) -> Snapshot:
+    """The snapshot, if it is a table.
+
+    Raises:
+        InvalidInput: it holds files.
+    """
+    if snapshot.kind != "table":
+        raise InvalidInput(f"{snapshot.dataset}@{snapshot.version} holds files.", hint="List them: datasets.files.")
     return snapshot
 
 

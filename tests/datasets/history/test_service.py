@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from everloop.datasets.content import resolve, snapshot_of
 from everloop.datasets.history.entities import Branch, FileEntry, FilesDiff, RowChange, RowDiff, Tag
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.store.entities import TreeEntry
 from everloop.store.service import digest_of
 from tests.datasets.history.conftest import CommitFiles, CommitRows, put_files
 
@@ -48,6 +51,15 @@ class TestCommitFiles:
         with pytest.raises(NotFound, match="no branch 'edit'"):
             commit_files({"a": "two"}, branch="edit")
 
+    def test_a_tree_that_was_put_long_ago_is_safe_from_a_sweep(self, platform: Platform, home: Path) -> None:
+        store = platform.resources.store
+        root = store.put_tree([TreeEntry("a", store.put(b"one"), 3)])
+        for file in (home / "store" / "objects").rglob("*"):
+            os.utime(file, (0, 0))
+        platform.call("datasets.commit_files", {"name": "files", "digest": root})
+        # A sweep that looked into the catalog before this commit knows of no root, but sees the lease.
+        assert store.sweep((), dry_run=True).condemned == 0
+
     def test_what_is_no_tree_in_the_store_is_refused(self, platform: Platform) -> None:
         with pytest.raises(NotFound):
             platform.call("datasets.commit_files", {"name": "files", "digest": digest_of(b"never")})
@@ -57,6 +69,9 @@ class TestCommitFiles:
         for usecase in ("preview", "profile"):
             with pytest.raises(InvalidInput, match="files@1 holds files"):
                 platform.call(f"datasets.{usecase}", {"name": "files"})
+        digest = platform.resources.store.put(b"a\n1\n")
+        with pytest.raises(InvalidInput, match="files@1 holds files"):
+            platform.call("datasets.append", {"name": "files", "digest": digest, "format": "csv"})
 
 
 class TestFiles:

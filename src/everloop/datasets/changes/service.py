@@ -15,6 +15,7 @@ from everloop.datasets.content import (
     commit_content,
     commit_table,
     read_table,
+    require_table,
     snapshot_at,
     snapshot_of,
     urn_of,
@@ -171,7 +172,7 @@ def _changed(session: Session, name: str, change: Change, edit: Callable[[Snapsh
 
 
 def _attempt(session: Session, name: str, change: Change, edit: Callable[[Snapshot], Edit]) -> Snapshot:
-    head = snapshot_of(session, name, branch=change.branch)
+    head = require_table(snapshot_of(session, name, branch=change.branch))
     added, gone = edit(head)
     if not added.num_rows and not len(gone):
         return head

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -31,6 +32,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def differences(database: Database) -> list[object]:
     with database.engine.connect() as connection:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def to_revision(database: Database, revision: str) -> None:
+    """Make a catalog anew as an older version had it."""
+    with database.engine.begin() as connection:
+        for table in inspect(connection).get_table_names():
+            connection.execute(text(f'DROP TABLE "{table}"'))
+        command.upgrade(migrations.configuration(connection), revision)
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_areas_declare(database: Database) -> None:
@@ -82,6 +91,27 @@ def test_a_migration_that_fails_leaves_nothing_behind(database: Database, monkey
     with pytest.raises(RuntimeError):
         migrations.upgrade(database)
     assert inspect(database.engine).get_table_names() == []
+
+
+def test_what_is_to_be_done_first_is_done_once_and_only_for_an_older_catalog(database: Database) -> None:
+    done: list[str] = []
+    migrations.upgrade(database, lambda: done.append("new"))
+    to_revision(database, "0003")
+    migrations.upgrade(database, lambda: done.append("older"))
+    migrations.upgrade(database, lambda: done.append("current"))
+    assert done == ["older"]
+
+
+def test_when_that_fails_the_catalog_stays_as_it_is(database: Database) -> None:
+    def fail() -> None:
+        raise RuntimeError("power failure")
+
+    migrations.upgrade(database)
+    to_revision(database, "0003")
+    with pytest.raises(RuntimeError):
+        migrations.upgrade(database, fail)
+    with database.engine.connect() as connection:
+        assert migrations.revision(connection) == "0003"
 
 
 def test_a_catalog_of_a_newer_everloop_is_left_alone(database: Database) -> None:

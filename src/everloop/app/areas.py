@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "lineage": (("catalog",), "What came from what"),
     "datasets": (_DATASETS, "Versions of data: snapshots, branches, differences, profiles, checks, splits"),
     "remotes": (("datasets.remotes",), "Other stores that versions of data are pushed to and pulled from"),
-    "store": (("governance.storekeeping",), "The store of bytes: what it holds, whether it is whole, what can be freed"),
+    "store": (("governance.storekeeping",), "The store of bytes: what it holds, if it is whole, what can be freed"),
     "features": (("features",), "Entities, feature views, point-in-time joins, the online store"),
     "experiments": (("tracking",), "Groups of runs"),
     "runs": (("tracking",), "Parameters, metrics, artifacts, environment of each training"),

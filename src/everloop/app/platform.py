@@ -49,6 +49,7 @@ from everloop.monitoring.channel import Channel
 from everloop.pipelines.executor import Executor, SessionOpener
 from everloop.registry.flavor import Flavor
 from everloop.serving.subjects import LoggedSubjects
+from everloop.store.manifests import take_over
 
 
 class Platform:
@@ -162,8 +163,9 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     prepare_home(home)
     areas.load_all()
     database = _database(values)
-    migrations.upgrade(database)
-    resources = Resources(home, database, open_store(values), _clock(values), Random(values.seed), Ports())
+    store = open_store(values)
+    migrations.upgrade(database, lambda: take_over(store.objects))
+    resources = Resources(home, database, store, _clock(values), Random(values.seed), Ports())
     platform = Platform(loaded, resources)
     provide_ports(resources.ports, values)
     resources.ports.provide(SessionOpener, partial(Reopening, loaded))

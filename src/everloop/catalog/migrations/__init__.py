@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 
-def upgrade(database: Database) -> None:
+def upgrade(database: Database, first: Callable[[], object] | None = None) -> None:
     """Bring the catalog's tables to this version's, whole or not at all; processes that start together take turns.
+
+    `first` is called before the tables of an older version change; when it raises, they stay as they are.
 
     Raises:
         Unavailable: the database does not answer.
@@ -28,7 +31,10 @@ def upgrade(database: Database) -> None:
                 return
             connection.rollback()
             database.begin(connection, write=True)
-            _upgrade(connection, revision(connection))
+            current = revision(connection)
+            if first is not None and "" < current < HEAD:
+                first()
+            _upgrade(connection, current)
             connection.commit()
     except OperationalError as error:
         shown = database.engine.url.render_as_string(hide_password=True)

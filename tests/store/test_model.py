@@ -18,7 +18,9 @@ from everloop.kernel.errors import NotFound
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import Store, digest_of
+from everloop.store.sweep import Sweep
 from tests.examples import examples
+from tests.store.aging import age
 
 SIZES = st.sampled_from([0, 1, 100, WHOLE, WHOLE + 1, WHOLE + 300_000])
 
@@ -33,6 +35,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.store = Store(FolderBlobs(self.folder / "store"))
         self.other = Store(FolderBlobs(self.folder / "store"))
+        self.planned: Sweep | None = None
+        self.fresh: set[Digest] = set()
         self.objects: dict[Digest, bytes] = {}
         self.trees: dict[Digest, tuple[TreeEntry, ...]] = {}
 
@@ -41,6 +45,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         data = Random(seed).randbytes(size)
         digest = self.store.put(data)
         self.objects[digest] = data
+        self.fresh.add(digest)
         return digest
 
     @rule(target=digests, seed=st.integers(0, 3), size=SIZES, at=st.integers(0, 100_000))
@@ -50,6 +55,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         (self.folder / "file").write_bytes(data)
         digest = self.store.put_file(self.folder / "file")
         self.objects[digest] = bytes(data)
+        self.fresh.add(digest)
         return digest
 
     @rule(target=digests, seeds=st.lists(st.integers(0, 9), min_size=1, max_size=6), size=SIZES)
@@ -58,6 +64,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         with self.store.bulk() as bulk:
             for data in datas:
                 self.objects[bulk.put(data)] = data
+        self.fresh |= {digest_of(data) for data in datas}
         return digest_of(datas[0])
 
     @rule(target=digests, files=st.lists(digests, min_size=1, max_size=4), deep=st.booleans(), bulk=st.booleans())
@@ -73,6 +80,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             digest = self.store.put_tree(entries)
         self.trees[digest] = entries
         self.objects[digest] = self.store.get(digest)
+        self.fresh.add(digest)
         return digest
 
     @rule(wanted=st.lists(digests, max_size=6))
@@ -99,6 +107,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule(roots=st.sets(digests, max_size=4))
     def sweep(self, roots: set[Digest]) -> None:
         roots = {root for root in roots if root in self.objects}
+        self.planned = None
         live = roots | {entry.digest for root in roots for entry in self.trees.get(root, ())}
         self.store.sweep(roots, dry_run=False, grace=timedelta(0))
         for digest in [digest for digest in self.objects if digest not in live]:
@@ -108,6 +117,45 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             if not self.store.has(digest):
                 self.objects.pop(digest)
                 self.trees.pop(digest, None)
+
+    @rule(days=st.sampled_from([0.4, 2.0]))
+    def time_passes(self, days: float) -> None:
+        """All that was put before is older now: it is safe no more unless something points to it."""
+        age(self.folder / "store", days)
+        self.planned = None
+        self.fresh = set()
+
+    @rule(roots=st.sets(digests, max_size=4))
+    def plan_a_sweep(self, roots: set[Digest]) -> None:
+        """What is put from now on, until it is carried out, must survive it, whatever it finds in the store."""
+        self.roots = {root for root in roots if root in self.objects}
+        self.planned = self.other.planned_sweep(self.roots)
+        self.fresh = set()
+
+    @rule()
+    def carry_the_sweep_out(self) -> None:
+        if self.planned is None:
+            return
+        self.planned.carry_out()
+        self.planned = None
+        live = self.roots | self.fresh
+        live |= {entry.digest for root in live for entry in self.trees.get(root, ())}
+        assert self.store.missing(live & self.objects.keys()) == set()
+        self._forget_the_gone()
+
+    @rule()
+    def undelete(self) -> None:
+        """It keeps all that the trash held, even from a sweep that was planned before."""
+        self.planned = None
+        assert self.store.undelete("all").gone == 0
+        held = set(self.store.digests())
+        assert self.store.sweep([], dry_run=False, grace=timedelta(days=0.9)).removed == 0
+        assert set(self.store.digests()) == held
+
+    def _forget_the_gone(self) -> None:
+        for digest in [digest for digest in self.objects if not self.store.has(digest)]:
+            self.objects.pop(digest)
+            self.trees.pop(digest, None)
 
     def _in_a_tree(self, digest: Digest, live: set[Digest]) -> bool:
         """Whether the folder is one below a tree that is needed."""
@@ -142,6 +190,10 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @invariant()
     def everything_is_there(self) -> None:
         assert all(store.missing(self.objects) == set() for store in (self.store, self.other))
+
+    @invariant()
+    def nothing_is_without_its_parts(self) -> None:
+        assert self.store.examine().faults == []
 
     @invariant()
     def everything_is_as_its_address_says(self) -> None:

@@ -394,7 +394,7 @@ class RunsGroup:
         """A run that has begun, in an experiment that is made when it is missing."""
 
 class StoreGroup:
-    """The store of bytes: what it holds, whether it is whole, what can be freed."""
+    """The store of bytes: what it holds, if it is whole, what can be freed."""
     def fsck(self, rebuild: bool = False) -> everloop.governance.storekeeping.entities.StoreReport:
         """Whether the store hangs together: packs, index, folders and recipes, what the catalog and refs point to."""
     def gc(self, dry_run: bool = True, grace: str = '1d', thorough: bool = False) -> everloop.governance.storekeeping.entities.GcReport:

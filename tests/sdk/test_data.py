@@ -8,9 +8,9 @@ import pytest
 
 from everloop.app.platform import Platform
 from everloop.app.remote import RemotePlatform
-from everloop.kernel.errors import Refused
 from everloop.sdk.platform import Everloop
 from tests.datasets.workspace.conftest import read, write
+from tests.server.conftest import HERE, client_of
 
 
 @pytest.fixture
@@ -68,6 +68,15 @@ def test_datasets_of_a_project_are_that_project_s(ever: Everloop, images: Path) 
     assert ever.datasets.list() == []
 
 
-def test_a_server_s_store_is_not_reached_for_folders(images: Path) -> None:
-    with pytest.raises(Refused, match="directly"):
-        Everloop(RemotePlatform("http://127.0.0.1:9")).data.add(images)
+def test_folders_are_worked_with_at_a_server_as_here(
+    platform: Platform, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERLOOP_HOME", str(tmp_path / "mine"))
+    with client_of(platform) as http:
+        ever = Everloop(RemotePlatform(HERE, http=http))  # type: ignore[arg-type]
+        assert ever.data.add(images).version == 1
+        ever.data.add(write(images, {"a.txt": "changed"}))
+        assert ever.data.status(images).clean
+        assert ever.data.checkout(images, "1").written == 1
+    assert read(images)["a.txt"] == "one"
+    assert platform.call("datasets.get", {"name": "images"}).version == 2

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from everloop.app import settings
 from everloop.app.platform import Platform
 from everloop.app.remote import RemotePlatform
 from everloop.datasets.entities import Snapshot
@@ -15,7 +16,6 @@ from everloop.datasets.remotes.entities import Push
 from everloop.datasets.workspace.entities import Added, CheckedOut, FileChange, FolderStatus, LinkMode
 from everloop.datasets.workspace.exchange import Exported, export_dvc, export_version, import_dvc
 from everloop.datasets.workspace.workspace import Workspace
-from everloop.kernel.errors import Refused
 from everloop.store.service import Store
 
 Folder = str | os.PathLike[str]
@@ -118,13 +118,15 @@ class _Versions:
 
     @property
     def home(self) -> Path:
-        """The folder for caches."""
-        return self._local.resources.home
+        """The folder for caches: of a server's versions too it is on this machine."""
+        if isinstance(self._platform, RemotePlatform):
+            return Path(settings.load().values.home)
+        return self._platform.resources.home
 
     @property
     def store(self) -> Store:
-        """The store of bytes."""
-        return self._local.resources.store
+        """The store of bytes; a server's is worked with as if it were here, and only what it lacks travels."""
+        return self._platform.store if isinstance(self._platform, RemotePlatform) else self._platform.resources.store
 
     def version(self, dataset: str, number: int) -> None:
         """Nothing: the platform is open, and may be asked for it."""
@@ -132,12 +134,3 @@ class _Versions:
     def call(self, name: str, arguments: Mapping[str, object]) -> Any:
         """Call a use case."""
         return self._platform.call(name, arguments, project=self._project)
-
-    @property
-    def _local(self) -> Platform:
-        if isinstance(self._platform, RemotePlatform):
-            raise Refused(
-                "Folders of files need a store that can be reached directly.",
-                hint="Open the platform with everloop.open(home), and push to a remote that the server pulls from.",
-            )
-        return self._platform

@@ -29,6 +29,13 @@ def test_what_is_listed_is_read_back_by_digest(listed: list[Row]) -> None:
     assert read(MAGIC + b"payloads" + table, name) == sorted(listed)
 
 
+def test_a_footer_that_names_an_object_twice_is_refused() -> None:
+    # No store writes one; one that a stranger put at a shared place must not stop all who look there.
+    table, name = footer([Row(blake3(b"0").digest(), 6, 1, 1, RAW, WHOLE)] * 2)
+    with pytest.raises(Corrupted, match="twice"):
+        read(MAGIC + b"0" + table, name)
+
+
 def test_a_long_table_is_read_in_two_reads() -> None:
     listed = [Row(blake3(b"%d" % n).digest(), n, 1, 1, RAW, WHOLE) for n in range(5_000)]
     table, name = footer(listed)

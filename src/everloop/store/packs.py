@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from itertools import islice
+from operator import ge
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -55,9 +57,13 @@ def read_footer(read: Callable[[int, int], bytes], size: int, name: bytes) -> li
     """The objects of a pack of so many bytes, by `read(start, length)`: one read for most, two for many objects.
 
     Raises:
-        Corrupted: the pack is cut off or its footer is damaged.
+        Corrupted: the pack is cut off, or its footer is damaged or names an object twice.
     """
-    return list(map(Row._make, _ROW.iter_unpack(read_table(read, size, name))))
+    rows = list(map(Row._make, _ROW.iter_unpack(read_table(read, size, name))))
+    digests = [row[0] for row in rows]
+    if any(map(ge, digests, islice(digests, 1, None))):
+        raise _torn(name)
+    return rows
 
 
 def read_table(read: Callable[[int, int], bytes], size: int, name: bytes) -> bytes:
@@ -97,5 +103,6 @@ def name_of(key: str) -> bytes | None:
 
 def _torn(name: bytes) -> Corrupted:
     return Corrupted(
-        f"The pack {key(name)} is cut off or its footer is damaged.", hint="Restore it from a copy of the store."
+        f"The pack {key(name)} is cut off, or its footer is damaged or names an object twice.",
+        hint="Restore it from a copy of the store.",
     )

@@ -238,7 +238,14 @@ def test_a_folder_that_cannot_be_made_is_said_with_its_setting(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3:///prefix", "s3://key:secret@bucket/prefix", "s3://bucket/p?secret_access_key=abc"]
+    "url",
+    [
+        "s3://",
+        "s3:///prefix",
+        "s3://key:secret@bucket/prefix",
+        "s3://:secret@bucket",
+        "s3://bucket/p?secret_access_key=abc",
+    ],
 )
 def test_a_wrong_url_is_refused_without_showing_what_may_be_a_secret(url: str) -> None:
     with pytest.raises(Misconfigured) as caught:

@@ -95,7 +95,7 @@ def bucket_of(url: str, options: Iterable[str] = ()) -> Bucket:
     parts = urlsplit(url)
     given = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     known = OPTIONS.union(options)
-    if not parts.hostname or parts.username or given.keys() - known:
+    if not parts.hostname or "@" in parts.netloc or given.keys() - known:
         raise Misconfigured(
             "The store's URL names no bucket, or has a key or an option in it that does not belong there.",
             hint=f"Write {parts.scheme}://bucket/prefix; after a ? it takes {', '.join(sorted(known))}.",

@@ -121,3 +121,12 @@ def test_the_folder_of_the_home_is_not_added_to_itself(bare: Everloop, work: Pat
     ran = bare("data", "add", ".")
     assert ran.code == 2
     assert "Everloop's own home" in ran.err
+
+
+def test_a_store_that_is_damaged_ends_as_corrupted(bare: Everloop, work: Path) -> None:
+    write(work, {f"images/{name}.txt": f"{name}" * 50 for name in range(5)})
+    bare("data", "add", "images")
+    assert bare("store", "verify").code == 0
+    largest = max((work / ".everloop" / "store" / "packs").rglob("??/*"), key=lambda path: path.stat().st_size)
+    largest.unlink()
+    assert bare("store", "fsck").code == 8

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.app import backends
+from everloop.backends.engines import duckdb as duckdb_engine
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import QUANTILES
 from everloop.datasets.sketches import profile_from
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, Refused
 from tests.examples import examples
 
 NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-1000, 1000).map(float), min_size=1, max_size=200)
@@ -96,6 +97,13 @@ class TestQueries:
         engine.query("CREATE TABLE left_over AS SELECT 1 AS x", {})
         with pytest.raises(InvalidInput):
             engine.query("SELECT * FROM left_over", {})
+
+
+def test_sql_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_engine, "LONGEST", 0.3)
+    endless = "SELECT sum(a.range * b.range) FROM range(1000000000) a, range(10000) b"
+    with pytest.raises(Refused, match=r"0\.3 seconds"):
+        duckdb_engine.open_engine().query(endless, {})
 
 
 class TestCsv:

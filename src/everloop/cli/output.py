@@ -14,6 +14,7 @@ from everloop.kernel.errors import Problem
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WIDEST = 72
+_MOST = 50
 _NONE = "–"
 
 
@@ -94,7 +95,8 @@ def _cell(value: object, *, whole: bool = False) -> str:
     elif isinstance(value, (bool, int, timedelta)):
         text = str(value)
     elif isinstance(value, (list, tuple)) and all(isinstance(item, (str, int, float)) for item in value):
-        text = ", ".join(_cell(item) for item in value)
+        more = f" and {len(value) - _MOST:,} more (--json has all)" if len(value) > _MOST else ""
+        text = ", ".join(_cell(item) for item in value[:_MOST]) + more
     elif isinstance(value, (list, tuple)) and not whole:
         text = ", ".join(names) if (names := _names(value)) else f"{len(value):,} listed"
     else:

@@ -32,6 +32,7 @@ _VERDICTS: dict[str, tuple[Callable[[Any], bool], type[EverloopError]]] = {
     "loops.reproduce": (attrgetter("equal"), Refused),
     "packages.verify": (attrgetter("passed"), Refused),
     "store.fsck": (attrgetter("whole"), Corrupted),
+    "store.repair": (lambda repair: not repair.lost, Corrupted),
     "store.verify": (attrgetter("whole"), Corrupted),
 }
 """Answers that are verdicts: whether one is good, and the error whose exit code a bad one has."""

@@ -18,7 +18,7 @@ from everloop.store.index import Index, PackInfo, Place
 from everloop.store.packs import RECIPE, Row
 
 OBJECTS, PACKS, ADOPTED, SIDECARS, LEASES = "objects/", "packs/", "adopted/", "sidecars/", "leases/"
-RESTORE = "Restore it from a copy of the store."
+RESTORE = "everloop store repair fetches what is damaged from a remote that has it whole."
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 _INDEX = ".index/packs.db"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +16,7 @@ from everloop.datasets.arrow import keep_pandas_out
 from everloop.datasets.entities import Profile
 from everloop.datasets.formats import is_beyond
 from everloop.datasets.sketches import TableSketch
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, Refused
 
 _MISSING = ["", "NA"]
 _CONFINED: dict[str, str | bool | int | float | list[str]] = {
@@ -24,6 +26,10 @@ _CONFINED: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
+
+
+LONGEST = 600.0
+"""So many seconds may a query take: nobody waits longer, and a server would work for nobody for ever."""
 
 
 class DuckDbEngine:
@@ -36,10 +42,15 @@ class DuckDbEngine:
                 connection.register(name, table)
             connection.execute("SET TimeZone = 'UTC'; SET lock_configuration = true")
             try:
-                result = connection.sql(sql)
-                if result is None:
-                    raise InvalidInput("The SQL gives no rows.", hint="Write one SELECT.")
-                return result.to_arrow_table()
+                with _stopped_after(LONGEST, connection):
+                    result = connection.sql(sql)
+                    if result is None:
+                        raise InvalidInput("The SQL gives no rows.", hint="Write one SELECT.")
+                    return result.to_arrow_table()
+            except duckdb.InterruptException:
+                raise Refused(
+                    f"The SQL ran for {LONGEST:g} seconds, and was stopped.", hint="Ask for less of it, step by step."
+                ) from None
             except duckdb.Error as error:
                 known = ", ".join(sorted(tables)) or "none"
                 raise InvalidInput(f"The SQL cannot run: {error}", hint=f"Its tables are: {known}.") from None
@@ -69,6 +80,17 @@ class DuckDbEngine:
             if pa.types.is_binary(field.type):
                 raise InvalidInput(f"Column {field.name!r} is not UTF-8 text.", hint="Convert the file to UTF-8 first.")
         return table
+
+
+@contextmanager
+def _stopped_after(seconds: float, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _read_as(table: pa.Table, data: bytes, name: str, kind: pa.DataType) -> pa.Table:

@@ -1,11 +1,14 @@
-"""What `everloop apply` installs: the features, the pipelines, and the loop around the model."""
+"""What `everloop apply` installs: what is expected of the data, the features, the pipelines, and the loop."""
 
 from __future__ import annotations
 
 import everloop as el
 from flights.features import delay
 from flights.sabotage import fit_backwards
+from flights.suites import suites
 from flights.training import fit
+
+__all__ = ["loop", "pipelines", "services", "suites"]
 
 services = [delay]
 pipelines = [fit, fit_backwards]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from textwrap import shorten
 from typing import Literal
 
 import msgspec
@@ -44,6 +45,81 @@ class Stopped(msgspec.Struct, frozen=True):
     units: int
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """A delivery that the checks did not let in, and why."""
+
+    delivery: str
+    reason: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A version of the flights: what came in with it, all rows that it has, and the bytes that it added."""
+
+    version: int
+    note: str
+    rows: int
+    added_bytes: int
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """A merge of a branch: the versions that met in it, the rows and cells that differ from the first version."""
+
+    dataset: str
+    version: int
+    merged: tuple[int, ...]
+    rows: int
+    changed_rows: int
+    changed_cells: int
+
+
+class SubjectFound(msgspec.Struct, frozen=True):
+    """Where a plane is: the rows of the newest flights, all versions that have any, and the models made of those."""
+
+    tailnum: str
+    rows: int
+    versions: int
+    models: int
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """What a remote holds after a push, and which datasets a second home that pulled from it has byte by byte."""
+
+    objects: int
+    bytes: int
+    equal: dict[str, bool]
+
+
+class Keeping(msgspec.Struct, frozen=True):
+    """How the store stands: what all versions would take one by one, what they take, what is dead, what is broken."""
+
+    versions: int
+    logical_bytes: int
+    objects: int
+    bytes: int
+    dead_objects: int
+    dead_bytes: int
+    whole: bool
+
+
+class DataAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the data."""
+
+    received: int
+    received_bytes: int
+    refused: list[Refusal]
+    quarantined: dict[str, int]
+    suites: int
+    expectations: int
+    taken: list[Taken]
+    correction: Correction
+    splits: int
+    splits_proved: int
+    tagged: str
+    subject: SubjectFound
+    copy: Copy
+    keeping: Keeping
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What `everloop demo --json` ends with."""
 
@@ -55,6 +131,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     rollbacks: int
     alarms: int
     monthly: list[Month]
+    data: DataAccount
     skew_compared: int
     skew_differing: int
     memo_hits: int
@@ -78,6 +155,8 @@ def rendered(account: Account) -> str:
         f"{len(account.promoted)} promotions, {account.rollbacks} rollbacks, {account.alarms} alarms",
         *(_promotion(promotion) for promotion in account.promoted),
         *(_stopped(stopped) for stopped in account.stopped_candidates),
+        "\nThe data",
+        *(f"  {line}" for line in _data(account.data)),
         f"\nOnline against offline: {account.skew_differing} of {account.skew_compared:,} feature values differ",
         f"The pipeline run again: {account.memo_hits} steps from the memo, {account.memo_executed} executed",
         "\neverloop trace of one prediction",
@@ -124,6 +203,39 @@ def _stopped(stopped: Stopped) -> str:
         f"  stopped   {stopped.at:%d %b}  {version} ({planted}{stopped.trigger}) by {stopped.stopped_by}:"
         f" {stopped.reason} ({stopped.units:,} predictions met it)"
     )
+
+
+def _data(data: DataAccount) -> list[str]:
+    """What is to be said of the data, a thing a line."""
+    first, *later = data.taken
+    added = sorted(one.added_bytes for one in later)
+    correction, subject, copy, kept = data.correction, data.subject, data.copy, data.keeping
+    equal = sum(copy.equal.values())
+    aside = ", ".join(f"{rows:,} row{'s' if rows != 1 else ''} of {name}" for name, rows in data.quarantined.items())
+    return [
+        f"{data.received} deliveries in a folder under versions, {_mb(data.received_bytes)} of CSV; "
+        f"{data.expectations} expectations of {data.suites} datasets in the way",
+        *(f"refused: {one.delivery}. {shorten(one.reason, 230, placeholder=' …')}" for one in data.refused),
+        f"set aside: {aside}",
+        f"flights@{first.version} is {_mb(first.added_bytes)}; each of {len(later)} months that were appended adds "
+        f"{_mb(added[0])} to {_mb(added[-1])}, and flights@{later[-1].version} has {later[-1].rows:,} rows",
+        f"{correction.dataset}@{correction.version} is {' and '.join(f'@{one}' for one in correction.merged)}, merged "
+        f"row by row: {correction.changed_rows:,} of {correction.rows:,} rows corrected in "
+        f"{correction.changed_cells:,} cells",
+        f"{data.splits_proved} of {data.splits} splits proved to share nothing; {data.tagged} is what the champion "
+        "was trained on",
+        f"{subject.tailnum} has {subject.rows:,} flights; it is in {subject.versions} versions of datasets, and "
+        f"{subject.models} versions of the model came from those",
+        f"pushed: {copy.objects:,} objects, {_mb(copy.bytes)}; pulled and derived again in a second home: "
+        f"{equal} of {len(copy.equal)} datasets are the same, byte by byte",
+        f"the store: {kept.versions} versions of {_mb(kept.logical_bytes)} are {kept.objects:,} objects in "
+        f"{_mb(kept.bytes)}; {kept.dead_objects} of them ({_mb(kept.dead_bytes)}) nobody needs; "
+        f"{'whole' if kept.whole else 'DAMAGED'}",
+    ]
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from everloop.cli.demo.account import Account, Month, Policy, Promotion, Stopped
+from everloop.cli.demo.databook import DataBook
 from everloop.loop.entities import BY_HAND, FIRST, Candidate, Reproduction, SimulationReport
 from everloop.loop.tracing import rendered as rendered_trace
 from everloop.monitoring.performance import performance_of
@@ -47,7 +48,7 @@ class Books:
         labels, _ = LabelReader(home, project, loop).since()
         self._labels = {key: value for batch in labels[::-1] for key, value in _pairs(batch)}
 
-    def account(self, start: datetime, end: datetime) -> Account:
+    def account(self, start: datetime, end: datetime, data: DataBook) -> Account:
         """Everything that the demo has to say. The champion is reproduced in its own process beside the rest."""
         candidates: list[Candidate] = self._call("loops.candidates", name=self._loop)[::-1]
         with ThreadPoolExecutor(1) as beside:
@@ -66,6 +67,7 @@ class Books:
             rollbacks=sum(one.status == "rolled_back" for one in candidates),
             alarms=len(self._call("monitors.alerts", endpoint=self._loop)),
             monthly=monthly,
+            data=data.account(),
             skew_compared=compared,
             skew_differing=differing,
             memo_hits=hits,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from everloop.app.storage import prepare_home
 from everloop.cli.demo import bookkeeping
 from everloop.cli.demo.account import Account
 from everloop.cli.demo.children import Child, free_port, peak_kb
+from everloop.cli.demo.databook import FILES, DataBook
 from everloop.cli.demo.narrator import Narrator
 from everloop.cli.demo.replay import Asker, Replay
 from everloop.datasets.quality.entities import CheckReport, CheckResult
@@ -33,6 +35,8 @@ from everloop.pipelines.project import load_module
 
 LOOP = "delay"
 _SETTLING = timedelta(days=4)
+_AGAIN = ("departures",)
+"""What is derived again elsewhere, to be compared."""
 
 
 def travel(settings: Loaded, months: int) -> Account:
@@ -85,6 +89,7 @@ def prepare(home: Path, months: int) -> None:
         )
     prepare_home(home)
     (home / "logs").mkdir(exist_ok=True)
+    (home / ".gitignore").write_text("*\n")
     length = home / "demo-months"
     if length.exists() and length.read_text() != str(months):
         raise Misconfigured(
@@ -121,7 +126,7 @@ class _Journey:
             world = self.replay(endpoint, server)
             self.narrator.chapter("The account")
             books = bookkeeping.Books(self.platform, world, LOOP, self.folder)
-            account = books.account(self.world.FIRST_DAY, world.ends)
+            account = books.account(self.world.FIRST_DAY, world.ends, self.databook())
             memory = peak_kb() / 1024 + endpoint.peak_mb() + server.peak_mb()
         return msgspec.structs.replace(
             account, seconds=round(time.monotonic() - started, 1), peak_memory_mb=round(memory, 1), home=str(self.home)
@@ -142,12 +147,19 @@ class _Journey:
             server.stop()
 
     def data(self) -> None:
-        """Raw files become snapshots, checked; features, pipelines and the loop are applied."""
+        """Suites are put in force, raw files become snapshots; features, pipelines and the loop are applied."""
         self.narrator.chapter("Data: the flights out of New York in 2013, the weather, the planes")
+        from rich.markup import escape
+
+        project.apply(self.platform, project.collect(self.folder, "flights.suites"))
         ingest: Any = load_module(self.folder, "flights.data").ingest
         for snapshot in ingest(str(self.home)):
             self.narrator.say(
                 f"  {snapshot.dataset}@{snapshot.version}: {snapshot.rows:,} rows, {snapshot.digest[:12]}"
+            )
+        for tag in self.platform.call("datasets.tags", {"name": FILES}):
+            self.narrator.say(
+                f"  [dim]refused[/dim]   {FILES}@{tag.version}: {shorten(tag.note, 150, placeholder=' …')}"
             )
         for name in ("flights", "weather", "planes"):
             report: CheckReport = self.platform.call("datasets.check", {"name": name})
@@ -172,6 +184,11 @@ class _Journey:
                     f"The demo has no model to begin with. {report.held_back}",
                     hint=f"See why: everloop loops candidates {LOOP} --home {self.home}. Begin anew in another --home.",
                 )
+
+    def databook(self) -> DataBook:
+        """What tells of the data."""
+        derived: dict[str, str] = load_module(self.folder, "flights.data").DERIVED
+        return DataBook(self.platform, LOOP, {name: derived[name] for name in _AGAIN})
 
     def replay(self, endpoint: Child, server: Child) -> Any:
         """Every flight from March to December is asked about; then the last delays come in."""

@@ -11,6 +11,7 @@ from benchmarks.harness import Figure
 
 SUBJECTS = (
     "store",
+    "storegrowth",
     "data_checks",
     "versions",
     "largefile",
@@ -27,7 +28,7 @@ SUBJECTS = (
     "sequential",
     "demo",
 )
-LONG = ("data_checks", "data_tables", "versions", "largefile", "demo")
+LONG = ("storegrowth", "data_checks", "data_tables", "versions", "largefile", "demo")
 """These run only when they are named."""
 
 

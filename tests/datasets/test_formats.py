@@ -102,6 +102,7 @@ def test_a_name_says_the_format(path: str, format: Format) -> None:
     assert format_of(path) == format
 
 
-def test_a_name_that_says_no_format_is_refused() -> None:
+@pytest.mark.parametrize("path", ["photo.jpg", "packed.parquet.gz"])
+def test_a_name_that_says_no_format_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput, match="no table by its name"):
-        format_of("photo.jpg")
+        format_of(path)

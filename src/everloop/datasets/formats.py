@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_ENDINGS: dict[str, Format] = {
+ENDINGS: dict[str, Format] = {
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -22,6 +22,7 @@ _ENDINGS: dict[str, Format] = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+"""The ends of the names of tables."""
 
 
 def from_bytes(
@@ -52,11 +53,18 @@ def format_of(path: str) -> Format:
     Raises:
         InvalidInput: it says none of a table.
     """
-    name = path.lower().removesuffix(".gz").removesuffix(".zst")
-    for ending, format in _ENDINGS.items():
-        if name.endswith(ending):
-            return format
-    raise InvalidInput(f"{path!r} is no table by its name.", hint=f"Tables end in {', '.join(_ENDINGS)}.")
+    found = format_said_by(path)
+    if found is None:
+        raise InvalidInput(f"{path!r} is no table by its name.", hint=f"Tables end in {', '.join(ENDINGS)}.")
+    return found
+
+
+def format_said_by(path: str) -> Format | None:
+    """The format that a file's name says, if it is that of a table; text may be packed (`flights.csv.gz`)."""
+    name = path.lower()
+    text = name.removesuffix(".gz").removesuffix(".zst")
+    found = next((format for ending, format in ENDINGS.items() if text.endswith(ending)), None)
+    return found if text == name or found in ("csv", "jsonl") else None
 
 
 def is_beyond(values: pa.ChunkedArray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from datetime import datetime, timedelta
 
@@ -185,6 +186,11 @@ class TestFiles:
         assert (first.parts, first.read, second.parts, second.read) == (100, 100, 100, 1)
         assert (second.results[0].failures, second.results[0].at) == (1, (50 * 42,))
         assert second.results[0].rows == 50 * 99 + 1
+
+    def test_lines_of_json_and_packed_text_are_tables_as_everywhere(self, platform: Platform, opened: Session) -> None:
+        packed = gzip.compress(b"id,code\n1,abc\n")
+        folder(opened, {"a.csv.gz": packed, "b.jsonl": b'{"id": 2, "code": "ABC"}\n'})
+        assert checked(platform, "files", CODES).results[0].failures == 1
 
     def test_tables_of_several_formats_are_one(self, platform: Platform, opened: Session) -> None:
         folder(opened, {"a.parquet": parquet(codes(0)), "b.csv": b"id,code\n99,abc\n", "read.me": b"hello"})

@@ -29,9 +29,10 @@ def settle_rows(session: Session, keys: Sequence[str], prefer: OnConflict) -> Se
     whole = settle_whole(prefer)
 
     def settle(path: str, sides: Sides) -> tuple[TreeEntry | None, list[MergeConflict]]:
-        tables = [_table(session, path, side) for side in sides]
-        base, ours, theirs = tables
-        if not keys or base is None or ours is None or theirs is None:
+        if not keys:
+            return whole(path, sides)
+        base, ours, theirs = (_table(session, path, side) for side in sides)
+        if base is None or ours is None or theirs is None:
             return whole(path, sides)
         try:
             merged = merge_rows(base, ours, theirs, keys, prefer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,22 +13,21 @@ from everloop.catalog.session import Session
 from everloop.datasets import reads
 from everloop.datasets.content import read_table, require_kept
 from everloop.datasets.engine import TableEngine
-from everloop.datasets.entities import Column, Content, Format, Snapshot
+from everloop.datasets.entities import Column, Content, Snapshot
 from everloop.datasets.foreign import places
-from everloop.datasets.formats import from_bytes
+from everloop.datasets.formats import ENDINGS, format_of, format_said_by, from_bytes
 from everloop.datasets.layers import alive_rows
 from everloop.datasets.quality.checks import Source
 from everloop.datasets.quality.engine import Kept, Part, Shape
 from everloop.datasets.quality.figures import figure_key, kept, recalled
 from everloop.datasets.tablecache import cache_of
-from everloop.datasets.text import type_name
+from everloop.datasets.text import arrow_type, type_name
 from everloop.kernel.errors import InvalidInput
 from everloop.store.entities import Digest, TreeEntry
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FORMATS: dict[str, Format] = {"parquet": "parquet", "csv": "csv", "arrow": "arrow", "feather": "arrow"}
 _SHAPE = b"shape"
 
 
@@ -103,29 +101,20 @@ def _fitted(table: pa.Table, columns: Sequence[Column], wanted: Sequence[str]) -
 
 
 def _arrow_type(name: str) -> pa.DataType:
-    """The type that Arrow calls so."""
-    import pyarrow as pa
-
-    zoned = re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name)
-    decimal = re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", name)
-    if zoned:
-        return pa.timestamp(zoned[1], zoned[2])
-    if decimal:
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    try:
-        return pa.type_for_alias({"float64": "double", "float32": "float", "float16": "halffloat"}.get(name, name))
-    except ValueError:
+    found = arrow_type(name)
+    if found is None:
         raise InvalidInput(
             f"Layers of a table disagree about a column of type {name}.", hint="Compact it: datasets.compact."
-        ) from None
+        )
+    return found
 
 
 def _of_files(session: Session, root: Digest, called: str) -> Source:
-    entries = [entry for entry in session.store.tree(root) if _format(entry) and entry.kind != "folder"]
+    entries = [entry for entry in session.store.tree(root) if entry.kind != "folder" and format_said_by(entry.path)]
     if not entries:
         raise InvalidInput(
             f"{called} has no tables among its files.",
-            hint=f"Checked are {', '.join(sorted(_FORMATS))}.",
+            hint=f"Tables end in {', '.join(ENDINGS)}.",
         )
     shapes = _shapes(session, entries)
     first = shapes[0].columns
@@ -138,20 +127,18 @@ def _of_files(session: Session, root: Digest, called: str) -> Source:
     return Source(first, tuple(parts))
 
 
-def _format(entry: TreeEntry) -> Format | None:
-    return _FORMATS.get(entry.path.rpartition(".")[2].lower())
-
-
 def _reader(session: Session, entry: TreeEntry) -> Callable[[Sequence[str]], pa.Table | bytes]:
-    format = _format(entry)
+    format = format_of(entry.path)
     if format == "parquet":
         return lambda _: session.store.get(entry.digest)
-    return lambda _: from_bytes(session.ports.get(TableEngine), session.store.get(entry.digest), format or "csv")
+    return lambda _: from_bytes(session.ports.get(TableEngine), session.store.get(entry.digest), format)
 
 
 def _shapes(session: Session, entries: Sequence[TreeEntry]) -> list[Shape]:
     """Columns and rows of files; a file that was seen before is not opened."""
-    keys = {entry.digest: figure_key(entry.digest.encode(), _SHAPE, str(_format(entry)).encode()) for entry in entries}
+    keys = {
+        entry.digest: figure_key(entry.digest.encode(), _SHAPE, format_of(entry.path).encode()) for entry in entries
+    }
     known = recalled(session, list(keys.values()))
     fresh: dict[str, Kept] = {
         keys[entry.digest]: _shape(session, entry) for entry in entries if keys[entry.digest] not in known

@@ -19,6 +19,7 @@ from everloop.store import bulk as bulk_module
 from everloop.store import packs
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import TreeEntry
+from everloop.store.objects import raw_digest, raw_of
 from everloop.store.service import Store, digest_of
 
 SMALL = [Random(n).randbytes(n * 7) for n in range(300)]
@@ -204,6 +205,27 @@ def test_a_pack_that_another_swept_is_noticed(store: Store, tmp_path: Path) -> N
     with store.bulk() as bulk:
         bulk.put(b"gone")
     assert store.get(gone) == b"gone"
+
+
+def test_what_is_put_again_is_there_again_when_its_pack_was_taken_away(store: Store, tmp_path: Path) -> None:
+    with store.bulk() as bulk:
+        digest = bulk.put(b"in a pack")
+    (pack,) = files(tmp_path, "packs")
+    pack.unlink()
+    assert store.put(b"in a pack") == digest
+    assert store.get(digest) == b"in a pack"
+
+
+def test_a_bulk_says_which_packs_hold_what_it_was_given(store: Store, tmp_path: Path) -> None:
+    with store.bulk() as first:
+        digest = first.put(b"one")
+    with store.bulk() as second:
+        second.put(b"one")
+        second.put(b"two")
+    assert first.packs < second.packs == store.objects.index.packs().keys()
+    with store.bulk() as third:
+        assert third.rely([raw_of(digest), raw_digest(b"three")]) == {raw_digest(b"three")}
+    assert third.packs == first.packs
 
 
 def test_a_sweep_between_finding_and_flushing_is_noticed(store: Store, tmp_path: Path) -> None:

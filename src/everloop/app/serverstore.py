@@ -104,6 +104,10 @@ class _ServerIndex(Index):
             self._there.update(set(some) - {absent[at : at + 32] for at in range(0, len(absent), 32)})
         return self._there.intersection(digests)
 
+    def holders(self, digests: Collection[bytes]) -> dict[bytes, bytes]:
+        """Those that the server has; it does not tell in which packs."""
+        return dict.fromkeys(self.known(digests), b"")
+
     def add(self, pack: PackInfo, rows: Collection[Row]) -> None:
         """Know what was just sent."""
         self._there.update(row.digest for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +40,8 @@ class Bulk:
     """
 
     def __init__(self, objects: Objects, progress: Progress = SILENT) -> None:
+        self.packs: set[bytes] = set()
+        """The names of the packs that hold what was put, when it is durable, and what was relied on."""
         self._objects = objects
         self._progress = progress
         self._done = 0
@@ -58,9 +60,28 @@ class Bulk:
         """Keep bytes; their address."""
         if len(data) > WHOLE:
             return self._put_large(chunked(memoryview(data)), raw_digest(data))
-        raw = raw_digest(data)
+        return Digest(self.keep(data).hex())
+
+    def keep(self, data: Buffer) -> bytes:
+        """Keep bytes that are no more than a chunk; their address as it is kept, for those who put very many."""
+        raw = blake3(data).digest()
         self._take(raw, data, kind_of(data))
-        return Digest(raw.hex())
+        return raw
+
+    def rely(self, raws: Collection[bytes]) -> set[bytes]:
+        """Count on objects that should be in packs already: no sweep takes them. Those that are not are given back."""
+        there = self._objects.index.holders(raws)
+        with self._lock:
+            self._relied.update(there)
+            self.packs.update(there.values())
+        return {raw for raw in raws if raw not in there}
+
+    def has_packs(self, packs: Collection[bytes]) -> bool:
+        """Whether the store still has all of these packs: then what they hold can be counted on without asking."""
+        whole = bool(packs) and self._objects.index.packs().keys() >= set(packs)
+        if whole:
+            self.packs.update(packs)
+        return whole
 
     def put_file(self, path: Path | str) -> Digest:
         """Keep a file's bytes; of a large file only some are in memory at a time.
@@ -123,24 +144,19 @@ class Bulk:
 
     def _sift(self) -> None:
         """Leave out what the store has, draft the rest."""
-        known = self._objects.index.known(self._pending.keys())
-        self._relied |= known
+        new = self.rely(self._pending.keys())
+        self._unwritten |= new
         for raw, (data, kind) in self._pending.items():
-            if raw not in known:
-                self._draft(raw, data, kind)
+            if raw in new and (self._data if kind == packs.WHOLE else self._folders).add(raw, data, kind):
+                self._send_full()
         self._done += self._pending_bytes
         self._progress.advance(self._done, None, "added", "bytes")
         self._pending.clear()
         self._pending_bytes = 0
 
-    def _draft(self, raw: bytes, data: Buffer, kind: int) -> None:
-        draft = self._data if kind == packs.WHOLE else self._folders
-        draft.add(raw, data, kind)
-        self._unwritten.add(raw)
-        if self._data.full:
-            self._send_data()
+    def _send_full(self) -> None:
+        self._send_data()
         if self._folders.full:
-            self._send_data()
             self._send_folders()
 
     def _send_data(self) -> None:
@@ -164,7 +180,9 @@ class Bulk:
     def _land(self) -> None:
         """Wait for the oldest pack that is being written."""
         flight, draft = self._flights.popleft()
-        self._written.add(flight.result())
+        name = flight.result()
+        self._written.add(name)
+        self.packs.add(name)
         self._unwritten.difference_update([row[0] for row in draft.rows])
 
     def _lease(self) -> None:
@@ -209,9 +227,12 @@ class _Draft:
     def full(self) -> bool:
         return len(self.data) >= packs.TARGET or len(self.rows) >= _MOST_OBJECTS
 
-    def add(self, raw: bytes, data: Buffer, kind: int) -> None:
-        self.rows.append(Row(raw, len(self.data), len(data), len(data), packs.RAW, kind))
+    def add(self, raw: bytes, data: Buffer, kind: int) -> bool:
+        """Whether it is full now."""
+        at, size = len(self.data), len(data)
+        self.rows.append(Row(raw, at, size, size, packs.RAW, kind))
         self.data += data
+        return at + size >= packs.TARGET or len(self.rows) >= _MOST_OBJECTS
 
 
 def write_pack(objects: Objects, draft: _Draft) -> bytes:

@@ -74,11 +74,17 @@ class Index:
 
     def known(self, digests: Collection[bytes]) -> set[bytes]:
         """Those that are known; ~1.5 µs for each."""
+        return set(self.holders(digests))
 
-        def found(connection: sqlite3.Connection) -> set[bytes]:
-            packs = self._known_packs(connection)
+    def holders(self, digests: Collection[bytes]) -> dict[bytes, bytes]:
+        """For each that is known, the name of a pack that holds it; ~1.5 µs for each."""
+
+        def found(connection: sqlite3.Connection) -> dict[bytes, bytes]:
+            names = {number: pack.name for number, pack in self._known_packs(connection).items()}
+            if not names:
+                return {}
             rows = _selected(connection, "SELECT digest, pack FROM places WHERE digest IN", digests)
-            return {digest for digest, pack in rows if pack in packs}
+            return {digest: names[pack] for digest, pack in rows if pack in names}
 
         return self._asked(found)
 

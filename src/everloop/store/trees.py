@@ -20,6 +20,7 @@ from everloop.store.paths import check_depth, check_names, check_path
 MAGIC = b"ELTR1\n"
 _FLAT = b'[{"path"'
 _LETTERS: dict[Kind, str] = {"file": "f", "executable": "x", "folder": "d", "link": "l"}
+FOLDER = _LETTERS["folder"]
 _KINDS: dict[str, Kind] = {letter: kind for kind, letter in _LETTERS.items()}
 
 
@@ -43,17 +44,26 @@ def encode(entries: Iterable[Entry]) -> bytes:
         InvalidInput: a name may not stand in a folder, or stands there twice.
     """
     ordered = sorted(entries, key=lambda entry: entry.name)  # By code points: the same order as by UTF-8.
-    for entry, following in pairwise(ordered):
-        if entry.name == following.name:
-            raise InvalidInput(f"A tree cannot hold both {entry.name!r} and {following.name!r}.")
-    names = [entry.name for entry in ordered]
-    check_names(names)
-    folder = Columns(
-        names,
-        "".join([_LETTERS[entry.kind] for entry in ordered]),
-        bytes.fromhex("".join([entry.digest for entry in ordered])),
-        [entry.size for entry in ordered],
+    return encode_columns(
+        Columns(
+            [entry.name for entry in ordered],
+            "".join([_LETTERS[entry.kind] for entry in ordered]),
+            bytes.fromhex("".join([entry.digest for entry in ordered])),
+            [entry.size for entry in ordered],
+        )
     )
+
+
+def encode_columns(folder: Columns) -> bytes:
+    """A folder as it is kept, out of columns that are in the order of their names.
+
+    Raises:
+        InvalidInput: a name may not stand in a folder, or stands there twice.
+    """
+    for name, following in pairwise(folder.names):
+        if name >= following:
+            raise InvalidInput(f"A tree cannot hold both {name!r} and {following!r}.")
+    check_names(folder.names)
     return MAGIC + msgspec.msgpack.encode(folder)
 
 

@@ -157,7 +157,7 @@ def test_an_add_that_was_stopped_goes_on_where_it_was(
     monkeypatch.setattr(adding, "FLUSH_BYTES", 1000)
     time.sleep(0.05)  # What is as young as the index would be read again for that.
     with monkeypatch.context() as patched:
-        patched.setattr(adding, "tree_entries", interrupt)
+        patched.setattr(adding, "build", interrupt)
         with pytest.raises(KeyboardInterrupt):
             opened(images).add()
     assert not images.with_name("images.everloop").exists()

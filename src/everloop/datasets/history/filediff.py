@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from everloop.datasets.history.entities import FileChange, FileEntry
+from everloop.kernel.errors import NotFound
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.service import Store
 from everloop.store.treediff import TreeChange, tree_changes
+from everloop.store.trees import FOLDER, entry_at
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -22,12 +24,30 @@ class Extent(msgspec.Struct, frozen=True):
 
 def extent(store: Store, root: Digest, known: tuple[Digest, Extent] | None = None) -> Extent:
     """How large a tree is; from one whose extent is known, only what differs is read."""
-    before, start = known or (None, Extent(0, 0))
-    changes = list(tree_changes(store, before, root))
+    if known is None:
+        return _counted(store, root)
+    before, start = known
+    try:
+        changes = list(tree_changes(store, before, root))
+    except NotFound:  # The store lost the other one: count this from its beginning.
+        return _counted(store, root)
     came = [change.after for change in changes if change.after and change.after.kind != "folder"]
     went = [change.before for change in changes if change.before and change.before.kind != "folder"]
     size = sum(entry.size for entry in came) - sum(entry.size for entry in went)
     return Extent(start.files + len(came) - len(went), start.bytes + size)
+
+
+def _counted(store: Store, root: Digest) -> Extent:
+    """How large a tree is, by its folders alone: no entry is made of a file."""
+    files = size = 0
+    left = [root]
+    while left:
+        folder = store.columns(left.pop())
+        inner = [at for at, letter in enumerate(folder.kinds) if letter == FOLDER]
+        left += [entry_at(folder, at).digest for at in inner]
+        files += len(folder.names) - len(inner)
+        size += sum(folder.sizes) - sum(folder.sizes[at] for at in inner)
+    return Extent(files, size)
 
 
 def file_changes(store: Store, before: Digest, after: Digest, below: str = "") -> list[FileChange]:

@@ -58,13 +58,17 @@ class _Saved(msgspec.Struct, array_like=True, gc=False):
     base_empty: list[str]
     rules: dict[str, bytes]
     folders: dict[str, dict[str, Known]]
+    packs: list[bytes] = []
 
 
 _decoder = msgspec.msgpack.Decoder(_Saved)
 
 
 class Index:
-    """The files of a folder: by folder (`""` is the top), by name. `root` is the tree that the bases are of."""
+    """The files of a folder: by folder (`""` is the top), by name. `root` is the tree that the bases are of.
+
+    `packs` names those of the store that held all of that tree when it was added; nothing when that is not known.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -73,6 +77,7 @@ class Index:
         self.base_empty: set[str] = set()
         self.rules: dict[str, bytes] = {}
         self.folders: dict[str, dict[str, Known]] = {}
+        self.packs: set[bytes] = set()
 
     @classmethod
     def load(cls, path: Path) -> Index:
@@ -91,6 +96,7 @@ class Index:
             except msgspec.DecodeError:
                 return made
         made.root, made.rules, made.folders = saved.root, saved.rules, saved.folders
+        made.packs = set(saved.packs)
         made.empty, made.base_empty = set(saved.empty), set(saved.base_empty)
         return made
 
@@ -100,7 +106,8 @@ class Index:
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         with temporary.open("wb") as file:
             self._doubt_since(os.fstat(file.fileno()).st_mtime_ns - _UNSURE_NS)
-            saved = _Saved(self.root, sorted(self.empty), sorted(self.base_empty), self.rules, self.folders)
+            empty, base_empty = sorted(self.empty), sorted(self.base_empty)
+            saved = _Saved(self.root, empty, base_empty, self.rules, self.folders, sorted(self.packs))
             body = msgspec.msgpack.encode(saved)
             file.write(_MAGIC + zlib.crc32(body).to_bytes(4, "little") + body)
         temporary.replace(self.path)
@@ -114,6 +121,18 @@ class Index:
         """What is known of a path; an entry for it is made."""
         folder, _, name = path.rpartition("/")
         return self.folders.setdefault(folder, {}).setdefault(name, Known())
+
+    def note(self, path: str, status: os.stat_result, content: bytes) -> None:
+        """Keep what was read of a path."""
+        folder, _, name = path.rpartition("/")
+        names = self.folders.setdefault(folder, {})
+        known = names.get(name)
+        if known is not None:
+            known.seen(status, content)
+        else:
+            names[name] = Known(
+                status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode, content
+            )
 
     def items(self) -> Iterator[tuple[str, Known]]:
         """Every path with what is known of it."""

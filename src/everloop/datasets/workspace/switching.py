@@ -41,7 +41,7 @@ def rebase(store: Store, index: Index, root: str) -> dict[str, TreeEntry | None]
     changed = _changes(store, index, root)
     for path, entry in changed.items():
         index.rebase(path, entry)
-    index.root = root
+    index.root, index.packs = root, set()
     return changed
 
 

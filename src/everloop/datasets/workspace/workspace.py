@@ -114,7 +114,7 @@ class Workspace:
             )
         before = read_metafile(self.metafile) if self.metafile.exists() else None
         if before is not None:
-            self._take_base(before.root)
+            self._take_base(before.root, lenient=not self.only)
         dataset = name or (before.dataset if before else default_name(self.folder))
         line = branch or (before.branch if before else "main")
         if before is not None and before.dataset == dataset and line != before.branch:

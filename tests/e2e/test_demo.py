@@ -88,6 +88,47 @@ class TestTheAccount:
         assert month["log_loss"] == pytest.approx(log_loss(labels, scores), abs=1e-9)
 
 
+class TestTheData:
+    def test_the_year_came_in_month_by_month_and_july_twice(self, lived: Life) -> None:
+        data = lived.account["data"]
+        assert data["received"] == 2 + 12 + 1
+        assert [one["note"] for one in data["taken"]] == [f"2013-{month:02}" for month in range(1, 13)]
+        assert data["taken"][-1]["rows"] == 336_776
+        assert all(one["added_bytes"] < 600_000 for one in data["taken"])
+
+    def test_what_is_wrong_did_not_get_in(self, lived: Life) -> None:
+        data = lived.account["data"]
+        (refused,), (aside,) = data["refused"], data["quarantined"]
+        assert refused["delivery"] == "2013-07, distances in kilometres"
+        assert "mean of distance is no outlier" in refused["reason"]
+        assert (aside["dataset"], aside["rows"], aside["reasons"]) == ("weather", 1, "wind_speed is from 0 to 120")
+        assert "refused" in lived.said.read_text()
+
+    def test_everything_is_proved_and_the_same_elsewhere(self, lived: Life) -> None:
+        data = lived.account["data"]
+        assert data["splits_proved"] == data["splits"] > 0
+        assert data["copy"]["equal"] == {"planes": True, "flights": True, "departures": True}
+        assert (data["correction"]["changed_rows"], data["correction"]["merged"]) == (557, [3, 2])
+        assert data["subject"]["rows"] == 111
+
+    def test_the_store_is_whole_and_only_the_refused_month_is_dead(self, lived: Life) -> None:
+        kept = lived.account["data"]["keeping"]
+        assert kept["whole"]
+        assert kept["bytes"] < kept["logical_bytes"] / 5
+        assert kept["dead_bytes"] < 600_000
+
+    def test_what_the_champion_was_trained_on_has_a_name(self, lived: Life) -> None:
+        name, _, tag = lived.account["data"]["tagged"].partition("@")
+        (found,) = everloop("datasets", "tags", name, "--json", home=lived.home).json
+        assert (found["name"], tag) == (tag, f"delay-{lived.account['promoted'][-1]['version']}")
+
+    def test_each_copy_can_be_looked_into(self, lived: Life) -> None:
+        second = lived.home / "elsewhere" / "home"
+        there = everloop("datasets", "get", "flights", "--project", "flights", "--json", home=second)
+        here = everloop("datasets", "get", "flights", "--json", home=lived.home)
+        assert there.json["digest"] == here.json["digest"], there.err
+
+
 class TestPredictions:
     def test_each_flight_was_asked_about_once(self, lived: Life, schedule: pa.Table) -> None:
         assert sorted(lived.log["key"].to_pylist()) == sorted(schedule["flight_id"].to_pylist())
@@ -109,15 +150,18 @@ class TestPredictions:
         assert steps[0]["facts"]["key"] == one["key"]
         assert f"{one['output']:.6f}" in steps[0]["facts"]["output"]
         assert f"delay@{one['model_version']}" in facts
-        raw = facts["flights@1"]
+        assert facts["flights@12"]["made from"] == "flights@11"
+        raw = facts["deliveries@15"]
         assert raw["held"] == "the store has them"
-        assert self._rows(lived, raw["bytes"].split()[-1]) == 336_776
+        assert self._lines(lived, raw["bytes"].split()[-1]) == 12 + 336_776
 
-    def _rows(self, lived: Life, digest: str) -> int:
-        """How many rows the bytes at an address hold; reading them checks that they have that address."""
+    def _lines(self, lived: Life, digest: str) -> int:
+        """How many lines the flights at an address have; reading them checks that they have that address."""
         platform = open_platform(load({"home": str(lived.home)}, environment={}, folder=lived.home))
+        store = platform.resources.store
         try:
-            return int(pa.parquet.read_table(pa.BufferReader(platform.resources.store.get(digest))).num_rows)  # type: ignore[arg-type]  # A digest as text.
+            files = store.tree(digest)  # type: ignore[arg-type]  # A digest as text.
+            return sum(store.get(file.digest).count(b"\n") for file in files if file.path.startswith("flights/"))
         finally:
             platform.close()
 
@@ -159,8 +203,10 @@ class TestAgain:
         new = [steps for execution, steps in again.executed().items() if execution not in before]
         assert new == [5], "only what `everloop reproduce` runs, in order to compare it"
         assert again.log.num_rows == predictions
-        differ = {name for name in same if same[name] != lived.account[name]}
+        differ = {name for name in same if name != "data" and same[name] != lived.account[name]}
         assert differ <= {"seconds", "peak_memory_mb", "audit_entries"}
+        before, now = lived.account["data"], same["data"]
+        assert {name for name in now if now[name] != before[name]} <= {"keeping"}, "another reproduction may be kept"
 
     def test_another_length_is_refused(self, lived: Life) -> None:
         ran = everloop("demo", "--months", "2", home=lived.home)

@@ -138,6 +138,15 @@ def test_the_account_is_that_of_an_undisturbed_demo(lived: Life, survived: Life)
     assert survived.account["skew_differing"] == 0
 
 
+def test_the_data_are_those_of_an_undisturbed_demo(lived: Life, survived: Life) -> None:
+    before, after = lived.account["data"], survived.account["data"]
+    differ = {name for name in after if after[name] != before[name]}
+    assert differ <= {"copy", "keeping"}, "what a killed writer left may lie there until it is swept"
+    assert after["copy"]["equal"] == before["copy"]["equal"]
+    assert after["keeping"]["whole"]
+    assert after["keeping"]["versions"] == before["keeping"]["versions"]
+
+
 def test_the_ledger_is_intact(survived: Life) -> None:
     assert everloop("audit", "verify", "--json", home=survived.home).json["intact"]
     assert survived.account["audit_verified"]

@@ -14,21 +14,26 @@ import everloop as el
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from flights.data import DERIVED, ingest, raw_files
+from flights.data import DERIVED, ingest
+from flights.deliveries import Delivery, deliveries
 from flights.features import delay
+from flights.suites import suites
 from flights.training import LABEL, Split, boosted, examples, split
 from flights.world import FIRST_DAY
 
 _FROM, _TO = (2, 16), (3, 9)
 """The first and the last day of the three weeks."""
+_OTHER_MONTHS = {"2013-07, distances in kilometres", "2013-01", *(f"2013-{month:02}" for month in range(4, 13))}
 
 
 @pytest.fixture(scope="session")
 def weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[el.Everloop]:
     """A platform with three weeks of flights around the first day, the features applied."""
     ever = el.open(tmp_path_factory.mktemp("weeks"))
-    for name, data in raw_files():
-        ever.datasets.commit(name, ever.put(_some(name, data)), "csv")
+    for delivery in deliveries():
+        if delivery.note not in _OTHER_MONTHS:
+            bring_in = ever.datasets.append if delivery.note == "2013-03" else ever.datasets.commit
+            bring_in(delivery.table, ever.put(_some(delivery)), "csv")
     for name, sql in DERIVED.items():
         ever.datasets.derive(name, sql, ("flights",))
     ever.features.apply([delay])
@@ -38,10 +43,11 @@ def weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[el.Everloop]:
 
 @pytest.fixture(scope="session")
 def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[el.Everloop]:
-    """A platform with the whole year, as `ingest` makes it."""
+    """A platform with the whole year, as `ingest` makes it under the suites."""
     home = tmp_path_factory.mktemp("year")
-    ingest(str(home))
     ever = el.open(home)
+    ever.datasets.apply_suites(tuple(suites))
+    ingest(str(home))
     yield ever
     ever.close()
 
@@ -90,11 +96,11 @@ def model(weeks: el.Everloop, parts: Split) -> el.Model:
         return el.save_model(booster, flavor="lightgbm", signature=signature)
 
 
-def _some(name: str, data: bytes) -> bytes:
+def _some(delivery: Delivery) -> bytes:
     """The lines of the three weeks; planes have no time."""
-    if name == "planes":
-        return data
-    head, *lines = data.splitlines(keepends=True)
+    if delivery.table == "planes":
+        return delivery.data
+    head, *lines = delivery.data.splitlines(keepends=True)
     month, day = (head.split(b",").index(column) for column in (b"month", b"day"))
     cells = ((line, line.split(b",")) for line in lines)
     return head + b"".join(line for line, cell in cells if _FROM <= (int(cell[month]), int(cell[day])) <= _TO)

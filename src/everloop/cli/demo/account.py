@@ -52,6 +52,14 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
+class SetAside(msgspec.Struct, frozen=True):
+    """Rows of a dataset that its checks set aside, and what is expected that they fail."""
+
+    dataset: str
+    rows: int
+    reasons: str
+
+
 class Taken(msgspec.Struct, frozen=True):
     """A version of the flights: what came in with it, all rows that it has, and the bytes that it added."""
 
@@ -107,7 +115,7 @@ class DataAccount(msgspec.Struct, frozen=True, kw_only=True):
     received: int
     received_bytes: int
     refused: list[Refusal]
-    quarantined: dict[str, int]
+    quarantined: list[SetAside]
     suites: int
     expectations: int
     taken: list[Taken]
@@ -211,12 +219,11 @@ def _data(data: DataAccount) -> list[str]:
     added = sorted(one.added_bytes for one in later)
     correction, subject, copy, kept = data.correction, data.subject, data.copy, data.keeping
     equal = sum(copy.equal.values())
-    aside = ", ".join(f"{rows:,} row{'s' if rows != 1 else ''} of {name}" for name, rows in data.quarantined.items())
     return [
         f"{data.received} deliveries in a folder under versions, {_mb(data.received_bytes)} of CSV; "
         f"{data.expectations} expectations of {data.suites} datasets in the way",
         *(f"refused: {one.delivery}. {shorten(one.reason, 230, placeholder=' …')}" for one in data.refused),
-        f"set aside: {aside}",
+        *(f"set aside: rows of {one.dataset}: {one.rows:,} ({one.reasons})" for one in data.quarantined),
         f"flights@{first.version} is {_mb(first.added_bytes)}; each of {len(later)} months that were appended adds "
         f"{_mb(added[0])} to {_mb(added[-1])}, and flights@{later[-1].version} has {later[-1].rows:,} rows",
         f"{correction.dataset}@{correction.version} is {' and '.join(f'@{one}' for one in correction.merged)}, merged "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.app import settings as settings_file
-from everloop.cli.demo.account import Copy, Correction, DataAccount, Keeping, Refusal, SubjectFound, Taken
+from everloop.cli.demo.account import Copy, Correction, DataAccount, Keeping, Refusal, SetAside, SubjectFound, Taken
 from everloop.datasets.entities import Snapshot
 from everloop.kernel.ids import parse_urn
 
@@ -22,6 +22,7 @@ ELSEWHERE = "elsewhere"
 """The folder in the home that stands for another place: a remote, and a second home that pulls from it."""
 _REMOTE = "colleagues"
 _PUSHED = ("planes", "flights")
+_QUARANTINE = ".quarantine"
 
 
 class DataBook:
@@ -45,7 +46,7 @@ class DataBook:
             received=len(received),
             received_bytes=received[0].bytes,
             refused=[self._refusal(tag) for tag in self._call("datasets.tags", name=FILES)],
-            quarantined=dict(self._quarantined()),
+            quarantined=self._quarantined(),
             suites=len(self._suites()),
             expectations=sum(self._expectations(name) for name in self._suites()),
             taken=[_taken(one) for one in flights[::-1]],
@@ -84,9 +85,11 @@ class DataBook:
         version: Snapshot = self._call("datasets.get", name=FILES, version=tag.version)
         return Refusal(version.note.partition("\n")[0], tag.note)
 
-    def _quarantined(self) -> list[tuple[str, int]]:
-        asides = [name for name in self._names() if name.endswith(".quarantine")]
-        return [(name.removesuffix(".quarantine"), self._log(name)[0].rows) for name in asides]
+    def _quarantined(self) -> list[SetAside]:
+        asides = [self._log(name)[0] for name in self._names() if name.endswith(_QUARANTINE)]
+        return [
+            SetAside(one.dataset.removesuffix(_QUARANTINE), one.rows, one.note.partition(": ")[2]) for one in asides
+        ]
 
     def _correction(self) -> Correction:
         """What the merge of the corrected registry changed of the first."""

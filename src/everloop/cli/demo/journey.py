@@ -149,8 +149,6 @@ class _Journey:
     def data(self) -> None:
         """Suites are put in force, raw files become snapshots; features, pipelines and the loop are applied."""
         self.narrator.chapter("Data: the flights out of New York in 2013, the weather, the planes")
-        from rich.markup import escape
-
         project.apply(self.platform, project.collect(self.folder, "flights.suites"))
         ingest: Any = load_module(self.folder, "flights.data").ingest
         for snapshot in ingest(str(self.home)):
@@ -158,9 +156,7 @@ class _Journey:
                 f"  {snapshot.dataset}@{snapshot.version}: {snapshot.rows:,} rows, {snapshot.digest[:12]}"
             )
         for tag in self.platform.call("datasets.tags", {"name": FILES}):
-            self.narrator.say(
-                f"  [dim]refused[/dim]   {FILES}@{tag.version}: {shorten(tag.note, 150, placeholder=' …')}"
-            )
+            self.narrator.say(f"  [dim]refused[/dim]   {FILES}@{tag.version}: {_shortly(tag.note)}")
         for name in ("flights", "weather", "planes"):
             report: CheckReport = self.platform.call("datasets.check", {"name": name})
             for result in report.results:
@@ -216,3 +212,10 @@ def _found(result: CheckResult) -> str:
     """What a check found, as a line."""
     verdict = "tolerated" if result.passed else result.expectation.severity
     return f"[dim]{verdict:9}[/dim] {sentence_of(result.expectation)}: {result.failures:,} of {result.rows:,} rows"
+
+
+def _shortly(text: str) -> str:
+    """The beginning of a text, without markup."""
+    from rich.markup import escape
+
+    return escape(shorten(text, 150, placeholder=" …"))

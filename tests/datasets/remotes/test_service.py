@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from everloop.app.platform import Platform
@@ -21,7 +23,9 @@ class TestAdd:
         assert ada.call("remotes.list", {}) == [remote]
         assert ada.call("remotes.get", {"name": "origin"}) == remote
 
-    def test_a_place_that_is_not_there_gets_none(self, ada: Platform) -> None:
+    def test_a_place_that_is_not_there_gets_none(self, ada: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         with pytest.raises(Unavailable):
             ada.call(
                 "remotes.add", {"name": "origin", "url": "s3://b/p?endpoint=http://127.0.0.1:9&retries=0&timeout=1"}
@@ -242,3 +246,11 @@ def _blobs(platform: Platform, url: str) -> object:
     from everloop.datasets.remotes.places import Places
 
     return platform.resources.ports.get(Places).blobs(url)
+
+
+def test_our_own_store_is_not_collected_as_a_remote(ada: Platform, tmp_path: Path) -> None:
+    snapshot = commit(ada, "flights", FLIGHTS)
+    ada.call("remotes.add", {"name": "mine", "url": f"{(tmp_path / 'ada').as_uri()}//store/"})
+    with pytest.raises(Refused, match="platform itself"):
+        ada.call("remotes.gc", {"name": "mine", "dry_run": False, "grace": "0s"})
+    assert ada.resources.store.has(snapshot.digest)

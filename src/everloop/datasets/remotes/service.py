@@ -25,11 +25,12 @@ from everloop.datasets.remotes.reach import Reach, shown, without_secrets
 from everloop.datasets.remotes.refs import refs_of
 from everloop.datasets.remotes.tables import remotes
 from everloop.kernel.durations import duration
-from everloop.kernel.errors import Conflict
+from everloop.kernel.errors import Conflict, Refused
 from everloop.kernel.ids import Name
 from everloop.kernel.progress import Progress
 from everloop.kernel.usecase import usecase
 from everloop.store.entities import SweepReport
+from everloop.store.service import Store
 
 
 @usecase("remotes.add", permission="remotes:manage", route="PUT /remotes/{name}", long=True)
@@ -135,8 +136,26 @@ def gc(session: Session, name: Name, dry_run: bool = True, grace: str = "7d") ->
 
     `grace` spares what was pushed so lately that a ref may be about to point to it. Use it only for places that are
     nobody's own store: what a catalog elsewhere refers to is not known here.
+
+    Raises:
+        Refused: it is this platform's own store.
     """
     with session.begin(write=False) as unit:
         place = session.ports.get(Places).store(remote_of(unit, name).url)
+    if _is_ours(session, place):
+        raise Refused(
+            f"Remote {name!r} is the store of this platform itself: it holds what no ref leads to.",
+            hint="everloop store gc keeps what the catalog refers to.",
+        )
     sweep = place.planned_sweep(roots_at(place), duration(grace), session.ports.get(Progress))
     return sweep.report() if dry_run else sweep.carry_out()
+
+
+def _is_ours(session: Session, place: Store) -> bool:
+    """Whether a place is our own store, however its URL is written: what is put in the one shows up in the other."""
+    key = f"marks/{session.new_id()}"
+    session.store.blobs.put(key, b"")
+    try:
+        return place.blobs.has(key)
+    finally:
+        session.store.blobs.delete(key)

@@ -288,13 +288,3 @@ class TestHostileTrees:
             store.tree(inner)
         with pytest.raises(InvalidInput, match="folders deep"):
             list(tree_changes(store, None, inner))
-
-
-def test_what_is_put_again_is_there_again_when_its_pack_was_taken_away(store: Store, tmp_path: Path) -> None:
-    with store.bulk() as bulk:
-        digest = bulk.put(b"in a pack")
-    for pack in (tmp_path / "store" / "packs").rglob("*"):
-        if pack.is_file():
-            pack.unlink()
-    assert store.put(b"in a pack") == digest
-    assert store.get(digest) == b"in a pack"

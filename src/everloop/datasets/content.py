@@ -26,7 +26,7 @@ from everloop.datasets.entities import (
 )
 from everloop.datasets.formats import normalised
 from everloop.datasets.gates import Candidate, before_commit
-from everloop.datasets.history.commits import write_commit
+from everloop.datasets.history.commits import keep_commit, write_commit
 from everloop.datasets.history.filediff import Extent, extent
 from everloop.datasets.history.heads import MAIN, head_of, move
 from everloop.datasets.history.references import version_at
@@ -125,6 +125,7 @@ def add_version(unit: Session, name: str, content: Content, change: Change) -> S
     head = head_of(unit, name, change.branch)
     known = snapshot_of(unit, name, head) if head else None
     if known is not None and known.digest == content.digest and len(change.base) < 2:
+        keep_commit(unit, known)
         _link_parents(unit, known, change.parents)
         return known
     newest = newest_version(unit, name)
@@ -355,6 +356,7 @@ def _with_content(unit: Session, name: str, digest: Digest, parents: Sequence[st
     here = (snapshots.c.project == unit.project) & (snapshots.c.dataset == name) & (snapshots.c.digest == digest)
     twin = unit.first(Snapshot, select(snapshots).where(here).order_by(snapshots.c.version.desc()))
     if twin is not None:
+        keep_commit(unit, twin)
         _link_parents(unit, twin, parents)
     return twin
 

@@ -66,6 +66,12 @@ def write_commit(unit: Session, snapshot: Snapshot) -> Digest:
     return unit.store.put(msgspec.json.encode(commit, order="deterministic"))
 
 
+def keep_commit(unit: Session, snapshot: Snapshot) -> None:
+    """Put the commit object of a version again, if the store has lost it."""
+    if snapshot.commit and not unit.store.has(Digest(snapshot.commit)):
+        write_commit(unit, snapshot)
+
+
 def read_commit(store: Store, digest: Digest) -> Commit:
     """The commit at an address.
 

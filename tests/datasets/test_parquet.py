@@ -124,3 +124,41 @@ def test_an_edit_in_the_middle_of_a_large_table_costs_little(session: Session) -
     before = session.store.stats().bytes
     put_table(session.store, spliced(table, 700_000, numbers(11_250, seed=2)))
     assert session.store.stats().bytes - before < 0.08 * whole
+
+
+class TestLargeTables:
+    """Of a table that is kept in chunks only those are read that hold what is asked for."""
+
+    @pytest.fixture
+    def wide(self) -> pa.Table:
+        generator = np.random.default_rng(5)
+        columns = {f"x{number}": generator.normal(size=60_000) for number in range(12)}
+        return normalised(pa.table(columns | {"where": [{"x": float(n), "y": None} for n in range(60_000)]}))
+
+    def test_a_few_columns_are_those_of_the_table(self, session: Session, wide: pa.Table) -> None:
+        part = put_table(session.store, wide)
+        assert read(session.store, part.digest).equals(wide)
+        for columns in (["x3"], ["x11", "where", "x0"], ["x1", "unknown"], []):
+            wanted = [name for name in columns if name in wide.column_names]
+            assert read(session.store, part.digest, columns).equals(wide.select(wanted))
+
+    def test_what_is_asked_for_in_steps_is_the_same(
+        self, session: Session, wide: pa.Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("everloop.datasets.parquet._AT_ONCE", 1 << 20)
+        assert read(session.store, put_table(session.store, wide).digest).equals(wide)
+
+    def test_a_column_does_not_cost_reading_the_others(
+        self, session: Session, wide: pa.Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        part = put_table(session.store, wide)
+        read_many, sizes = session.store.objects.read_many, []
+
+        def counted(raws: set[bytes]) -> object:
+            for raw, data, is_recipe in read_many(raws):
+                sizes.append(len(data))
+                yield raw, data, is_recipe
+
+        monkeypatch.setattr(session.store.objects, "read_many", counted)
+        read(session.store, part.digest, ["x3"])
+        assert sum(sizes) < part.bytes / 3

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from everloop.datasets.entities import Part
 from everloop.store.entities import Digest
+from everloop.store.ranged import ObjectFile, opened
 from everloop.store.service import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _IN_MEMORY = 64 << 20
 """Tables up to this many bytes are written in memory, larger ones to a temporary file."""
+_AT_ONCE = 64 << 20
 _SAMPLE = 16_384
 _WRITER = b"everloop version 1"
 """Who the files say they are written by. Arrow would put its version, and each release would make all content new."""
@@ -62,13 +65,56 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def read(store: Store, digest: Digest, columns: Sequence[str] | None = None) -> pa.Table:
-    """Those of the columns that the Parquet at an address has, verified."""
+    """Those of the columns that the Parquet at an address has, verified; of a large one only their bytes are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(pa.BufferReader(store.get(digest)))
+    source = opened(store, digest)
+    file = pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source)
     known = file.schema_arrow.names
-    return file.read(columns=None if columns is None else [name for name in columns if name in known]).combine_chunks()
+    wanted = known if columns is None else [name for name in columns if name in known]
+    if isinstance(source, bytes) or not wanted:
+        return file.read(columns=wanted).combine_chunks()
+    found: dict[str, pa.ChunkedArray] = {}
+    for names in _together(file.metadata, source, wanted):
+        table = file.read(columns=names).combine_chunks()
+        found |= dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table([found[name] for name in wanted], names=wanted)
+
+
+def _together(footer: pq.FileMetaData, source: ObjectFile, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Columns of a Parquet that is kept in chunks, some at a time, fetched ahead."""
+    names: list[str] = []
+    ranges: list[tuple[int, int]] = []
+    for name in columns:
+        names.append(name)
+        ranges += [span for group in range(footer.num_row_groups) for span in _ranges(footer.row_group(group), [name])]
+        if sum(end - start for start, end in ranges) > _AT_ONCE or name == columns[-1]:
+            source.prefetch(ranges)
+            yield names
+            names, ranges = [], []
+
+
+def windows(footer: pq.FileMetaData, source: ObjectFile, columns: Collection[str]) -> Iterator[list[int]]:
+    """Row groups of a Parquet that is kept in chunks, some at a time, fetched ahead."""
+    groups: list[int] = []
+    ranges: list[tuple[int, int]] = []
+    for number in range(footer.num_row_groups):
+        groups.append(number)
+        ranges += _ranges(footer.row_group(number), columns)
+        if sum(end - start for start, end in ranges) > _AT_ONCE or number + 1 == footer.num_row_groups:
+            source.prefetch(ranges)
+            yield groups
+            groups, ranges = [], []
+
+
+def _ranges(group: pq.RowGroupMetaData, columns: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Where the pages of some columns start and end."""
+    for place in range(group.num_columns):
+        column = group.column(place)
+        if column.path_in_schema.partition(".")[0] in columns or column.path_in_schema in columns:
+            starts = [column.data_page_offset, column.dictionary_page_offset or column.data_page_offset]
+            yield min(starts), min(starts) + column.total_compressed_size
 
 
 def _repeating(table: pa.Table) -> list[str]:

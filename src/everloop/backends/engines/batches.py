@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from everloop.datasets.parquet import windows
 from everloop.datasets.quality.engine import Part
 from everloop.datasets.quality.literals import family
 from everloop.datasets.text import type_name
+from everloop.store.ranged import ObjectFile
 
 ROWS = 1 << 17
 """How many rows a batch has: a column of numbers then fits into a processor's cache."""
@@ -26,7 +29,7 @@ class Opened:
         held = part.read(columns)
         self.columns = list(columns)
         self._table = held if isinstance(held, pa.Table) else None
-        self._source = (
+        self._source: Any = (
             None if isinstance(held, pa.Table) else pa.BufferReader(held) if isinstance(held, bytes) else held
         )
         self._file = None if self._source is None else pq.ParquetFile(self._source, memory_map=True)
@@ -48,9 +51,11 @@ class Opened:
         if self._table is not None:
             return iter(self._table.select(list(columns)).to_batches(max_chunksize=ROWS))
         coded = [name for name in columns if self._is_coded(name)]
-        if isinstance(self._source, pa.BufferReader):
+        if isinstance(self._source, pa.BufferReader | ObjectFile):
             self._source.seek(0)
         file = pq.ParquetFile(self._source, memory_map=True, read_dictionary=coded) if coded else self.file
+        if isinstance(self._source, ObjectFile):
+            return _in_windows(file, self._source, columns)
         found: Iterator[pa.RecordBatch] = file.iter_batches(batch_size=ROWS, columns=list(columns))
         return found
 
@@ -67,6 +72,11 @@ class Opened:
             size, values = size + chunk.total_uncompressed_size, values + chunk.num_values
             size -= (1 << 20) if chunk.has_dictionary_page else 0
         return size < _CODE_BYTES * values
+
+
+def _in_windows(file: pq.ParquetFile, source: ObjectFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for groups in windows(file.metadata, source, columns):
+        yield from file.iter_batches(batch_size=ROWS, row_groups=groups, columns=list(columns))
 
 
 def frame(batch: pa.RecordBatch | pa.Table) -> pl.DataFrame:

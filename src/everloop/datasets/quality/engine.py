@@ -31,11 +31,13 @@ from everloop.datasets.quality.expectations import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from everloop.store.ranged import ObjectFile
+
 RowWise = NotNull | AllNull | InRange | OneOf | NotOneOf | Matches | NotMatches | Length | Compare
 """What each row is judged by on its own: parts are counted one by one, and the counts add up."""
 Whole = Unique | References | Increasing | QuantileInRange | DistinctInRange | LikeReference
 """What takes all rows of a few columns together."""
-Rows = "pa.Table | bytes | Path"
+Rows = "pa.Table | bytes | ObjectFile | Path"
 
 
 class MomentsOf(msgspec.Struct, frozen=True, tag="moments_of"):
@@ -110,7 +112,7 @@ class Part:
 
     key: str
     rows: int
-    read: Callable[[Sequence[str]], pa.Table | bytes | Path]
+    read: Callable[[Sequence[str]], pa.Table | bytes | ObjectFile | Path]
     ours: bool = False
 
 

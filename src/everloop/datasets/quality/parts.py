@@ -24,6 +24,7 @@ from everloop.datasets.tablecache import cache_of
 from everloop.datasets.text import arrow_type, type_name
 from everloop.kernel.errors import InvalidInput
 from everloop.store.entities import Digest, TreeEntry
+from everloop.store.ranged import ObjectFile, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,7 @@ def source_of_version(session: Session, snapshot: Snapshot) -> Source:
         return Source(snapshot.columns, (whole,))
     if snapshot.layers:
         return _of_layers(session, snapshot)
-    one = Part(snapshot.digest, snapshot.rows, lambda _: session.store.get(snapshot.digest), ours=True)
+    one = Part(snapshot.digest, snapshot.rows, lambda _: opened(session.store, snapshot.digest), ours=True)
     return Source(snapshot.columns, (one,))
 
 
@@ -127,10 +128,10 @@ def _of_files(session: Session, root: Digest, called: str) -> Source:
     return Source(first, tuple(parts))
 
 
-def _reader(session: Session, entry: TreeEntry) -> Callable[[Sequence[str]], pa.Table | bytes]:
+def _reader(session: Session, entry: TreeEntry) -> Callable[[Sequence[str]], pa.Table | bytes | ObjectFile]:
     format = format_of(entry.path)
     if format == "parquet":
-        return lambda _: session.store.get(entry.digest)
+        return lambda _: opened(session.store, entry.digest)
     return lambda _: from_bytes(session.ports.get(TableEngine), session.store.get(entry.digest), format)
 
 
@@ -155,7 +156,11 @@ def _shape(session: Session, entry: TreeEntry) -> Shape:
 
     held = _reader(session, entry)(())
     try:
-        file = None if isinstance(held, pa.Table) else pq.ParquetFile(pa.BufferReader(held))
+        file = (
+            None
+            if isinstance(held, pa.Table)
+            else pq.ParquetFile(pa.BufferReader(held) if isinstance(held, bytes) else held)
+        )
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(f"{entry.path} is no table: {error}.") from None
     schema = held.schema if isinstance(held, pa.Table) else file.schema_arrow if file else pa.schema([])

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from everloop.datasets.splits.entities import (
+    NO_TIME,
     Folds,
     ForwardChaining,
     GroupedKFold,
@@ -86,6 +87,8 @@ def check(strategy: Strategy) -> None:
         _check_cuts(strategy)
     else:
         _check_shares(strategy.parts)
+    if isinstance(strategy, InTime):
+        _check_spans(strategy)
     if not isinstance(strategy, RandomSplit | KFold) and not columns_of(strategy):
         raise InvalidInput("The strategy names no column.", hint="Name the columns to split by.")
 
@@ -109,6 +112,16 @@ def _check_cuts(strategy: TimeSplit) -> None:
         )
     if any(later <= earlier for earlier, later in pairwise(strategy.at)):
         raise InvalidInput("The cuts are not in order of time.", hint="Write the earliest first.")
+
+
+def _check_spans(strategy: InTime) -> None:
+    for name, span in (("gap", strategy.gap), ("delay", strategy.delay)):
+        if span < NO_TIME:
+            raise InvalidInput(f"The {name} of {span.total_seconds():g} s is less than none.", hint="Give 0 or more.")
+    if strategy.delay and not strategy.known:
+        raise InvalidInput(
+            "The strategy has a delay, and does not say when labels were known.", hint="Name that column in known."
+        )
 
 
 def _codes(table: pa.Table, strategy: Strategy, seed: int, parts: Parts) -> Coded:

@@ -41,7 +41,7 @@ def report(session: Session, name: str, subject: Subject) -> SubjectReport:
 
     Raises:
         NotFound: there is no such dataset.
-        InvalidInput: it has no such column, or one that can hold no such value.
+        InvalidInput: none of its versions has the column.
     """
     every = _with_column(session, name, subject)
     search = Search(session, subject, _unlikely(session, every, subject))

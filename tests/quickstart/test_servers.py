@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_neither_data_nor_catalog_is_in_the_home(site: Site) -> None:
     site.predict("a-log")
-    assert {path.name for path in site.platform.resources.home.iterdir()} <= {"inference", "executions"}
+    assert {path.name for path in site.platform.resources.home.iterdir()} <= {"cache", "inference", "executions"}
 
 
 def test_a_second_run_executes_nothing_on_another_machine_too(site: Site, tmp_path: Path) -> None:
@@ -77,7 +77,10 @@ def test_doctor_finds_the_servers_well(site: Site) -> None:
     assert [findings[name].state for name in ("catalog", "store", "online store", "ledger")] == ["ok"] * 4, findings
 
 
-def test_what_postgresql_cannot_keep_is_refused_and_leaves_no_trace(site: Site) -> None:
+def test_what_postgresql_cannot_keep_is_refused_and_leaves_no_trace(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # Some of it names folders to export to.
     endless = [wrong for wrong in wrong_calls(play(site.platform)) if "x" * 1_000 in str(wrong.arguments)][::2]
     assert len(endless) > 50
     for wrong in endless:

@@ -99,7 +99,7 @@ def _wrong_values(annotation: Any) -> Iterator[tuple[Any, bool]]:
     yield DEEP, True
     if int in bare or float in bare:
         for number in NUMBERS:
-            yield number, isinstance(number, str)
+            yield number, isinstance(number, str) and str not in bare
     if any(isinstance(arm, type) and issubclass(arm, str) for arm in bare):
         for text in TEXTS:
             yield text, annotation == Name or "\x00" in text

@@ -67,6 +67,12 @@ def on_the_command_line(platform: Platform, wrong: Wrong) -> Problem | None:
     return problem
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current folder of its own, for what is exported to oddly named folders."""
+    monkeypatch.chdir(tmp_path)
+
+
 ASK: Mapping[str, Problems] = {"rest": at_rest, "python": in_python, "command line": on_the_command_line}
 _clients: dict[int, TestClient] = {}
 

@@ -46,6 +46,21 @@ class TestAppend:
         with pytest.raises(NotFound, match="letters"):
             change("append", table(EVA), source="letters@1")
 
+    def test_what_is_there_is_not_read(
+        self, people: Snapshot, change: Change, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("everloop.datasets.parquet.read", None)
+            made = change("append", table(EVA))
+            twice = change("append", table({"id": 5, "name": None}))
+        assert (made.rows, twice.rows, twice.columns) == (4, 5, people.columns)
+        assert rows(twice)[-1] == {"id": 5, "name": None}
+
+    def test_a_column_that_gets_its_first_gap_may_have_gaps(self, people: Snapshot, change: Change) -> None:
+        assert [column.nullable for column in people.columns] == [False, True]
+        made = change("append", table({"id": None, "name": "Zoe"}))
+        assert [column.nullable for column in made.columns] == [True, True]
+
     def test_nothing_makes_no_version(self, people: Snapshot, change: Change) -> None:
         assert change("append", table(EVA).slice(0, 0)) == people
 
@@ -137,6 +152,11 @@ class TestDeleteRows:
 
     def test_keys_that_nothing_has_make_no_version(self, people: Snapshot, change: Change) -> None:
         assert change("delete_rows", table({"id": 9}), keys=["id"]) == people
+
+    @pytest.mark.parametrize("keys", [["none"], ["id", "none"], []])
+    def test_keys_that_the_rows_lack_are_refused(self, people: Snapshot, change: Change, keys: list[str]) -> None:
+        with pytest.raises(InvalidInput, match=r"no column none|No key"):
+            change("delete_rows", table({"id": 1}), keys=keys)
 
     def test_a_table_may_become_empty_and_full_again(self, people: Snapshot, change: Change, rows: Rows) -> None:
         empty = change("delete_rows", table({"id": 1}, {"id": 2}, {"id": 3}), keys=["id"])

@@ -202,3 +202,10 @@ class TestReach:
     def test_what_is_no_place_of_tables_is_refused(self, platform: Platform, url: str) -> None:
         with pytest.raises(InvalidInput, match="no place of tables"):
             register(platform, url, "parquet")
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "/proc/nowhere"])
+def test_a_folder_that_cannot_be_written_is_named(platform: Platform, folder: str) -> None:
+    write_table(platform.session(), "people", TABLE)
+    with pytest.raises(InvalidInput, match=folder[:20]):
+        platform.call("datasets.export", {"name": "people", "folder": folder, "format": "csv"})

@@ -84,6 +84,7 @@ class TestFiles:
             ({"below": "d/b"}, ["d/b"]),
             ({"below": "x"}, []),
             ({"limit": 2}, ["a", "d/b"]),
+            ({"limit": 1 << 80, "below": "d"}, ["d/b", "d/e/c"]),
             ({"at": 1}, ["a"]),
         ],
     )

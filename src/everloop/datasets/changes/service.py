@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from everloop.catalog.session import Session
@@ -160,7 +160,9 @@ def _rows_for(
     """The rows of a file, with the columns of the table they come to, or only some of these."""
     columns = [column for column in head.columns if not only or column.name in only]
     rows = normalised(from_bytes(session.ports.get(TableEngine), data, format, arrow_types(columns)))
-    return fitted(rows.select([*only]) if only else rows, columns, head.dataset, evolve)
+    if only:
+        rows = rows.select([name for name in rows.column_names if name in only])
+    return fitted(rows, columns, head.dataset, evolve)
 
 
 def _changed(session: Session, name: str, change: Change, edit: Callable[[Snapshot], Edit]) -> Snapshot:
@@ -181,18 +183,31 @@ def _attempt(session: Session, name: str, change: Change, edit: Callable[[Snapsh
     layers = (*below, layer_of(session.store, added, positions(below, gone, read)))
     entries = tree_of(layers)
     names = list(dict.fromkeys([*(column.name for column in head.columns), *added.column_names]))
-    table = merged(layers, names, read)
+    rows: Callable[[], pa.Table] = cache(partial(merged, layers, names, read))
     size = sum(entry.size for entry in entries)
-    columns = tuple(
-        Column(name, type_name(table.schema.field(name).type), table[name].null_count > 0) for name in names
-    )
+    columns = None if len(gone) else _appended(head.columns, added)
+    if columns is None:
+        columns = tuple(Column(one.name, type_name(one.type), rows()[one.name].null_count > 0) for one in rows().schema)
+    count = head.rows - len(gone) + added.num_rows
     digest = session.store.put_tree(entries)
-    content = Content("table", digest, size, table.num_rows, columns=columns, layers=layers)
-    made = commit_content(
-        session, name, content, Change(change.note, change.parents, change.branch, (head.version,)), table
-    )
+    content = Content("table", digest, size, count, columns=columns, layers=layers)
+    change = Change(change.note, change.parents, change.branch, (head.version,))
+    made = commit_content(session, name, content, change, rows)
     _propose_compaction(session, made)
     return made
+
+
+def _appended(columns: Sequence[Column], added: pa.Table) -> tuple[Column, ...] | None:
+    """The columns of a table to which rows come, without reading it; none where one gets another type."""
+    types = {field.name: type_name(field.type) for field in added.schema}
+    if any(types.get(column.name, column.type) != column.type for column in columns):
+        return None
+    missing = {name for name in added.column_names if added[name].null_count}
+    known = {column.name for column in columns}
+    before = (
+        Column(one.name, one.type, one.nullable or one.name in missing or one.name not in types) for one in columns
+    )
+    return (*before, *(Column(name, kind) for name, kind in types.items() if name not in known))
 
 
 def _layers_of(session: Session, head: Snapshot) -> tuple[Layer, ...]:

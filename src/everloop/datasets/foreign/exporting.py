@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from everloop.kernel.errors import Conflict, Misconfigured
+from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ExportFormat = Literal["parquet", "csv", "arrow", "delta", "iceberg"]
+_SHOWN = 200
 
 
 def export_table(table: pa.Table, folder: Path, name: str, format: ExportFormat) -> Path:
@@ -20,18 +21,27 @@ def export_table(table: pa.Table, folder: Path, name: str, format: ExportFormat)
 
     Raises:
         Conflict: there is such an Iceberg table.
+        InvalidInput: the folder cannot be written.
         Misconfigured: the library that writes the format is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        if format == "delta":
-            return _delta(table, folder / name)
-        if format == "iceberg":
-            return _iceberg(table, folder, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return _export(table, folder, name, format)
     except ModuleNotFoundError as error:
         raise Misconfigured(
             f"Writing {format} needs the package {error.name}.", hint=f"pip install 'everloop[{format}]'"
         ) from None
+    except OSError as error:
+        raise InvalidInput(
+            f"{str(folder)[:_SHOWN]!r} cannot be written ({error.strerror or error}).", hint="Choose another folder."
+        ) from None
+
+
+def _export(table: pa.Table, folder: Path, name: str, format: ExportFormat) -> Path:
+    if format == "delta":
+        return _delta(table, folder / name)
+    if format == "iceberg":
+        return _iceberg(table, folder, name)
     target = folder / f"{name}.{format}"
     partial = target.with_name(f".{target.name}.partial")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from itertools import islice
 
@@ -53,7 +54,8 @@ def commit_files(
 def files(session: Session, name: Name, at: At = "", below: str = "", limit: int = 1000) -> list[FileEntry]:
     """The files of a version, by path: all, or those below a folder."""
     snapshot = require_files(snapshot_at(session, name, at))
-    changes = islice(tree_changes(session.store, None, snapshot.digest, below), limit if limit > 0 else None)
+    wanted = min(limit, sys.maxsize) if limit > 0 else None
+    changes = islice(tree_changes(session.store, None, snapshot.digest, below), wanted)
     return [entry for change in changes if (entry := entry_of(change.after))]
 
 

@@ -27,18 +27,20 @@ NEXT, BYTES, LARGE = 10_000, 200, 64_000_000
 FOLDER = 1_000
 INDEX, PACK, SECONDS = 100_000_000, 16_384, 150.0
 _SWEEP = """
-import resource, sys, time
+import sys, time
 from datetime import timedelta
 from pathlib import Path
 from everloop.backends.blobs.folder import FolderBlobs
 import everloop.store.sweep
 from everloop.store.service import Store
 store = Store(FolderBlobs(Path(sys.argv[1])))
-before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before, began = peak(), time.process_time()
 planned = store.planned_sweep([sys.argv[2]], timedelta(0))
 spent = time.process_time() - began
 planned.report()
-print(spent, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print(spent, (peak() - before) * 1024)
 """
 
 Costs = dict[str, tuple[str, float]]

@@ -142,3 +142,38 @@ def test_two_sweeps_at_once_lose_nothing(tmp_path: Path) -> None:
     assert store.verify(digests[:100]) == []
     assert store.missing(digests[100:]) == set(digests[100:])
     assert store.examine().faults == []
+
+
+class Elsewhere(FolderBlobs):
+    """A folder that behaves as a bucket: every machine has an index of its own."""
+
+    @property
+    def local(self) -> None:  # type: ignore[override]  # A folder has one, a bucket has not.
+        return None
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+def test_what_another_machine_swept_is_not_taken_for_there(tmp_path: Path, bulk: bool) -> None:
+    """The index here still knows it."""
+    here, there = Store(Elsewhere(tmp_path)), Store(Elsewhere(tmp_path))
+    with here.bulk() as writer:
+        digest = writer.put(b"some bytes")
+    assert here.has(digest)
+    there.sweep([], dry_run=False, grace=NOW)
+    if bulk:
+        with here.bulk() as writer:
+            writer.put(b"some bytes")
+    else:
+        here.put(b"some bytes")
+    assert Store(Elsewhere(tmp_path)).get(digest) == b"some bytes"
+
+
+def test_a_lease_on_another_machine_stops_a_sweep_that_was_planned_before(tmp_path: Path) -> None:
+    here, there = Store(Elsewhere(tmp_path)), Store(Elsewhere(tmp_path))
+    with here.bulk() as writer:
+        digest = writer.put(b"some bytes")
+    planned = there.planned_sweep([], NOW)
+    with here.bulk() as writer:
+        writer.put(b"some bytes")
+    assert planned.carry_out().removed == 0
+    assert there.get(digest) == b"some bytes"

@@ -192,6 +192,7 @@ class Index:
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 16384")  # Random digests touch every page: write each rarely.
         connection.execute("PRAGMA cache_size = -65536")
         connection.execute("PRAGMA mmap_size = 1073741824")
         with _transaction(connection, "IMMEDIATE"):

@@ -49,10 +49,15 @@ def _least(hashes: NDArray[np.uint64], ends: NDArray[np.int64], sizes: NDArray[n
     """The rows whose hash is the least around; only those with a small one, some 16 a group, can be."""
     rows = np.flatnonzero(hashes.astype(np.float64) < sizes * (_CANDIDATES * 2.0**64 / target))
     rows = rows[rows > 0]
-    small, places = hashes[rows], ends[rows]
-    starts = np.searchsorted(places, places - target // 2)
-    stops = np.searchsorted(places, places + target // 2, side="right")
-    for at, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+    small, places, half = hashes[rows], ends[rows], target // 2
+    near = places[1:] - places[:-1] <= half
+    able = np.ones(len(rows), bool)  # A neighbour rules most of them out: nearly all, where rows are alike.
+    able[1:] &= ~near | (small[:-1] > small[1:])
+    able[:-1] &= ~near | (small[1:] >= small[:-1])
+    left = np.flatnonzero(able)
+    starts = np.searchsorted(places, places[left] - half)
+    stops = np.searchsorted(places, places[left] + half, side="right")
+    for at, start, stop in zip(left.tolist(), starts.tolist(), stops.tolist(), strict=True):
         if (small[start:at] > small[at]).all() and (small[at:stop] >= small[at]).all():
             yield int(rows[at])
 

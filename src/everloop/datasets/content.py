@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -83,16 +83,22 @@ def commit_table(session: Session, name: str, table: pa.Table, change: Change) -
 
 
 def commit_content(
-    session: Session, name: str, content: Content, change: Change, table: pa.Table | None = None
+    session: Session,
+    name: str,
+    content: Content,
+    change: Change,
+    rows: pa.Table | Callable[[], pa.Table] | None = None,
 ) -> Snapshot:
     """Commit content that is in the store as the next version of a branch, if every gate lets it pass.
+
+    `rows` are those of a table, or a way to get them should a gate ask.
 
     Raises:
         Refused: a gate said no.
         Conflict: the branch's head is no longer the `base` of the change.
     """
     place: Literal["commit", "merge"] = "merge" if len(change.base) > 1 else "commit"
-    before_commit(session, Candidate(name, change.branch, content, table, place))
+    before_commit(session, Candidate(name, change.branch, content, rows, place))
     with session.begin() as unit:
         made = add_version(unit, name, content, change)
     reads.wrote(made)

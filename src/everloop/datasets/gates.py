@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from everloop.catalog.session import Session
@@ -16,14 +18,19 @@ if TYPE_CHECKING:
 class Candidate:
     """A version that is about to be: its dataset and branch, its content (in the store already), and a table's rows.
 
-    `place` tells a commit from a merge of two branches.
+    `rows` may be a way to get them, for a gate that wants to see them. `place` tells a commit from a merge.
     """
 
     dataset: str
     branch: str
     content: Content
-    table: pa.Table | None = None
+    rows: pa.Table | Callable[[], pa.Table] | None = None
     place: Literal["commit", "merge"] = "commit"
+
+    @cached_property
+    def table(self) -> pa.Table | None:
+        """The rows of a table; none of files."""
+        return self.rows() if callable(self.rows) else self.rows
 
 
 class CommitGate(Protocol):

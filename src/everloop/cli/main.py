@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
@@ -84,4 +85,6 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Nearly all that a command makes stays until its end: looking for garbage as often as usual is a fifth of its cost.
+    gc.set_threshold(50_000, 20, 50)
     sys.exit(run(commands, sys.argv[1:], Door()))

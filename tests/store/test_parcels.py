@@ -90,6 +90,7 @@ def test_a_large_object_comes_as_chunks_and_a_recipe(store: Store) -> None:
         (pack(frame(b"one", TREE)), "another kind"),
         (pack(frame(trees.encode(()), WHOLE)), "another kind"),
         (pack(frame(b"no recipe", RECIPE)), "recipe"),
+        (pack(frame(chunks.encode(Recipe(chunks.FASTCDC_64K, 0, b"d" * 8, b"\0")), RECIPE)), "do not add up"),
     ],
 )
 def test_a_hostile_pack_is_refused_and_leaves_nothing(store: Store, data: bytes, reason: str) -> None:

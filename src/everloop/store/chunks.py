@@ -65,7 +65,8 @@ def decode(data: bytes) -> Recipe:
         raise Corrupted(f"The recipe of a large object is damaged ({error}).") from None
     if recipe.version != FASTCDC_64K:
         raise Corrupted(f"A recipe has version {recipe.version}.", hint="A newer Everloop may have written it.")
-    if len(recipe.digests) != 8 * len(recipe.sizes) or sum(recipe.lengths) != recipe.size:
+    listed, rest = divmod(len(recipe.sizes), 4)
+    if rest or len(recipe.digests) != 32 * listed or sum(recipe.lengths) != recipe.size:
         raise Corrupted("The recipe of a large object is damaged: its chunks do not add up.")
     return recipe
 

@@ -39,8 +39,8 @@ def test_a_closed_choice_is_checked_and_listed(everloop: Everloop) -> None:
 
 
 def test_a_flag_can_be_set_and_unset(everloop: Everloop) -> None:
-    assert everloop("governance", "gc", "--no-dry-run", "--json").json["dry_run"] is False
-    assert everloop("governance", "gc", "--dry-run", "--json").json["dry_run"] is True
+    assert everloop("store", "gc", "--no-dry-run", "--json").json["dry_run"] is False
+    assert everloop("store", "gc", "--dry-run", "--json").json["dry_run"] is True
 
 
 def test_a_list_is_given_one_by_one_or_as_json(everloop: Everloop, table: str) -> None:

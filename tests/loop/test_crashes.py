@@ -42,6 +42,7 @@ def last_step(first_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.parametrize("writes", range(1, 5))
+@pytest.mark.slow
 def test_a_promotion_moves_alias_and_traffic_or_neither(last_step: Path, tmp_path: Path, writes: int) -> None:
     with lived(last_step, tmp_path / "home") as world:
         died = world.tick_until_killed(writes)

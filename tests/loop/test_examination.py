@@ -79,7 +79,7 @@ def test_a_model_that_breaks_is_not_measured_and_stops_no_controller(
         ({"holdout": ""}, "names no holdout"),
         ({"holdout": "dataset:default/parcels_holdout@99"}, "no version 99"),
         ({"label": "lateness"}, "no column 'lateness'"),
-        ({"flavor": "abacus"}, "There is no Flavor backend 'abacus'"),
+        ({"flavor": "abacus"}, "There is no backend 'abacus' for flavors"),
     ],
 )
 def test_a_model_that_cannot_be_judged_is_refused_and_says_why(

@@ -142,6 +142,7 @@ def test_a_call_that_is_being_answered_when_the_door_stops_is_answered(platform:
     assert asyncio.run(run()) == "[2.0]"
 
 
+@pytest.mark.slow
 def test_too_many_at_once_are_refused_and_the_rest_answered(platform: Platform) -> None:
     async def run() -> list[str]:
         model = Doubled()

@@ -98,6 +98,7 @@ def test_what_a_server_says_that_it_has_stays_there(http: TestClient, platform: 
     assert (report.kept, report.condemned) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_large_file_goes_in_pieces(everloop: Everloop, counted: Counted, tmp_path: Path) -> None:
     data = os.urandom(70 << 20)  # More than a request's body may have.
     (tmp_path / "large").write_bytes(data)

@@ -84,6 +84,7 @@ def test_outside_of_a_repository_there_is_nothing_to_note(tmp_path: Path, monkey
 
 
 @needs_mercurial
+@pytest.mark.slow
 def test_mercurial_sees_the_metafile_and_not_the_folder(opened: Opened, images: Path) -> None:
     hg(images.parent, "init")
     told = " ".join(opened(images).add().remarks)
@@ -92,6 +93,7 @@ def test_mercurial_sees_the_metafile_and_not_the_folder(opened: Opened, images: 
 
 
 @needs_mercurial
+@pytest.mark.slow
 def test_a_version_notes_mercurial_s_commit_and_what_differs(opened: Opened, images: Path) -> None:
     top = images.parent
     hg(top, "init")

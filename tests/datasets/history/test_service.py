@@ -296,3 +296,9 @@ class TestReferences:
         platform.call("datasets.branch", {"name": "rows", "branch": "edit", "at": 2})
         platform.call("datasets.tag", {"name": "rows", "tag": "gold", "at": "edit"})
         assert resolve(session, reference).version == (3 if reference == "rows" else 2)
+
+
+def test_a_dataset_without_main_tells_its_branches_and_tags(platform: Platform, commit_files: CommitFiles) -> None:
+    name = commit_files({"a": "1"}, "trial").dataset
+    assert [branch.name for branch in platform.call("datasets.branches", {"name": name})] == ["trial"]
+    assert platform.call("datasets.tags", {"name": name}) == []

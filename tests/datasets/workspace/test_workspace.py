@@ -289,3 +289,34 @@ def test_a_table_is_no_folder(opened: Opened, images: Path, versions: Kept) -> N
 
 def test_a_folder_s_name_becomes_a_dataset_s() -> None:
     assert default_name(Path("/x/my images (2)")) == "my-images-2"
+
+
+class TestBranches:
+    """A folder goes on in the branch that it shows, wherever the versions that it shows were made."""
+
+    def test_a_merge_that_only_moves_on_leaves_the_folder_on_its_branch(self, opened: Opened, images: Path) -> None:
+        opened(images).add()
+        opened(images).branch("trial")
+        write(images, {"a.txt": "tried"})
+        opened(images).add()
+        opened(images).checkout("main")
+        opened(images).merge("trial")
+        assert opened(images).status().branch == "main"
+        assert opened(images.with_name("fresh")).checkout(name="images").written == len(read(images))
+        assert opened(images.with_name("fresh")).status().branch == "main"
+
+    def test_adding_what_the_branch_has_already_stays_on_the_branch(self, opened: Opened, images: Path) -> None:
+        opened(images).add()
+        opened(images).branch("trial")
+        assert opened(images).add().version == 1
+        assert opened(images).status().branch == "trial"
+
+    def test_a_number_shows_a_version_and_a_branch_goes_over_to_it(self, opened: Opened, images: Path) -> None:
+        opened(images).add()
+        opened(images).branch("trial")
+        write(images, {"a.txt": "tried"})
+        opened(images).add()
+        opened(images).checkout("1")
+        assert opened(images).status().branch == "trial"
+        opened(images).checkout("main")
+        assert opened(images).status().branch == "main"

@@ -10,7 +10,15 @@ import msgspec
 from sqlalchemy import delete, select
 
 from everloop.catalog.session import Session
-from everloop.datasets.content import commit_content, commit_tree, content_of, read_table, require_files, snapshot_at
+from everloop.datasets.content import (
+    commit_content,
+    commit_tree,
+    content_of,
+    newest_version,
+    read_table,
+    require_files,
+    snapshot_at,
+)
 from everloop.datasets.entities import At, Change, Snapshot
 from everloop.datasets.history import heads
 from everloop.datasets.history.columns import columns_diff
@@ -134,7 +142,7 @@ def branch(session: Session, name: Name, branch: Name, at: At = "") -> Branch:
 @usecase("datasets.branches", permission="datasets:read", route="GET /datasets/{name}/branches")
 def branches(session: Session, name: Name) -> list[Branch]:
     """The branches of a dataset, main first, then by name."""
-    snapshot_at(session, name)
+    _require(session, name)
     return heads.branches_of(session, name)
 
 
@@ -178,7 +186,7 @@ def untag(session: Session, name: Name, tag: Name) -> None:
 @usecase("datasets.tags", permission="datasets:read", route="GET /datasets/{name}/tags")
 def list_tags(session: Session, name: Name) -> list[Tag]:
     """The tags of a dataset, by name."""
-    snapshot_at(session, name)
+    _require(session, name)
     query = select(tags).where((tags.c.project == session.project) & (tags.c.dataset == name))
     return session.all(Tag, query.order_by(tags.c.name))
 
@@ -211,3 +219,9 @@ def _name(session: Session, name: str, tag: str, version: int, note: str) -> Non
         session.insert(tags, Tag(name, tag, version, note, session.principal, session.clock.now()))
     subject = session.urn("dataset", name, version or before)
     session.emit(VersionTagged(subject=subject, tag=tag, before=before, after=version))
+
+
+def _require(session: Session, name: str) -> None:
+    """Make sure that there is such a dataset, on whichever branches: of a pulled one main may not be here."""
+    if not newest_version(session, name):
+        snapshot_at(session, name)

@@ -124,7 +124,7 @@ class Workspace:
         taken = adding.take(self.versions.store, self.folder, self.index, only, self._progress)
         made = self._commit(dataset, line, taken.root, before, note)
         self.index.commit(taken.root, lambda path: not within(path, only))
-        self._settle(made)
+        self._settle(made, line)
         return Added(
             dataset,
             made.version,
@@ -246,7 +246,7 @@ class Workspace:
                 f"{merged.conflicts} paths were changed on both sides: {paths}.",
                 hint="Make them equal on one branch, or say whose side wins: --on-conflict ours or theirs.",
             )
-        return msgspec.structs.replace(self.checkout(str(merged.version)), version=merged.version)
+        return msgspec.structs.replace(self.checkout(stands.branch), version=merged.version)
 
     def push(self, remote: str = "", branch: str = "") -> Push:
         """Bring a branch or tag of the folder's dataset (the metafile's branch) to a remote.
@@ -268,7 +268,7 @@ class Workspace:
         named = read_metafile(self.metafile)
         arguments = {"name": remote or self._remote(), "dataset": named.dataset, "branch": branch or named.branch}
         pulled: Pull = self.versions.call("remotes.pull", arguments | {"below": only})
-        return self.checkout(str(pulled.version) if only else "")
+        return self.checkout(pulled.branch if only else "")
 
     def _remote(self) -> str:
         known = [remote.name for remote in self.versions.call("remotes.list", {})]
@@ -290,12 +290,26 @@ class Workspace:
         if named is not None and not at and name in ("", named.dataset):
             return named
         dataset = name or (named.dataset if named else "")
+        line = self._line(dataset, at, named)
         if at.isdecimal() and (found := self.versions.version(dataset, int(at))):
-            return found
+            return msgspec.structs.replace(found, branch=line or found.branch)
         snapshot: Snapshot = self.versions.call("datasets.get", {"name": dataset, "at": at})
         if snapshot.kind != "files":
             raise InvalidInput(f"{dataset}@{snapshot.version} is a table.", hint="Export it: everloop datasets --help.")
-        return metafile_for(snapshot)
+        return msgspec.structs.replace(metafile_for(snapshot), branch=line or snapshot.branch)
+
+    def _line(self, dataset: str, at: str, named: Metafile | None) -> str:
+        """The branch to go on in: that which `at` names, else that which is shown; "" for that of the version.
+
+        The branch that a version was made on is none to go by: after a merge that only moves on, others stand there.
+        """
+        if at and not at.isdecimal():
+            known: list[Branch] = self.versions.call("datasets.branches", {"name": dataset})
+            if at in (branch.name for branch in known):
+                return at
+        if named is not None and named.dataset == dataset:
+            return named.branch
+        return "" if at else "main"
 
     def _begin(self, branch: str) -> None:
         """Make a branch at the version that the folder shows, unless there is one of that name."""
@@ -333,11 +347,11 @@ class Workspace:
                     hint="Pull it first: everloop data pull.",
                 ) from None
 
-    def _settle(self, made: Snapshot) -> None:
+    def _settle(self, made: Snapshot, branch: str) -> None:
         """Save what is known, and say in the metafile which version the folder shows: in this order, as the metafile
         may be behind the folder for a moment, but never before it."""
         self.index.save()
-        write_metafile(self.metafile, metafile_for(made))
+        write_metafile(self.metafile, msgspec.structs.replace(metafile_for(made), branch=branch))
 
     def _checked_out(
         self, named: Metafile | None, target: Metafile, whole: bool, written: int, removed: int, link: LinkMode

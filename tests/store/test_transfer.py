@@ -15,7 +15,7 @@ from everloop.kernel.progress import Unit
 from everloop.store.chunks import WHOLE
 from everloop.store.entities import Digest, TreeEntry
 from everloop.store.repair import repair
-from everloop.store.service import Store
+from everloop.store.service import Store, digest_of
 from everloop.store.transfer import folders_of, transfer
 from tests.datasets.remotes.memory import MemoryBlobs
 
@@ -131,6 +131,16 @@ def test_what_is_damaged_does_not_travel_and_is_named(source: Store, target: Sto
         transfer(source, target, [root])
     assert not target.has(root)
     assert not target.has(wrong)
+
+
+def test_a_recipe_of_something_else_is_refused(source: Store, target: Store) -> None:
+    recipe, claimed = source.recipe(source.put(LARGE)), digest_of(b"what was promised")
+    assert recipe is not None
+    with source.bulk() as bulk:
+        bulk.add_recipe(claimed, recipe)
+    with pytest.raises(Corrupted, match=claimed):
+        transfer(source, target, [claimed])
+    assert not target.has(claimed)
 
 
 class Interrupted(FolderBlobs):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
+from blake3 import blake3
 
+from everloop.kernel.errors import Corrupted
 from everloop.kernel.progress import SILENT, Progress
 from everloop.store import chunks, trees
 from everloop.store.entities import Digest, Entry
@@ -72,6 +74,7 @@ class _Transfer:
         self._writer = FrameWriter(self._target.objects, self._wrote)
         try:
             self._send([*self._parts(large), *(leaves - large - set(lone))])
+            self._require_whole(large)
             self._send(large)
             for level in reversed(folders):
                 self._send(level)
@@ -112,6 +115,21 @@ class _Transfer:
         """The chunks of the large objects that the target lacks."""
         for frame in frames_of(self._source.objects, self._missing(large)):
             yield from chunks.decode(opened(frame)).chunks
+
+    def _require_whole(self, large: set[bytes]) -> None:
+        """Refuse recipes that name the chunks of something else: what is here is read by them, part by part.
+
+        Raises:
+            Corrupted: one does.
+        """
+        if self._target.blobs.local is None:  # Whoever takes it from there looks.
+            return
+        for frame in frames_of(self._source.objects, self._missing(large)):
+            whole = blake3()
+            for part in self._target.objects.parts(chunks.decode(opened(frame))):
+                whole.update(part)
+            if whole.digest() != frame.digest:
+                raise Corrupted(f"The recipe of object {frame.digest.hex()} names other chunks than its own.")
 
     def _wrote(self, objects: int, size: int) -> None:
         self._objects += objects

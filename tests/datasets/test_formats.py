@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 from everloop.app import backends
+from everloop.datasets import formats
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.entities import Format
 from everloop.datasets.formats import format_of, from_bytes
@@ -37,6 +38,16 @@ def test_zstd_of_several_frames_is_one_text(engine: TableEngine) -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_few_bytes_that_would_fill_the_memory_are_refused(
+    engine: TableEngine, pack: type[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "UNPACKED", 1_000)
+    bomb = pack(b"a\n" + b"0\n" * 1_000_000)
+    with pytest.raises(InvalidInput, match="unpack to more than"):
+        from_bytes(engine, bomb, "csv")
+
+
 @pytest.mark.parametrize("packed", [gzip.compress(CSV)[:-9], zstandard.compress(CSV * 9)[:-3] + b"xyz"])
 def test_damaged_packing_is_refused(engine: TableEngine, packed: bytes, format: Format) -> None:
     with pytest.raises(InvalidInput, match="packed, and damaged"):

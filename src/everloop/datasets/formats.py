@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+UNPACKED = 256 << 20
+"""So many bytes may packed text have in any case,"""
+MOST_PACKED = 100
+"""and beyond that so many times what it is packed into: real tables shrink to a fifth, a bomb to a thousandth."""
 ENDINGS: dict[str, Format] = {
     ".csv": "csv",
     ".jsonl": "jsonl",
@@ -114,21 +119,29 @@ def _unpacked(data: bytes) -> bytes:
     """The text in a file that gzip or zstd may have packed.
 
     Raises:
-        InvalidInput: it is packed, and damaged.
+        InvalidInput: it is packed, and damaged, or so that a few bytes would fill the memory.
     """
     import gzip
     import zlib
 
     import zstandard
 
+    most = max(UNPACKED, MOST_PACKED * len(data))
     try:
         if data.startswith(_GZIP):
-            return gzip.decompress(data)
-        if data.startswith(_ZSTD):
-            return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+            text = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
+        elif data.startswith(_ZSTD):
+            text = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read(most + 1)
+        else:
+            return data
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise InvalidInput(f"The file is packed, and damaged: {error}.", hint="Pack or send it again.") from None
-    return data
+    if len(text) > most:
+        raise InvalidInput(
+            f"{len(data):,} packed bytes unpack to more than {most:,}.",
+            hint="Unpack the file and send the text, or commit it as a file.",
+        )
+    return text
 
 
 def normalised(table: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from everloop.store.service import digest_of
+from everloop.datasets.workspace.reading import hash_file
 
 _SECONDS = 20
 _NULL = "0" * 40
@@ -104,7 +104,10 @@ def _named(root: Path, untracked: list[str]) -> bytes:
 
 
 def _file_digest(path: Path) -> str:
-    return digest_of(path.read_bytes()) if path.is_file() else "gone"
+    try:
+        return hash_file(path) if path.is_file() else "gone"
+    except OSError:
+        return "unreadable"
 
 
 def _run(program: str, *arguments: str, variables: dict[str, str]) -> bytes | None:

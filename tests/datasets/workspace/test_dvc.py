@@ -177,3 +177,16 @@ def test_text_has_two_md5s_to_dvc_2(tmp_path: Path) -> None:
     assert fits(file, unix, legacy=True)
     assert fits(file, file_md5(file), legacy=True)
     assert not fits(file, unix, legacy=False)
+
+
+def test_a_pipe_in_place_of_a_metafile_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    os.mkfifo(tmp_path / "data.dvc")
+    with pytest.raises(InvalidInput, match="no plain file"):
+        Repository(tmp_path).outs()
+
+
+def test_a_metafile_nested_without_end_is_no_crash(tmp_path: Path) -> None:
+    write(tmp_path, {".dvc/config": "", "data.dvc": "[" * 5000 + "]" * 5000})
+    with pytest.raises(InvalidInput, match="no file of DVC"):
+        Repository(tmp_path).outs()

@@ -320,3 +320,18 @@ class TestBranches:
         assert opened(images).status().branch == "trial"
         opened(images).checkout("main")
         assert opened(images).status().branch == "main"
+
+
+def test_who_comes_second_is_told_how_to_keep_both(opened: Opened, images: Path) -> None:
+    opened(images).add()
+    other = images.with_name("other")
+    opened(other).checkout(name="images")
+    for folder in (images, other):
+        write(folder, {"new.txt": str(folder)})
+    opened(images).add()
+    with pytest.raises(Conflict, match="--branch mine"):
+        opened(other).add()
+    opened(other).add(branch="mine")
+    opened(other).checkout("main", force=True)
+    with pytest.raises(Conflict, match=r"new\.txt"):
+        opened(other).merge("mine")

@@ -320,10 +320,13 @@ class Workspace:
         from everloop.datasets.workspace.beside import noted
 
         base = self._base_version(dataset, branch, before)
-        made: Snapshot = self.versions.call(
-            "datasets.commit_files",
-            {"name": dataset, "digest": root, "branch": branch, "base": base, "note": noted(note, self.folder)},
-        )
+        arguments = {"name": dataset, "digest": root, "branch": branch, "base": base, "note": noted(note, self.folder)}
+        try:
+            made: Snapshot = self.versions.call("datasets.commit_files", arguments)
+        except Conflict as error:
+            beside = f"everloop data add {self.folder.name} --branch mine"
+            hint = f"{beside} keeps yours on a branch; then everloop data checkout --at {branch}, and merge it."
+            raise Conflict(error.message, hint=hint) from None
         return made
 
     def _base_version(self, dataset: str, branch: str, before: Metafile | None) -> int:

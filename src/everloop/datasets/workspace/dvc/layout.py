@@ -16,6 +16,7 @@ from everloop.kernel.errors import InvalidInput, NotFound
 FOLDER = ".dvc"
 DIRECTORY = ".dir"
 """The ending of the hash of a folder: its object is the list of its files."""
+_LARGEST = 64 << 20
 _BLOCK = 1 << 20
 """DVC 2 makes the ends of lines those of Unix block by block, so its MD5 depends on this size."""
 
@@ -82,13 +83,13 @@ class Repository:
         import yaml
 
         try:
-            told = yaml.safe_load(file.read_bytes()) or {}
+            told = yaml.safe_load(_text_of(file)) or {}
             stages = [told] if file.suffix == ".dvc" else list(_stages(told))
             for stage in stages:
                 for out in stage.get("outs") or ():
                     if "md5" in out:
                         yield self._out(file.parent / stage.get("wdir", "."), out)
-        except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+        except (yaml.YAMLError, AttributeError, TypeError, KeyError, RecursionError) as error:
             raise InvalidInput(f"{file} is no file of DVC ({error}).", hint="Restore it from git.") from None
 
     def _out(self, folder: Path, told: dict[str, Any]) -> Out:
@@ -141,6 +142,13 @@ def manifest_of(files: Iterable[tuple[str, str]]) -> bytes:
 
     # Python's own json, as DVC uses it: the bytes decide the folder's hash.
     return json.dumps([{"md5": md5, "relpath": path} for path, md5 in sorted(files)], sort_keys=True).encode()
+
+
+def _text_of(file: Path) -> bytes:
+    """What a metafile of DVC says; a pipe would be waited for, and a device read, for ever."""
+    if not file.is_file() or file.stat().st_size > _LARGEST:
+        raise TypeError(f"it is no plain file of up to {_LARGEST >> 20} MiB")
+    return file.read_bytes()
 
 
 def _decoded(manifest: bytes, path: str) -> list[dict[str, Any]]:

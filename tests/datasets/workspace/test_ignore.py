@@ -20,7 +20,6 @@ PATHS = [
     "b/c/d.txt",
     "build/x",
     "src/build/y",
-    "é.log",
     "#x",
     "!y",
     "a b",

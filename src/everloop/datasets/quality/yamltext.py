@@ -163,9 +163,9 @@ class _Reading:
         last = node.end_mark.line + (0 if node.end_mark.column == 0 and not plain else 1)
         self.spans[path] = (line, max(line, last))
         self.texts[path] = text
-        if node.tag not in (f"{_TAG}str", "!"):
+        if node.tag != f"{_TAG}str":
             raise InvalidInput(f"Line {line}: the tag {node.tag!r} is not known here.", hint="Leave tags out.")
-        return _plain(text) if plain and node.tag != "!" else text
+        return _plain(text) if plain else text
 
 
 def _plain(text: str) -> Json:

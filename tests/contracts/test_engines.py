@@ -271,6 +271,24 @@ class TestLongColumns:
         assert (column.minimum, column.distinct) == ("2024-01-01T00:00:00.000000", self.ROWS)
         assert column.top[0] == ("2024-01-01T00:00:00.000000", 1)
 
+    @pytest.mark.parametrize("twice", [0, 1, 2])
+    def test_texts_that_hardly_repeat(self, engine: TableEngine, twice: int) -> None:
+        places = np.random.default_rng(7).permutation(self.ROWS).tolist()
+        texts: list[str | None] = [f"n{place:06}" for place in places[: self.ROWS - twice]]
+        (column,) = engine.profile(pa.table({"s": [*texts, *texts[:twice], None]})).columns
+        assert (column.distinct, column.nulls) == (self.ROWS - twice, 1)
+        assert column.top[0] == (texts[0], 2 if twice else 1)
+
+    @pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+    def test_times_of_a_zone_are_written_alike_in_sketches_and_profiles(
+        self, engine: TableEngine, zone: str | None
+    ) -> None:
+        times = pa.array(np.datetime64("2024-01-01", "us") + np.arange(100).astype("timedelta64[h]"))
+        exact, sketch = engine.profiled(pa.table({"at": times.cast(pa.timestamp("us", zone))}))
+        (known,), (found,) = exact.columns, profile_from(sketch).columns
+        assert (found.minimum, found.maximum, found.top) == (known.minimum, known.maximum, known.top)
+        assert set(sketch.columns[0].texts) >= {known.minimum, known.maximum}
+
     def test_columns_side_by_side_are_those_alone(self, engine: TableEngine) -> None:
         generator = np.random.default_rng(6)
         table = pa.table({"x": generator.normal(size=self.ROWS), "k": generator.integers(0, 9, self.ROWS)})

@@ -50,8 +50,10 @@ def text_array(values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return values
-    if pa.types.is_timestamp(kind):
-        return pc.replace_substring(values.cast(pa.string()), " ", "T", max_replacements=1)
+    if pa.types.is_timestamp(kind) and kind.tz in (None, "UTC"):  # Zones take long to look up, and UTC has none.
+        plain = values.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        written = pc.replace_substring(plain, " ", "T", max_replacements=1)
+        return pc.binary_join_element_wise(written, "Z", "") if kind.tz else written
     return pa.array(texts(values), pa.string())
 
 

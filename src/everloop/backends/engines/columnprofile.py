@@ -65,6 +65,9 @@ def _column(name: str, column: pa.ChunkedArray) -> Both:
 
 def _counted(column: pa.ChunkedArray) -> tuple[pa.Array, Counts]:
     """The different values of a column, null left out, and how often each occurs."""
+    if _never_repeats(column):
+        present = column.drop_null().combine_chunks()
+        return present, np.ones(len(present), np.int64)
     if _hardly_repeats(column):
         numbers = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
         values, counts = _sorted_out(numbers.drop_null().to_numpy())
@@ -80,8 +83,23 @@ def _hardly_repeats(column: pa.ChunkedArray) -> bool:
     """Whether most of some values spread over a column are different: then sorting is faster than counting."""
     if len(column) < 4 * _SAMPLE or not any(test(column.type) for test in _SORTABLE):
         return False
+    return _different_in_sample(column) > _SAMPLE // 2
+
+
+def _never_repeats(column: pa.ChunkedArray) -> bool:
+    """Whether all texts of a long column are different, if a sample of them is: Polars sees it without counting."""
+    if len(column) < _LONG or not pa.types.is_string(column.type) or _different_in_sample(column) < _SAMPLE:
+        return False
+    import polars as pl
+
+    found = pl.from_arrow(column)
+    assert isinstance(found, pl.Series)
+    return bool(found.drop_nulls().n_unique() == len(column) - column.null_count)
+
+
+def _different_in_sample(column: pa.ChunkedArray) -> int:
     spread = column.take(pa.array(np.linspace(0, len(column) - 1, _SAMPLE).astype(np.int64)))
-    return int(pc.count_distinct(spread).as_py()) > _SAMPLE // 2
+    return int(pc.count_distinct(spread, mode="all").as_py())
 
 
 def _sorted_out(values: NDArray[np.generic]) -> tuple[NDArray[np.generic], Counts]:

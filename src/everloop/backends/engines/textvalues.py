@@ -36,7 +36,9 @@ class TextValues:
         codes = coded.indices.drop_null().to_numpy(zero_copy_only=False)
         found = np.bincount(codes, minlength=len(coded.dictionary))
         used = np.flatnonzero(found)
-        texts = coded.dictionary.take(pa.array(used)).to_pylist()
+        texts = coded.dictionary.take(
+            pa.array(used.tolist(), pa.int64())
+        ).to_pylist()  # An array would import numpy.ma.
         for text, count in zip(texts, found[used].tolist(), strict=True):
             self._counts[text] += count
         self._counts[None] += coded.null_count

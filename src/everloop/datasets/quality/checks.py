@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from everloop.datasets.entities import Column
@@ -35,6 +36,7 @@ from everloop.datasets.quality.expectations import (
 from everloop.datasets.quality.plan import measure_key, measure_of, whole_of
 from everloop.datasets.quality.refusals import columns_of, problem
 from everloop.datasets.text import texts
+from everloop.kernel.errors import InvalidInput, Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,14 +125,22 @@ def source_of(table: pa.Table) -> Source:
 
 @dataclass
 class Check:
-    """One check of some rows; `read` counts the parts whose rows it has looked at."""
+    """One check of some rows; `read` counts the parts whose rows it has looked at.
 
-    engine: CheckEngine
+    `opened` is an engine, or a way to one: what is known already needs none, and an engine takes long to import.
+    """
+
+    opened: CheckEngine | Callable[[], CheckEngine]
     source: Source
     around: Surroundings
     read: set[int] = field(default_factory=set)
     _figures: dict[bytes, Measured] = field(default_factory=dict)
     _by_part: dict[bytes, list[Measured]] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> CheckEngine:
+        """The engine."""
+        return self.opened() if callable(self.opened) else self.opened
 
     def run(self, expectations: Iterable[Expectation]) -> tuple[CheckResult, ...]:
         """How the rows fare against each expectation; one that cannot be judged fails and says why."""
@@ -232,7 +242,10 @@ class Check:
         known = self.around.known_finding(self.source.parts, expectation)
         if known is not None and not known.failures:
             return verdicts.of_query(expectation, 0, known.judged, ())
-        found = self.around.query(expectation.sql, self._all([column.name for column in self.source.columns]))
+        try:
+            found = self.around.query(expectation.sql, self._all([column.name for column in self.source.columns]))
+        except (InvalidInput, Refused) as error:  # Such as of a column that is gone: the rest is judged all the same.
+            return verdicts.impossible(expectation, error.message)
         finding = Finding(self.source.rows, found.num_rows)
         self.around.remember_finding(self.source.parts, expectation, finding)
         shown, _ = _shown([found.slice(0, _LOOKED_AT)], [[0] * min(found.num_rows, _LOOKED_AT)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -65,7 +66,7 @@ def check(session: Session, name: Name, version: int = 0, suite: tuple[Expectati
         asked = suite or expectations(unit, name).expectations
     began = time.perf_counter()
     run = Check(
-        session.ports.get(CheckEngine),
+        partial(session.ports.get, CheckEngine),
         source_of_version(session, snapshot),
         SessionSurroundings(session, name, snapshot),
     )

@@ -87,4 +87,6 @@ def main() -> None:
     """Run the command line."""
     # Nearly all that a command makes stays until its end: looking for garbage as often as usual is a fifth of its cost.
     gc.set_threshold(50_000, 20, 50)
-    sys.exit(run(commands, sys.argv[1:], Door()))
+    code = run(commands, sys.argv[1:], Door())
+    gc.freeze()  # The interpreter would look through everything once more before it ends.
+    sys.exit(code)

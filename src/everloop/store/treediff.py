@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from itertools import compress, count
+from operator import ne
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -64,17 +67,19 @@ def _differing(one: Columns, other: Columns) -> dict[str, list[Entry | None]]:
 
 def _unequal(one: Columns, other: Columns) -> Iterator[tuple[int, int]]:
     """The places of each name that differs, in both folders; -1 where it is not."""
-    there = range(len(other.names)) if one.names == other.names else _places(other, one.names)
-    digests, others = one.digests, other.digests
-    for at, to in enumerate(there):
-        if (
-            to < 0
-            or digests[32 * at : 32 * at + 32] != others[32 * to : 32 * to + 32]
-            or one.kinds[at] != other.kinds[to]
-        ):
+    digests, others = _addresses(one), _addresses(other)
+    if one.names == other.names:  # Mostly; then all is compared without a step of Python's for each name.
+        unequal = map(ne, zip(digests, one.kinds, strict=True), zip(others, other.kinds, strict=True))
+        yield from ((at, at) for at in compress(count(), unequal))
+        return
+    for at, to in enumerate(_places(other, one.names)):
+        if to < 0 or digests[at] != others[to] or one.kinds[at] != other.kinds[to]:
             yield at, to
-    if one.names != other.names:
-        yield from ((-1, to) for to, at in enumerate(_places(one, other.names)) if at < 0)
+    yield from ((-1, to) for to, at in enumerate(_places(one, other.names)) if at < 0)
+
+
+def _addresses(folder: Columns) -> list[tuple[bytes]]:
+    return list(struct.iter_unpack("32s", folder.digests))
 
 
 def _places(folder: Columns, names: list[str]) -> list[int]:

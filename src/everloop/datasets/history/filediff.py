@@ -10,6 +10,7 @@ import msgspec
 from everloop.datasets.history.entities import FileChange, FileEntry
 from everloop.kernel.errors import NotFound
 from everloop.store.entities import Digest, TreeEntry
+from everloop.store.paths import check_depth
 from everloop.store.service import Store
 from everloop.store.treediff import TreeChange, tree_changes
 from everloop.store.trees import FOLDER, entry_at
@@ -23,31 +24,44 @@ class Extent(msgspec.Struct, frozen=True):
 
 
 def extent(store: Store, root: Digest, known: tuple[Digest, Extent] | None = None) -> Extent:
-    """How large a tree is; from one whose extent is known, only what differs is read."""
-    if known is None:
-        return _counted(store, root)
-    before, start = known
+    """How large a tree is, by its folders alone; from one whose extent is known, only folders that differ are read.
+
+    Raises:
+        InvalidInput: it is too deep to be worked with.
+    """
+    before, start = known or (None, Extent(0, 0))
     try:
-        changes = list(tree_changes(store, before, root))
+        return _grown(store, start, before, root)
     except NotFound:  # The store lost the other one: count this from its beginning.
-        return _counted(store, root)
-    came = [change.after for change in changes if change.after and change.after.kind != "folder"]
-    went = [change.before for change in changes if change.before and change.before.kind != "folder"]
-    size = sum(entry.size for entry in came) - sum(entry.size for entry in went)
-    return Extent(start.files + len(came) - len(went), start.bytes + size)
+        if before is None:
+            raise
+        return extent(store, root)
 
 
-def _counted(store: Store, root: Digest) -> Extent:
-    """How large a tree is, by its folders alone: no entry is made of a file."""
-    files = size = 0
-    left = [root]
+def _grown(store: Store, extent: Extent, before: Digest | None, after: Digest | None) -> Extent:
+    """An extent, when one tree takes the place of another; no entry is made of a file."""
+    files, size = extent.files, extent.bytes
+    left = [("", (before, after))]
     while left:
-        folder = store.columns(left.pop())
-        inner = [at for at, letter in enumerate(folder.kinds) if letter == FOLDER]
-        left += [entry_at(folder, at).digest for at in inner]
-        files += len(folder.names) - len(inner)
-        size += sum(folder.sizes) - sum(folder.sizes[at] for at in inner)
+        path, pair = left.pop()
+        if pair[0] == pair[1]:
+            continue
+        check_depth(path)
+        (files_before, size_before, gone), (files_after, size_after, come) = (_counted(store, root) for root in pair)
+        files += files_after - files_before
+        size += size_after - size_before
+        left += [(f"{path}/{name}", (gone.get(name), come.get(name))) for name in gone.keys() | come.keys()]
     return Extent(files, size)
+
+
+def _counted(store: Store, root: Digest | None) -> tuple[int, int, dict[str, Digest]]:
+    """How many files a folder has, how many bytes they are together, and the folders in it."""
+    if root is None:
+        return 0, 0, {}
+    folder = store.columns(root)
+    inner = [entry_at(folder, at) for at, letter in enumerate(folder.kinds) if letter == FOLDER]
+    size = sum(folder.sizes) - sum(entry.size for entry in inner)
+    return len(folder.names) - len(inner), size, {entry.name: entry.digest for entry in inner}
 
 
 def file_changes(store: Store, before: Digest, after: Digest, below: str = "") -> list[FileChange]:

@@ -6,7 +6,7 @@ import pytest
 
 from everloop.datasets.remotes.entities import Probe
 from everloop.datasets.remotes.probe import FORMAT, probe, settle
-from everloop.kernel.errors import EverloopError, InvalidInput, Misconfigured, PermissionDenied, Unavailable
+from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, Misconfigured, PermissionDenied, Unavailable
 from tests.datasets.remotes.memory import MemoryBlobs
 
 
@@ -132,8 +132,11 @@ class TestTrying:
 
     def test_a_refused_write_that_was_made_all_the_same_does_not_count(self) -> None:
         def overwritten(key: str, data: bytes, expected: str | None) -> str:
-            blobs.kept[key] = (data, blobs.now) if key in blobs.kept else (b"", blobs.now)
-            return swap(key, data, expected)
+            try:
+                return swap(key, data, expected)
+            except Conflict:
+                blobs.kept[key] = (data, blobs.now)
+                raise
 
         blobs = MemoryBlobs()
         swap, blobs.swap = blobs.swap, overwritten  # type: ignore[method-assign]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from everloop.cli import telling
 from everloop.cli.bars import progress
 from everloop.cli.door import Command, Door, this_door
 from everloop.cli.naming import Suggesting
 from everloop.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from everloop.datasets.workspace.entities import FileChange
+    from everloop.datasets.workspace.entities import CheckedOut, FileChange, Metafile
     from everloop.datasets.workspace.workspace import Workspace
     from everloop.kernel.progress import Progress
     from everloop.store.service import Store
@@ -39,10 +40,26 @@ class DoorVersions:
     @cached_property
     def store(self) -> Store:
         """The store of bytes; a server's is worked with as if it were here, and only what it lacks travels."""
+        values = self._door.settings.values
+        if not (self._door.is_open or values.url):
+            from everloop.app.storage import open_store, prepare_home
+
+            prepare_home(self.home)
+            return open_store(values)
         from everloop.app.platform import Platform
 
         platform = self._door.platform
         return platform.resources.store if isinstance(platform, Platform) else platform.store
+
+    def version(self, dataset: str, number: int) -> Metafile | None:
+        """A version of files, when the catalog in the home tells without the platform being opened."""
+        values = self._door.settings.values
+        if self._door.is_open or values.url or values.database_url:
+            return None
+        from everloop.app.storage import catalog_file
+        from everloop.datasets.workspace.lookup import version_in
+
+        return version_in(catalog_file(values), values.project, dataset, number)
 
     def call(self, name: str, arguments: Mapping[str, object]) -> Any:
         """Call a use case."""
@@ -117,7 +134,7 @@ def checkout(folders: tuple[Path, ...], at: str, name: str, only: tuple[str, ...
         door.show(found)
         return
     for one in found:
-        click.echo(f"{one.dataset}: {one.written:,} files written, {one.removed:,} removed, {one.kept:,} kept.")
+        _show_checked_out(door, one)
 
 
 @data.command(cls=Command)
@@ -126,7 +143,8 @@ def checkout(folders: tuple[Path, ...], at: str, name: str, only: tuple[str, ...
 def log(folder: Path, limit: int) -> None:
     """The versions that led to where the folder's branch stands, newest first."""
     door = this_door()
-    door.show(workspace(folder, door).log(limit))
+    found = workspace(folder, door).log(limit)
+    door.show(found if door.json else telling.history(found))
 
 
 @data.command(cls=Command)
@@ -137,7 +155,8 @@ def log(folder: Path, limit: int) -> None:
 def tag(folder: Path, tag: str, at: str, note: str) -> None:
     """Name the version that the folder shows, or another."""
     door = this_door()
-    door.show(workspace(folder, door).tag(tag, at, note))
+    made = workspace(folder, door).tag(tag, at, note)
+    door.show(made if door.json else telling.tag(made))
 
 
 @data.command(cls=Command)
@@ -148,7 +167,11 @@ def branch(folder: Path, branch: str, at: str) -> None:
     """The branches of the folder's dataset; with a name, make that branch and go on in it."""
     door = this_door()
     here = workspace(folder, door)
-    door.show(here.branch(branch, at) if branch else here.branches())
+    if not branch:
+        door.show(here.branches())
+        return
+    made = here.branch(branch, at)
+    door.show(made if door.json else telling.branch(made))
 
 
 @data.command(cls=Command)
@@ -161,7 +184,8 @@ def merge(folder: Path, branch: str, on_conflict: Any) -> None:
     """Merge another branch into the folder's branch, and show the result."""
     door = this_door()
     with progress(door) as bars:
-        door.show(workspace(folder, door, bars).merge(branch, on_conflict))
+        made = workspace(folder, door, bars).merge(branch, on_conflict)
+    _show_checked_out(door, made)
 
 
 @data.command(cls=Command)
@@ -172,7 +196,8 @@ def push(folder: Path, remote: str, branch: str) -> None:
     """Bring what a remote lacks of the folder's branch there. Interrupted, it continues."""
     door = this_door()
     with _told(door) as bars:
-        door.show(workspace(folder, door, bars).push(remote, branch))
+        made = workspace(folder, door, bars).push(remote, branch)
+    door.show(made if door.json else telling.push(made))
 
 
 @data.command(cls=Command)
@@ -184,7 +209,8 @@ def pull(folder: Path, remote: str, branch: str, only: str) -> None:
     """Bring the folder's branch here from a remote, and the folder to the version that its metafile names."""
     door = this_door()
     with _told(door) as bars:
-        door.show(workspace(folder, door, bars).pull(remote, branch, only=only))
+        made = workspace(folder, door, bars).pull(remote, branch, only=only)
+    _show_checked_out(door, made)
 
 
 @data.command(cls=Command, name="import")
@@ -300,6 +326,11 @@ def _all_folders() -> list[Path]:
             "There is no metafile here or below.", hint="Put a folder under versions: everloop data add FOLDER."
         )
     return found
+
+
+def _show_checked_out(door: Door, made: CheckedOut) -> None:
+    told = f"{made.dataset}: {made.written:,} files written, {made.removed:,} removed, {made.kept:,} kept."
+    door.show(made if door.json else told)
 
 
 def _show_changes(changes: Iterable[FileChange]) -> None:

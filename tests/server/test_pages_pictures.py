@@ -43,6 +43,11 @@ def test_any_values_give_a_picture_that_is_well_formed(ys: list[float]) -> None:
         assert -1 <= float(circle.attrib["cy"]) <= HEIGHT + 1
 
 
+@pytest.mark.parametrize("ys", [[5e-324], [0.0, 5e-324], [1e308]])
+def test_very_small_and_very_large_numbers_have_a_picture(ys: list[float]) -> None:
+    assert "<svg" in drawn(*ys)
+
+
 def test_without_a_finite_value_a_sentence_stands_in_the_place_of_the_picture() -> None:
     assert drawn(float("nan")) == '<p class="empty">A &amp; B: nothing measured yet.</p>'
 

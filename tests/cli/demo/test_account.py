@@ -7,8 +7,42 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from everloop.cli.demo.account import Account, Month, Promotion, Stopped, rendered
+from everloop.cli.demo.account import (
+    Account,
+    Copy,
+    Correction,
+    DataAccount,
+    Keeping,
+    Month,
+    Promotion,
+    Refusal,
+    SetAside,
+    Stopped,
+    SubjectFound,
+    Taken,
+    rendered,
+)
 
+DATA = DataAccount(
+    received=12,
+    received_bytes=31_500_000,
+    refused=[Refusal("2013-07", "a column is gone")],
+    quarantined=[SetAside("flights", 7, "dep_delay is never missing")],
+    suites=3,
+    expectations=21,
+    taken=[
+        Taken(1, "January", 27_000, 900_000),
+        Taken(2, "February", 51_000, 850_000),
+        Taken(3, "March", 80_000, 950_000),
+    ],
+    correction=Correction("planes", 3, (2, 1), 3_322, 5, 6),
+    splits=4,
+    splits_proved=4,
+    tagged="training@april",
+    subject=SubjectFound("N14228", 111, 9, 2),
+    copy=Copy(1_234, 5_600_000, {"flights": True, "planes": False}),
+    keeping=Keeping(40, 400_000_000, 2_000, 40_000_000, 3, 20_000, True),
+)
 ACCOUNT = Account(
     predictions=12_345,
     labels=12_000,
@@ -21,6 +55,7 @@ ACCOUNT = Account(
     rollbacks=1,
     alarms=7,
     monthly=[Month(3, "never", 100, 0.61, 0.5, 0.02), Month(3, "loop", 101, 0.72, 0.4, 0.01)],
+    data=DATA,
     skew_compared=5_000,
     skew_differing=0,
     memo_hits=5,
@@ -70,6 +105,29 @@ def test_a_promotion_says_why_and_what_its_rollout_took() -> None:
 )
 def test_the_page_tells_the_truth_about(changes: dict[str, object], sentence: str) -> None:
     assert sentence in rendered(msgspec.structs.replace(ACCOUNT, **changes))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "12 deliveries in a folder under versions, 31.5 MB of CSV; 21 expectations of 3 datasets in the way",
+        "refused: 2013-07. a column is gone",
+        "set aside: rows of flights: 7 (dep_delay is never missing)",
+        "flights@1 is 0.9 MB; each of 2 months that were appended adds 0.8 MB to 0.9 MB, and flights@3 has 80,000 rows",
+        "planes@3 is @2 and @1, merged row by row: 5 of 3,322 rows corrected in 6 cells",
+        "4 of 4 splits proved to share nothing",
+        "N14228 has 111 flights; it is in 9 versions of datasets",
+        "1 of 2 datasets are the same, byte by byte",
+        "40 versions of 400.0 MB are 2,000 objects in 40.0 MB; 3 of them (0.0 MB) nobody needs; whole",
+    ],
+)
+def test_the_page_tells_what_became_of_the_data(sentence: str) -> None:
+    assert sentence in rendered(ACCOUNT)
+
+
+def test_a_store_that_is_not_whole_is_told_loudly() -> None:
+    broken = msgspec.structs.replace(DATA, keeping=msgspec.structs.replace(DATA.keeping, whole=False))
+    assert "DAMAGED" in rendered(msgspec.structs.replace(ACCOUNT, data=broken))
 
 
 def test_the_trace_is_indented_below_its_title() -> None:

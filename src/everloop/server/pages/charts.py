@@ -6,6 +6,7 @@ Horizontal positions are percentages of the plot; only the paths live in a stret
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -131,7 +132,7 @@ def nice_step(span: float) -> float:
     >>> nice_step(0.17)
     0.05
     """
-    rough = span / 4
+    rough = max(span / 4, sys.float_info.min)
     power = 10.0 ** math.floor(math.log10(rough))
     return next((power * factor for factor in (1, 2, 5) if power * factor >= rough), power * 10)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,10 @@ def test_a_store_that_is_damaged_ends_as_corrupted(bare: Everloop, work: Path) -
     largest = max((work / ".everloop" / "store" / "packs").rglob("??/*"), key=lambda path: path.stat().st_size)
     largest.unlink()
     assert bare("store", "fsck").code == 8
+
+
+def test_nothing_is_said_of_leaks_when_a_command_ends(bare: Everloop, work: Path) -> None:
+    query = ["datasets", "query", "--sql", "SELECT count(*) AS n FROM t", "--inputs", "t", "--json"]
+    program = "from everloop.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, *query], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ('[{"n":30}]\n', "")

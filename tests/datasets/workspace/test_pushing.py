@@ -11,7 +11,7 @@ import pytest
 from everloop.datasets.workspace.metafile import metafile_of
 from everloop.datasets.workspace.workspace import Workspace
 from everloop.kernel.clock import SimulatedClock
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, NotFound
 from tests.conftest import opened as platform_opened
 from tests.datasets.workspace.conftest import Kept, read, write
 
@@ -97,3 +97,20 @@ def test_a_platform_that_has_not_pulled_says_so(images: Path, opened: Opened, co
     opened(images).add()
     with pytest.raises(Exception, match="everloop data pull"):
         Workspace(images, colleague).status()
+
+
+def test_a_checkout_of_what_was_not_pulled_says_how_to_pull_it(images: Path, opened: Opened, colleague: Kept) -> None:
+    opened(images).add()
+    with pytest.raises(NotFound, match="everloop data pull images"):
+        Workspace(cloned(images), colleague).checkout()
+
+
+def test_a_pull_of_another_projects_data_names_the_project(
+    opened: Opened, images: Path, remote: str, colleague: Kept
+) -> None:
+    opened(images).add()
+    opened(images).push()
+    theirs = colleague._platform
+    theirs.call("remotes.add", {"name": "origin", "url": remote}, project="other")
+    with pytest.raises(NotFound, match="--project default"):
+        theirs.call("remotes.pull", {"name": "origin", "dataset": "images"}, project="other")

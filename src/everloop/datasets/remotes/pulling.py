@@ -94,8 +94,12 @@ def _found(session: Session, remote: str, dataset: str, branch: str) -> tuple[Di
     name = f"{session.project}/{dataset}/{branch}"
     ref = refs.read(name)
     if ref is None:
-        there = ", ".join(each.name for each in refs.below(f"{session.project}/{dataset}/")) or "nothing of it"
-        raise NotFound(f"Remote {remote!r} has no {name}.", hint=f"It has {there}.")
+        there = [each.name for each in refs.below(f"{session.project}/{dataset}/")]
+        elsewhere = [each.name for each in refs.below("") if each.name.split("/")[1:2] == [dataset]]
+        told = f"It has {', '.join(there)}." if there else "It has nothing of it."
+        if not there and elsewhere:
+            told = f"It has {elsewhere[0]}, of another project: --project {elsewhere[0].partition('/')[0]}."
+        raise NotFound(f"Remote {remote!r} has no {name}.", hint=told)
     return Distant(remote, dataset, branch, ref), place
 
 

@@ -154,7 +154,10 @@ class Workspace:
         if named is not None:
             self._take_base(named.root, lenient=True)
         chosen = tuple(path.strip("/") for path in only) or self.only
-        made = switching.plan(self.versions.store, self.folder, self.index, target.root, chosen)
+        try:
+            made = switching.plan(self.versions.store, self.folder, self.index, target.root, chosen)
+        except NotFound:
+            raise self._not_here() from None
         if not force:
             switching.refuse_losses(made)
         links = links_for(self.versions.store, self.versions.home / "workspace" / "links", link)
@@ -325,7 +328,7 @@ class Workspace:
             made: Snapshot = self.versions.call("datasets.commit_files", arguments)
         except Conflict as error:
             beside = f"everloop data add {self.folder.name} --branch mine"
-            hint = f"{beside} keeps yours on a branch; then everloop data checkout --at {branch}, and merge it."
+            hint = f"{beside} keeps yours on a branch; then go to {branch} (everloop data checkout --at) and merge it."
             raise Conflict(error.message, hint=hint) from None
         return made
 
@@ -345,10 +348,11 @@ class Workspace:
             rebase(self.versions.store, self.index, root)
         except NotFound:
             if not lenient:
-                raise NotFound(
-                    f"The store does not have the version that {self.metafile.name} names.",
-                    hint="Pull it first: everloop data pull.",
-                ) from None
+                raise self._not_here() from None
+
+    def _not_here(self) -> NotFound:
+        hint = f"Pull it first: everloop data pull {self.folder.name}."
+        return NotFound(f"The store does not have the version that {self.metafile.name} names, or not all of it.", hint=hint)
 
     def _settle(self, made: Snapshot, branch: str) -> None:
         """Save what is known, and say in the metafile which version the folder shows: in this order, as the metafile

@@ -48,7 +48,9 @@ def test_a_few_bytes_that_would_fill_the_memory_are_refused(
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
-@pytest.mark.parametrize("packed", [gzip.compress(CSV)[:-9], zstandard.compress(CSV * 9)[:-3] + b"xyz"])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(CSV)[:-9], zstandard.compress(CSV * 9)[:-3] + b"xyz"], ids=["gzip", "zstd"]
+)
 def test_damaged_packing_is_refused(engine: TableEngine, packed: bytes, format: Format) -> None:
     with pytest.raises(InvalidInput, match="packed, and damaged"):
         from_bytes(engine, packed, format)

@@ -351,8 +351,10 @@ class Workspace:
                 raise self._not_here() from None
 
     def _not_here(self) -> NotFound:
-        hint = f"Pull it first: everloop data pull {self.folder.name}."
-        return NotFound(f"The store does not have the version that {self.metafile.name} names, or not all of it.", hint=hint)
+        return NotFound(
+            f"The store does not have the version that {self.metafile.name} names, or not all of it.",
+            hint=f"Pull it first: everloop data pull {self.folder.name}.",
+        )
 
     def _settle(self, made: Snapshot, branch: str) -> None:
         """Save what is known, and say in the metafile which version the folder shows: in this order, as the metafile

@@ -56,6 +56,12 @@ class TestParts:
         assert sorted(rows_of(platform, "rides.train") + rows_of(platform, "rides.test")) == list(range(200))
         assert platform.call("datasets.prove", {"id": made.id, "duplicates": True}).holds
 
+    @pytest.mark.parametrize("seed", [1 << 63, -(1 << 63) - 1, 10**30])
+    def test_a_seed_that_cannot_be_kept_leaves_no_parts(self, platform: Platform, source: Snapshot, seed: int) -> None:
+        with pytest.raises(InvalidInput, match="out of range"):
+            split(platform, RandomSplit(), seed=seed)
+        assert [each.name for each in platform.call("datasets.list", {})] == ["rides"]
+
     def test_a_part_costs_a_bit_for_each_row(self, platform: Platform, source: Snapshot) -> None:
         before = platform.resources.store.stats().bytes
         split(platform, RandomSplit())

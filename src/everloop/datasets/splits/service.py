@@ -22,6 +22,8 @@ from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 
+_SEEDS = 1 << 63
+
 
 @usecase("datasets.split", permission="datasets:write", route="POST /datasets/{name}/splits", long=True)
 def split(session: Session, name: Name, strategy: Strategy, seed: int = 0, at: At = "") -> Split:
@@ -91,9 +93,15 @@ def purge(session: Session, name: Name, version: int, reason: str) -> PurgeRepor
 
 
 def split_snapshot(session: Session, source: Snapshot, strategy: Strategy, seed: int = 0) -> Split:
-    """Cut a snapshot into parts; the split that was made of it already is given again."""
+    """Cut a snapshot into parts; the split that was made of it already is given again.
+
+    Raises:
+        InvalidInput: the seed has more than 64 bits, or the strategy makes no sense.
+    """
     from everloop.datasets.splits.written import id_of, make
 
+    if not -_SEEDS <= seed < _SEEDS:
+        raise InvalidInput(f"A seed of {seed.bit_length()} bits is out of range.", hint="63 bits and a sign are kept.")
     known = find(session, id_of(source, strategy, seed))
     made = known or make(session, source, strategy, seed)
     if known is None:

@@ -15,6 +15,7 @@ SUBJECTS = (
     "data_checks",
     "versions",
     "largefile",
+    "remotes",
     "data_tables",
     "ledger",
     "calls",
@@ -28,7 +29,7 @@ SUBJECTS = (
     "sequential",
     "demo",
 )
-LONG = ("storegrowth", "data_checks", "data_tables", "versions", "largefile", "demo")
+LONG = ("storegrowth", "data_checks", "data_tables", "versions", "largefile", "remotes", "demo")
 """These run only when they are named."""
 
 

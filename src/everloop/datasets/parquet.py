@@ -99,13 +99,16 @@ def windows(footer: pq.FileMetaData, source: ObjectFile, columns: Collection[str
     """Row groups of a Parquet that is kept in chunks, some at a time, fetched ahead."""
     groups: list[int] = []
     ranges: list[tuple[int, int]] = []
+    size = 0
     for number in range(footer.num_row_groups):
         groups.append(number)
-        ranges += _ranges(footer.row_group(number), columns)
-        if sum(end - start for start, end in ranges) > _AT_ONCE or number + 1 == footer.num_row_groups:
+        found = list(_ranges(footer.row_group(number), columns))
+        ranges += found
+        size += sum(end - start for start, end in found)
+        if size > _AT_ONCE or number + 1 == footer.num_row_groups:
             source.prefetch(ranges)
             yield groups
-            groups, ranges = [], []
+            groups, ranges, size = [], [], 0
 
 
 def _ranges(group: pq.RowGroupMetaData, columns: Collection[str]) -> Iterator[tuple[int, int]]:

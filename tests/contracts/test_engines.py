@@ -193,7 +193,11 @@ class TestProfiles:
         assert (column.count, column.nulls, column.minimum) == (0, 0, None)
 
     @pytest.mark.parametrize(
-        "kind", [pa.date32(), pa.time64("us"), pa.duration("us"), pa.timestamp("ns"), pa.decimal128(9, 2), pa.binary()]
+        "kind",
+        [
+            *(pa.date32(), pa.time64("us"), pa.time64("ns"), pa.duration("us"), pa.duration("ns"), pa.timestamp("ns")),
+            *(pa.timestamp("ns", "America/New_York"), pa.decimal128(9, 2), pa.binary()),
+        ],
     )
     def test_unusual_types_have_a_profile(self, engine: TableEngine, kind: pa.DataType) -> None:
         values = pa.array([b"x"], kind) if kind == pa.binary() else pa.array([1, 1, None], pa.int32()).cast(_via(kind))

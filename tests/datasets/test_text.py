@@ -29,6 +29,8 @@ AT = datetime(2013, 1, 1, 10, 30, tzinfo=UTC)
         (pa.array([AT.replace(tzinfo=None)], pa.timestamp("s")), ["2013-01-01T10:30:00"]),
         (pa.array([date(2013, 1, 1)]), ["2013-01-01"]),
         (pa.array([time(10, 30)], pa.time64("us")), ["10:30:00.000000"]),
+        (pa.array([90_000_000], pa.duration("us")), ["0:01:30"]),
+        (pa.array([90_000_000_000, 1, None], pa.duration("ns")), ["0:01:30", "0:00:00.000000001", None]),
         (pa.array([Decimal("1.50")]), ["1.50"]),
         (pa.array([[1, 2], None]), [[1, 2], None]),
         (pa.array([{"a": 1.5}]), [{"a": 1.5}]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from everloop.kernel.usecase import Json
@@ -65,6 +66,8 @@ def json_values(values: pa.Array | pa.ChunkedArray) -> list[Json]:
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type) or pa.types.is_time(values.type):
         written = values.cast(pa.string()).to_pylist()
         return [None if text is None else text.replace(" ", "T", 1) for text in written]
+    if pa.types.is_duration(values.type) and values.type.unit == "ns":  # Python's have no nanoseconds.
+        return [None if value is None else _duration(value) for value in values.cast(pa.int64()).to_pylist()]
     return [_json(value) for value in values.to_pylist()]
 
 
@@ -72,6 +75,12 @@ def json_rows(table: pa.Table) -> list[dict[str, Json]]:
     """The rows of a small table as JSON objects."""
     columns = [json_values(column) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _duration(nanoseconds: int) -> str:
+    whole, rest = divmod(nanoseconds, 1000)
+    text = str(timedelta(microseconds=whole))
+    return f"{text}{'' if '.' in text else '.000000'}{rest:03}" if rest else text
 
 
 def _json(value: object) -> Json:

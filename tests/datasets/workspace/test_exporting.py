@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -39,8 +40,8 @@ def test_a_folder_has_the_files_and_nothing_else(versions: Kept, added: Path, tm
 def test_a_tar_has_files_links_and_modes(versions: Kept, added: Path, tmp_path: Path, ending: str) -> None:
     target = tmp_path / f"images{ending}"
     export_version(versions, "images", "1", target)
-    with tarfile.open(target) as archive:
-        archive.extractall(tmp_path / "out", filter="data")
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-xf", target, "-C", tmp_path / "out"], check=True)
     assert read(tmp_path / "out") == read(added)
     assert os.access(tmp_path / "out" / "run.sh", os.X_OK)
 

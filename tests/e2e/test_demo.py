@@ -235,6 +235,7 @@ class TestUp:
     @pytest.fixture
     def port(self, lived: Life, tmp_path: Path) -> Iterator[int]:
         """The port of an `everloop up` on the home; at the end it is stopped, and so are all that it started."""
+        assert lived.log.num_rows  # Read before this test asks for a prediction: others compare what the demo answered.
         port = free_port()
         words = [sys.executable, "-m", "everloop", "up", "--home", str(lived.home), "--port", str(port)]
         with (tmp_path / "up.log").open("wb") as log:

@@ -137,7 +137,10 @@ def test_a_package_with_another_model_in_it_does_not_pass(
 ) -> None:
     text = booster.model_to_string(num_iteration=3).encode()  # type: ignore[attr-defined]  # a lightgbm.Booster
     swapped = changed(bytes_of(registered, package), "model/model.txt", text)
-    monkeypatch.setattr(registered.resources.store, "get", lambda _: swapped)
+    kept = registered.resources.store.get
+    monkeypatch.setattr(
+        registered.resources.store, "get", lambda digest: swapped if digest == package.digest else kept(digest)
+    )
     verification = registered.call("packages.verify", {"model": "delay"})
     assert not verification.passed
     assert verification.largest_difference > 0

@@ -32,10 +32,10 @@ class Place:
         return found
 
     def write(self, path: str, data: bytes) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # Each kind of place says how: below.
 
     def remove(self, path: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # Each kind of place says how: below.
 
 
 class Folder(Place):

@@ -1,4 +1,4 @@
-"""Write the messages of the inference protocol: src/everloop/server/grpc/inference_pb2.py and .pyi.
+"""Write the messages of the inference protocol: src/everloop/server/inference/grpc/inference_pb2.py and .pyi.
 
 python -m scripts.protocol
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-FOLDER = Path(__file__).parents[1] / "src" / "everloop" / "server" / "grpc"
+FOLDER = Path(__file__).parents[1] / "src" / "everloop" / "server" / "inference" / "grpc"
 SOURCE = "inference.proto"
 _HEAD = '''"""The messages of inference.proto. Written by `python -m scripts.protocol`: do not edit.
 

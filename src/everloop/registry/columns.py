@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TYPES: dict[str, Type] = {"f": "float64", "i": "int64", "u": "int64", "b": "bool", "O": "string", "U": "string"}
-_ACCEPTED = {"float64": "fiub", "int64": "iuf", "bool": "b", "string": "OU"}
+_KINDS = {"f": "fiub", "i": "iuf", "u": "iuf"}
+_ACCEPTED = {"bool": "b", "string": "OU", "bytes": "O"}
+"""The kinds of NumPy's types that a type of field takes; numbers go by the first letter of their type."""
 _TEXT = {str, type(None)}
 
 
@@ -54,9 +57,11 @@ def check_inputs(signature: Signature, columns: Mapping[str, np.ndarray]) -> int
         InvalidInput: columns are missing, unknown, of unequal length, of the wrong type, or have forbidden gaps; it
             names every one.
     """
+    if isinstance(columns, MatrixColumns) and _fits(signature, columns):
+        return len(columns.matrix)
     problems = [*_name_problems(signature, columns)]
     if not problems:
-        problems = [*_length_problems(columns), *_type_problems(signature, columns)]
+        problems = [*_length_problems(signature, columns), *_type_problems(signature, columns)]
     if problems:
         raise InvalidInput(" ".join(problems), hint=f"The model takes {described(signature.inputs)}.")
     return next((len(values) for values in columns.values()), 0)
@@ -67,6 +72,31 @@ def described(fields: Sequence[Field]) -> str:
     return ", ".join(f"{field.name}: {field.type}" for field in fields)
 
 
+class MatrixColumns(Mapping[str, np.ndarray]):
+    """Columns of numbers that lie in one C-contiguous float64 matrix `(n, names)`, NaN for missing.
+
+    What takes a whole matrix (`InputMatrix`, the compiled models) takes it as it is, without a step for each column.
+    """
+
+    __slots__ = ("matrix", "names")
+
+    def __init__(self, names: tuple[str, ...], matrix: np.ndarray) -> None:
+        self.names = names
+        self.matrix = matrix
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self.matrix[:, self.names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 class InputMatrix:
     """Columns as one C-contiguous float64 matrix, the same way in training and in serving.
 
@@ -75,6 +105,7 @@ class InputMatrix:
 
     def __init__(self, inputs: Sequence[Field]) -> None:
         self.inputs = tuple(inputs)
+        self._names = tuple(field.name for field in inputs)
         self._codes = [_codes(field) if field.type == "string" else None for field in inputs]
 
     @property
@@ -88,6 +119,8 @@ class InputMatrix:
         Raises:
             InvalidInput: a column is missing, or holds what is not of its type.
         """
+        if isinstance(columns, MatrixColumns) and columns.names == self._names:
+            return columns.matrix
         missing = [field.name for field in self.inputs if field.name not in columns]
         if missing:
             raise InvalidInput(f"The model needs {', '.join(missing)}.", hint=f"Send all of {described(self.inputs)}.")
@@ -143,22 +176,54 @@ def _name_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> l
     return [*problems, f"Unknown: {', '.join(unknown)}."] if unknown else problems
 
 
-def _length_problems(columns: Mapping[str, np.ndarray]) -> list[str]:
-    flat = [name for name, values in columns.items() if values.ndim != 1]
-    if flat:
-        return [f"Not one value a row: {', '.join(flat)}."]
+def _length_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> list[str]:
+    shapes = {field.name: field.shape for field in signature.inputs}
+    other = [name for name, values in columns.items() if not _is_of(values.shape[1:], shapes[name])]
+    flat = [name for name in other if not shapes[name]]
+    if other:
+        deep = [f"Not of the shape {list(shapes[name])} in each row: {name}." for name in other if shapes[name]]
+        return [f"Not one value a row: {', '.join(flat)}.", *deep] if flat else deep
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) <= 1:
         return []
     return [f"Columns differ in length: {', '.join(f'{name} has {rows}' for name, rows in lengths.items())}."]
 
 
+def _accepted(type_: Type) -> str:
+    return _ACCEPTED.get(type_) or _KINDS[type_[0]]
+
+
+def _is_of(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    return len(shape) == len(wanted) and all(want in (-1, size) for size, want in zip(shape, wanted, strict=True))
+
+
 def _type_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> list[str]:
     return [problem for field in signature.inputs if (problem := _type_problem(field, columns[field.name]))]
 
 
+@cache
+def _whole_and_filled(signature: Signature) -> tuple[tuple[str, ...], bool, np.ndarray, np.ndarray]:
+    """The names of the inputs, whether all are numbers, and which of them must be whole numbers, and never missing."""
+    numbers = all(field.type[0] in "fiu" and not field.shape for field in signature.inputs)
+    whole = [at for at, field in enumerate(signature.inputs) if field.type[0] in "iu"]
+    filled = [at for at, field in enumerate(signature.inputs) if not field.nullable]
+    return tuple(field.name for field in signature.inputs), numbers, np.array(whole, int), np.array(filled, int)
+
+
+def _fits(signature: Signature, columns: MatrixColumns) -> bool:
+    """Whether a matrix is surely what the signature asks for; if not, the slow way says why, or that it is."""
+    names, numbers, whole, filled = _whole_and_filled(signature)
+    if not numbers or columns.names != names:
+        return False
+    if len(whole):
+        found = columns.matrix[:, whole]
+        if not np.array_equal(found, np.trunc(found), equal_nan=True):
+            return False
+    return not len(filled) or not np.isnan(columns.matrix[:, filled]).any()
+
+
 def _type_problem(field: Field, values: np.ndarray) -> str:
-    if values.dtype.kind not in _ACCEPTED[field.type]:
+    if values.dtype.kind not in _accepted(field.type):
         return f"{field.name} must be {field.type}, not {values.dtype}."
     if values.dtype.kind == "O":
         kinds = set(map(type, values.tolist()))
@@ -169,6 +234,6 @@ def _type_problem(field: Field, values: np.ndarray) -> str:
     if values.dtype.kind != "f":
         return ""
     known = values[~np.isnan(values)]
-    if field.type == "int64" and not np.array_equal(known, np.trunc(known)):
-        return f"{field.name} must be int64, not fractions."
+    if field.type[0] in "iu" and not np.array_equal(known, np.trunc(known)):
+        return f"{field.name} must be {field.type}, not fractions."
     return "" if field.nullable or len(known) == len(values) else f"{field.name} must not be missing."

@@ -15,7 +15,10 @@ from everloop.store.entities import Digest
 
 FILES = "mlflow"
 """The flavor of what MLflow's clients logged: files that are kept as they are, and that only those clients load."""
-Type = Literal["float64", "int64", "string", "bool"]
+Type = Literal[
+    "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
+    "bool", "string", "bytes",
+]  # fmt: skip
 Decision = Literal["approved", "rejected"]
 
 
@@ -23,13 +26,15 @@ class Field(msgspec.Struct, frozen=True):
     """A column that a model takes or gives.
 
     `categories` are the values that a string input was trained on, in the order of their codes; a model treats any
-    other value as missing.
+    other value as missing. `shape` is the shape of a row's value: () for a single value, (28, 28) for a matrix in each
+    row, -1 where any length will do.
     """
 
     name: str
     type: Type
     nullable: bool = True
     categories: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
 
 
 class Signature(msgspec.Struct, frozen=True):

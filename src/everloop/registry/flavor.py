@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from everloop.registry.entities import Field, Finding, Signature
 
@@ -36,6 +36,34 @@ class Predictor(Protocol):
             Refused: this model cannot say.
         """
         ...
+
+
+@runtime_checkable
+class TensorPredictor(Protocol):
+    """A loaded model that says itself what its outputs are called: several of them, or others than scores."""
+
+    def infer(self, columns: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray | Sequence[str]]:
+        """Each output by name, of the signature's types; the first axis of each is the rows.
+
+        Raises:
+            InvalidInput: a column is missing.
+        """
+        ...
+
+
+def outputs_of(
+    predictor: Predictor, fields: Sequence[Field], columns: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray | Sequence[str]]:
+    """What a model gives for rows, by the names of its signature's outputs.
+
+    Scores with a column for each output are divided among them; otherwise the first name stands for all there is.
+    """
+    if isinstance(predictor, TensorPredictor):
+        return predictor.infer(columns)
+    scores = predictor.predict(columns)
+    if scores.ndim == 2 and scores.shape[1] == len(fields):
+        return {field.name: scores[:, at] for at, field in enumerate(fields)}
+    return {fields[0].name if fields else "predictions": scores}
 
 
 class Flavor(Protocol):

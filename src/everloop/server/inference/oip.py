@@ -10,7 +10,7 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.registry.entities import Field
-from everloop.server.tensors import DATATYPES, MALFORMED, datatype_of, from_bytes, from_json
+from everloop.server.inference.tensors import DATATYPES, MALFORMED, datatype_of, from_bytes, from_json
 
 BINARY_HEADER = "inference-header-content-length"
 """The request header that says where the JSON ends and binary tensors begin."""

@@ -12,11 +12,11 @@ import numpy as np
 from starlette.concurrency import run_in_threadpool
 
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
-from everloop.server import oip
+from everloop.server.inference import oip
+from everloop.server.inference.served import Answered, Served
+from everloop.server.inference.tensors import columns_of
+from everloop.server.inference.turns import Turns
 from everloop.server.metrics import Metrics
-from everloop.server.served import Answered, Served
-from everloop.server.tensors import columns_of
-from everloop.server.turns import Turns
 from everloop.serving.predictor import PredictionRequest
 
 LARGE = 1 << 18

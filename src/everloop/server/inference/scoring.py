@@ -10,7 +10,7 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.registry.entities import Field
-from everloop.server.tensors import MALFORMED, from_values
+from everloop.server.inference.tensors import MALFORMED, from_values
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 

@@ -22,12 +22,12 @@ from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, PermissionDenied, Unavailable
 from everloop.server.answers import log
-from everloop.server.dataplane import DataPlane, decoded
-from everloop.server.grpc import inference_pb2 as pb
-from everloop.server.grpc.messages import metadata_of, parsed, response_of, tensors_of
+from everloop.server.inference.dataplane import DataPlane, decoded
+from everloop.server.inference.grpc import inference_pb2 as pb
+from everloop.server.inference.grpc.messages import metadata_of, parsed, response_of, tensors_of
+from everloop.server.inference.turns import MOST_WAITING
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate
-from everloop.server.turns import MOST_WAITING
 
 if TYPE_CHECKING:
     Answer = Callable[["Call"], Awaitable[Message]]

@@ -14,8 +14,8 @@ import pytest
 from everloop.registry import service as models
 from everloop.registry.columns import InputMatrix, signature_of
 from everloop.registry.save import save_model
-from everloop.server.grpc import inference_pb2 as pb
-from tests.server.grpcclient import Client, answers, request
+from everloop.server.inference.grpc import inference_pb2 as pb
+from tests.server.inference.grpcclient import Client, answers, request
 from tests.serving.processes import Process, furnish, open_home, tensors
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from everloop.server.grpc import inference_pb2 as pb
+from everloop.server.inference.grpc import inference_pb2 as pb
 from tests.serving.processes import Process
 
 LISTS = {

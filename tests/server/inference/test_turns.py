@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from everloop.kernel.errors import Unavailable
-from everloop.server import turns
-from everloop.server.turns import Turns
+from everloop.server.inference import turns
+from everloop.server.inference.turns import Turns
 
 
 class Doubler:

@@ -23,19 +23,20 @@ from starlette.types import ASGIApp
 from everloop.app.platform import Platform
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, InvalidInput, Misconfigured
-from everloop.server import health, invocations, oip, process
+from everloop.server import health, process
 from everloop.server.answers import JSON, log
-from everloop.server.dataplane import DataPlane, decoded
+from everloop.server.inference import oip, scoring
+from everloop.server.inference.dataplane import DataPlane, decoded
+from everloop.server.inference.served import ServedEndpoint, ServedModel
+from everloop.server.inference.tensors import MALFORMED
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import Gate, authenticator, check_exposure, guard, has_token
-from everloop.server.served import ServedEndpoint, ServedModel
-from everloop.server.tensors import MALFORMED
 from everloop.serving.direct import load_direct
 from everloop.serving.entities import Label
 from everloop.serving.predictor import EndpointPredictor, PredictionRequest
 
 if TYPE_CHECKING:
-    from everloop.server.grpc.door import GrpcDoor
+    from everloop.server.inference.grpc.door import GrpcDoor
 
 KEY_HEADER = "idempotency-key"
 """The id of a request whose body has none."""
@@ -111,7 +112,7 @@ class InferenceDoor:
         require(request.state.principal, "endpoints:predict")
         one = self._plane.first
         body = await request.body()
-        columns = await decoded(body, lambda: invocations.decode(body, one.inputs))
+        columns = await decoded(body, lambda: scoring.decode(body, one.inputs))
         answer = await self._plane.ask(one, PredictionRequest(columns, request.headers.get(KEY_HEADER, "")))
         found: dict[str, object] = {"predictions": answer.scores.tolist()}
         beside = {"model_version": answer.model_version, "prediction_ids": answer.values.get("prediction_id")}
@@ -274,7 +275,7 @@ def _serve(serving: _Process, where: _Where, announce: Callable[[str], None]) ->
 
 def _grpc_door(serving: _Process) -> GrpcDoor:
     try:
-        from everloop.server.grpc.door import GrpcDoor
+        from everloop.server.inference.grpc.door import GrpcDoor
     except ImportError as error:
         raise Misconfigured(f"--grpc-port needs gRPC: {error}.", hint="pip install 'everloop[grpc]'") from None
     platform = serving.platform

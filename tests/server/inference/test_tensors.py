@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
 from everloop.registry.entities import Field
-from everloop.server import invocations
-from everloop.server.tensors import columns_of, from_bytes, from_json
+from everloop.server.inference import scoring
+from everloop.server.inference.tensors import columns_of, from_bytes, from_json
 
 FIELDS = (Field("x", "float64"), Field("n", "int64"), Field("s", "string"))
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
@@ -91,14 +91,14 @@ def test_the_scoring_formats_say_the_same(rows: list[tuple[float, int, str]]) ->
         {"instances": rows},
         {"inputs": {name: [record[name] for record in records] for name in names}},
     ]
-    found = [invocations.decode(json.dumps(body).encode(), FIELDS) for body in bodies]
+    found = [scoring.decode(json.dumps(body).encode(), FIELDS) for body in bodies]
     listed = [{name: column.tolist() for name, column in columns.items()} for columns in found]
     assert listed == [listed[0]] * 5
     assert list(zip(*(listed[0][name] for name in names), strict=True)) == rows
 
 
 def test_a_record_without_a_column_has_a_gap() -> None:
-    columns = invocations.decode(b'{"dataframe_records": [{"x": 1, "s": "a"}, {"s": "b"}]}', FIELDS)
+    columns = scoring.decode(b'{"dataframe_records": [{"x": 1, "s": "a"}, {"s": "b"}]}', FIELDS)
     assert math.isnan(columns["x"][1])
 
 
@@ -109,9 +109,9 @@ def test_a_record_without_a_column_has_a_gap() -> None:
     )
 )
 def test_strange_json_is_a_table_or_refused_and_nothing_else(value: object) -> None:
-    for name in invocations.FORMATS:
+    for name in scoring.FORMATS:
         with suppress(InvalidInput):
-            assert all(isinstance(c, np.ndarray) for c in invocations.decode(_json({name: value}), FIELDS).values())
+            assert all(isinstance(c, np.ndarray) for c in scoring.decode(_json({name: value}), FIELDS).values())
 
 
 def _json(value: object) -> bytes:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scripts import protocol
 
 from everloop.kernel.errors import InvalidInput
-from everloop.server.grpc import inference_pb2 as pb
-from everloop.server.grpc.messages import parsed, response_of, tensors_of
-from everloop.server.served import Answered
-from everloop.server.tensors import datatype_of, from_bytes, to_bytes
-from tests.server.grpcclient import DTYPES, answers, request
+from everloop.server.inference.grpc import inference_pb2 as pb
+from everloop.server.inference.grpc.messages import parsed, response_of, tensors_of
+from everloop.server.inference.served import Answered
+from everloop.server.inference.tensors import datatype_of, from_bytes, to_bytes
+from tests.server.inference.grpcclient import DTYPES, answers, request
 
 WHOLE = [name for name in DTYPES if "INT" in name]
 TEXTS = st.lists(st.text(st.characters(exclude_categories=("Cs",))))

@@ -9,10 +9,10 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from everloop.kernel.errors import InvalidInput
-from everloop.server import oip
-from everloop.server.grpc import inference_pb2 as pb
-from everloop.server.served import Answered
-from everloop.server.tensors import datatype_of, from_bytes, from_items, to_bytes
+from everloop.server.inference import oip
+from everloop.server.inference.grpc import inference_pb2 as pb
+from everloop.server.inference.served import Answered
+from everloop.server.inference.tensors import datatype_of, from_bytes, from_items, to_bytes
 
 M = TypeVar("M", bound=Message)
 _LISTS = {

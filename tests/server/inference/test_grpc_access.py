@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from everloop.app.platform import Platform
-from everloop.server.grpc import inference_pb2 as pb
-from tests.server.grpcclient import Client, request
+from everloop.server.inference.grpc import inference_pb2 as pb
+from tests.server.inference.grpcclient import Client, request
 from tests.serving.processes import Process, furnish, open_home, tensors
 
 pytestmark = pytest.mark.slow

@@ -15,15 +15,15 @@ import pytest
 from everloop.app.platform import Platform
 from everloop.kernel.errors import Conflict, Corrupted, EverloopError, Refused, TooLarge, Unavailable
 from everloop.registry.entities import Field
-from everloop.server.dataplane import DataPlane
-from everloop.server.grpc import inference_pb2 as pb
-from everloop.server.grpc.door import GrpcDoor, client_of
+from everloop.server.inference.dataplane import DataPlane
+from everloop.server.inference.grpc import inference_pb2 as pb
+from everloop.server.inference.grpc.door import GrpcDoor, client_of
+from everloop.server.inference.served import Answered
+from everloop.server.inference.turns import MOST_WAITING
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate
-from everloop.server.served import Answered
-from everloop.server.turns import MOST_WAITING
 from everloop.serving.predictor import PredictionRequest
-from tests.server.grpcclient import request
+from tests.server.inference.grpcclient import request
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 ROW = [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.0]}]

@@ -1,0 +1,1 @@
+"""The inference door: every client's protocol in front of one data plane."""

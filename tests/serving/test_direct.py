@@ -7,7 +7,7 @@ import pytest
 
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
 from everloop.serving.direct import DirectModel, load_direct
-from everloop.serving.predictor import PredictionRequest
+from everloop.serving.request import PredictionRequest
 from tests.serving.conftest import World, plain
 
 

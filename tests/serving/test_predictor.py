@@ -13,7 +13,8 @@ from everloop.features import service as features
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound, Unavailable
 from everloop.serving import predictor as predicting
 from everloop.serving.inferencelog import LogReader, LogWriter
-from everloop.serving.predictor import EndpointPredictor, PredictionRequest
+from everloop.serving.predictor import EndpointPredictor
+from everloop.serving.request import PredictionRequest
 from tests.serving.conftest import HOUR, World, column, plain
 
 

@@ -18,7 +18,7 @@ from everloop.registry.save import load_model
 if TYPE_CHECKING:
     import numpy as np
 
-    from everloop.serving.predictor import PredictionRequest
+    from everloop.serving.request import PredictionRequest
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[1-9]\d{0,8}))")
 log = logging.getLogger("everloop.serving")

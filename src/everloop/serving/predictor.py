@@ -25,6 +25,7 @@ from everloop.serving.arrow import array_of
 from everloop.serving.entities import FeedbackReceipt, Label
 from everloop.serving.inferencelog import LogReader, LogWriter
 from everloop.serving.labellog import LabelWriter
+from everloop.serving.request import PredictionRequest
 from everloop.serving.requestindex import NOBODY, RequestIndex, answered_rows, digest_of
 from everloop.serving.scoring import Rows, batch_of, prediction_ids, score
 from everloop.serving.variants import Routing, load_routing
@@ -35,15 +36,6 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 0.5
 """How often the traffic is looked up in the background."""
 log = logging.getLogger("everloop.serving")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class PredictionRequest:
-    """Columns of one length by name: numbers with NaN for missing, strings as objects with None. `id` may be empty."""
-
-    columns: Mapping[str, np.ndarray]
-    id: str = ""
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -22,7 +22,7 @@ from everloop.server.inference.served import Answered
 from everloop.server.inference.turns import MOST_WAITING
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate
-from everloop.serving.predictor import PredictionRequest
+from everloop.serving.request import PredictionRequest
 from tests.server.inference.grpcclient import request
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"

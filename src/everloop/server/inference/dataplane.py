@@ -17,7 +17,7 @@ from everloop.server.inference.served import Answered, Served
 from everloop.server.inference.tensors import columns_of
 from everloop.server.inference.turns import Turns
 from everloop.server.metrics import Metrics
-from everloop.serving.predictor import PredictionRequest
+from everloop.serving.request import PredictionRequest
 
 LARGE = 1 << 18
 """Bodies over this many bytes are decoded in a thread, so that others need not wait for it."""

@@ -33,7 +33,8 @@ from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import Gate, authenticator, check_exposure, guard, has_token
 from everloop.serving.direct import load_direct
 from everloop.serving.entities import Label
-from everloop.serving.predictor import EndpointPredictor, PredictionRequest
+from everloop.serving.predictor import EndpointPredictor
+from everloop.serving.request import PredictionRequest
 
 if TYPE_CHECKING:
     from everloop.server.inference.grpc.door import GrpcDoor

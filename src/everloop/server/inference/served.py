@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from everloop.kernel.errors import EverloopError
 from everloop.registry.entities import Field
-from everloop.serving.direct import DirectModel
-from everloop.serving.predictor import Answer, EndpointPredictor, PredictionRequest
+from everloop.serving.request import PredictionRequest
+
+if TYPE_CHECKING:
+    from everloop.serving.direct import DirectModel
+    from everloop.serving.predictor import Answer, EndpointPredictor
 
 Values = Mapping[str, Sequence[str] | np.ndarray]
 

@@ -19,7 +19,8 @@ from everloop.governance.entities import Principal
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import Misconfigured, Unauthenticated
 from everloop.server import security
-from everloop.server.security import check_exposure, guard, has_token, hostname, is_loopback
+from everloop.server.authentication import has_token
+from everloop.server.security import check_exposure, guard, hostname, is_loopback
 from tests.server.conftest import client_of
 
 API = "/api/v1"

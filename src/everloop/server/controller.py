@@ -19,8 +19,9 @@ from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError
 from everloop.server import health, process
 from everloop.server.answers import log, refusal_of
+from everloop.server.authentication import authenticator
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
-from everloop.server.security import authenticator, guard
+from everloop.server.security import guard
 from everloop.serving.freshness import FeatureKeeper
 
 HOST = "127.0.0.1"

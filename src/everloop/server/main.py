@@ -18,13 +18,14 @@ from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, Problem
 from everloop.server import health, process
 from everloop.server.answers import crash, refusal, refusal_of
+from everloop.server.authentication import authenticator, has_token
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.mlflow import refusals
 from everloop.server.mlflow.door import MlflowDoor, answers
 from everloop.server.pages.routes import site
 from everloop.server.pages.site import Site, wants_page
 from everloop.server.rest import PREFIX, RestDoor
-from everloop.server.security import authenticator, check_exposure, guard, has_token
+from everloop.server.security import check_exposure, guard
 
 
 def build_app(platform: Platform) -> ASGIApp:

@@ -15,10 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from everloop.app.platform import Platform
 from everloop.app.settings import Settings
-from everloop.governance import tokens
-from everloop.governance.entities import Principal, Token
+from everloop.governance.entities import Principal
 from everloop.kernel.errors import (
     EverloopError,
     InvalidInput,
@@ -283,19 +281,3 @@ def _too_large(limit: int) -> TooLarge:
         f"The request's body is over the limit of {limit >> 20} MB.",
         hint="Send less at once, or raise EVERLOOP_MAX_BODY_MB.",
     )
-
-
-def authenticator(platform: Platform) -> Authenticate:
-    """What looks tokens up in a platform's catalog."""
-
-    def authenticate(secret: str) -> Principal:
-        return tokens.authenticate(platform.session(), secret)
-
-    return authenticate
-
-
-def has_token(platform: Platform) -> bool:
-    """Whether there is a token that lets somebody in now."""
-    now = platform.resources.clock.now()
-    listed: list[Token] = platform.call("tokens.list", {})
-    return any(token.revoked is None and (token.expires is None or token.expires > now) for token in listed)

@@ -25,12 +25,13 @@ from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, InvalidInput, Misconfigured
 from everloop.server import health, process
 from everloop.server.answers import JSON, log
+from everloop.server.authentication import authenticator, has_token
 from everloop.server.inference import oip, scoring
 from everloop.server.inference.dataplane import DataPlane, decoded
 from everloop.server.inference.served import ServedEndpoint, ServedModel
 from everloop.server.inference.tensors import MALFORMED
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
-from everloop.server.security import Gate, authenticator, check_exposure, guard, has_token
+from everloop.server.security import Gate, check_exposure, guard
 from everloop.serving.direct import load_direct
 from everloop.serving.entities import Label
 from everloop.serving.predictor import EndpointPredictor

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
-from everloop.serving.direct import DirectModel, load_direct
+from everloop.serving.direct import DirectModel
+from everloop.serving.reference import load_direct
 from everloop.serving.request import PredictionRequest
 from tests.serving.conftest import World, plain
 
@@ -19,8 +20,8 @@ def test_a_version_is_named_by_number_or_alias(world: World) -> None:
     for constant in (0.1, 0.2):
         world.register(constant=constant)
     world.call("models.set_alias", name="delay", alias="champion", version=1)
-    assert direct(world, "models:/delay/2").version.version == 2
-    assert direct(world, "models:/delay@champion").version.version == 1
+    assert direct(world, "models:/delay/2").version == 2
+    assert direct(world, "models:/delay@champion").version == 1
 
 
 @pytest.mark.parametrize(

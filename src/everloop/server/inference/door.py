@@ -32,9 +32,9 @@ from everloop.server.inference.served import ServedEndpoint, ServedModel
 from everloop.server.inference.tensors import MALFORMED
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import Gate, check_exposure, guard
-from everloop.serving.direct import load_direct
 from everloop.serving.entities import Label
 from everloop.serving.predictor import EndpointPredictor
+from everloop.serving.reference import load_direct
 from everloop.serving.request import PredictionRequest
 
 if TYPE_CHECKING:

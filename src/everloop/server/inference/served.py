@@ -93,13 +93,13 @@ class ServedEndpoint:
 
 
 class ServedModel:
-    """A registered version, as it is."""
+    """A model's version, as it is."""
 
     def __init__(self, model: DirectModel) -> None:
-        self.name = model.version.model
-        self.versions: tuple[str, ...] = (str(model.version.version),)
-        self.inputs = model.version.trained.signature.inputs
-        self.outputs = model.version.trained.signature.outputs
+        self.name = model.name
+        self.versions: tuple[str, ...] = (str(model.version),)
+        self.inputs = model.signature.inputs
+        self.outputs = model.signature.outputs
         self._model = model
 
     def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:

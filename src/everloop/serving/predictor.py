@@ -22,12 +22,15 @@ from everloop.kernel.ids import new_id
 from everloop.registry.columns import check_inputs
 from everloop.registry.entities import Signature
 from everloop.serving.arrow import array_of
+from everloop.serving.committer import Commit, Committer
+from everloop.serving.computed import Computed, Done
 from everloop.serving.entities import FeedbackReceipt, Label
 from everloop.serving.inferencelog import LogReader, LogWriter
 from everloop.serving.labellog import LabelWriter
 from everloop.serving.request import PredictionRequest
-from everloop.serving.requestindex import NOBODY, RequestIndex, answered_rows, digest_of
+from everloop.serving.requestindex import NOBODY, Request, RequestIndex, answered_rows, digest_of
 from everloop.serving.scoring import Rows, batch_of, prediction_ids, score
+from everloop.serving.segments import Place
 from everloop.serving.variants import Routing, load_routing
 
 if TYPE_CHECKING:
@@ -60,9 +63,10 @@ class EndpointPredictor:
         self._session = session
         self._name = name
         self._routing = load_routing(session, name)
-        self._log = LogWriter(session.home, session.project, name)
+        self._committer = Committer(LogWriter(session.home, session.project, name), name)
         self._labels = LabelWriter(session.home, session.project, name)
         self._index = RequestIndex(LogReader(session.home, session.project, name))
+        self._pending: dict[Request, tuple[Answer, Commit]] = {}
         self._answering = Lock()
         self._refreshing = Lock()
         self._stopped = Event()
@@ -86,17 +90,19 @@ class EndpointPredictor:
         return answer
 
     def predict_all(self, requests: Sequence[PredictionRequest]) -> list[Answer | EverloopError]:
-        """Answer several requests with a single sync of the log; each gets an answer or an error of its own."""
+        """Answer several requests together, once they are in the log; each gets an answer or an error of its own."""
+        return self.compute(requests).wait()
+
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answer]:
+        """Answers that are not in the log yet: `commit` puts them there. Turns are committed in their order."""
         with self._answering:
-            turn = _Turn(self._routing, self._index, self._session)
+            turn = _Turn(self._routing, self._index, self._session, self._pending)
             for request in requests:
                 turn.take(request)
-            if turn.batches:
-                try:
-                    self._index.add(turn.identities, self._log.append_all(turn.batches))
-                except Unavailable as error:
-                    return [error if isinstance(a, Answer) and not a.replayed else a for a in turn.answers]
-            return turn.answers
+            commit = _TurnCommit(turn, self._index, self._pending)
+            for identity, answer in turn.fresh.items():
+                self._pending[identity] = (answer, commit)
+        return _Uncommitted(turn.answers, commit, self._committer)
 
     def feedback(self, labels: Sequence[Label]) -> FeedbackReceipt:
         """Keep labels of this endpoint's units.
@@ -124,7 +130,7 @@ class EndpointPredictor:
         if self._watch.is_alive():
             self._watch.join()
         with self._answering:
-            self._log.close()
+            self._committer.close()
             self._labels.close()
 
     def _keep_fresh(self) -> None:
@@ -137,15 +143,61 @@ class EndpointPredictor:
                 )
 
 
+class _Uncommitted(Computed[Answer]):
+    """Answers that may be given when a commit is through."""
+
+    __slots__ = ("_commit", "_committer")
+
+    def __init__(self, answers: list[Answer | EverloopError], commit: Commit, committer: Committer) -> None:
+        super().__init__(answers)
+        self._commit, self._committer = commit, committer
+
+    def commit(self, done: Done) -> None:
+        """Have the answers logged."""
+        self._commit.done = done
+        self._committer.submit(self._commit)
+
+
+class _TurnCommit(Commit):
+    """A turn's way into the log; its requests are known from then on."""
+
+    def __init__(self, turn: _Turn, index: RequestIndex, pending: dict[Request, tuple[Answer, Commit]]) -> None:
+        super().__init__(turn.batches, turn.after)
+        self._identities, self._index, self._pending = turn.identities, index, pending
+
+    def kept(self, places: Sequence[Place]) -> None:
+        """Remember the requests, then forget that they were on their way."""
+        if places:
+            self._index.add(self._identities, places)
+        self._forget()
+
+    def lost(self, error: Unavailable) -> EverloopError | None:
+        """Nothing was answered, so that the requests may come again."""
+        self._forget()
+        return error
+
+    def _forget(self) -> None:
+        for identity in self._identities:
+            self._pending.pop(identity, None)
+
+
 class _Turn:
     """Some requests that are answered together: their batches for the log, and their answers once these are durable."""
 
-    def __init__(self, routing: Routing, index: RequestIndex, session: Session) -> None:
+    def __init__(
+        self,
+        routing: Routing,
+        index: RequestIndex,
+        session: Session,
+        pending: Mapping[Request, tuple[Answer, Commit]],
+    ) -> None:
+        self._pending = pending
+        self.after: list[Commit] = []
         self._routing = routing
         self._signature = Signature(routing.inputs, ())
         self._index = index
         self._session = session
-        self._new: dict[tuple[str, int], Answer] = {}
+        self.fresh: dict[Request, Answer] = {}
         self.answers: list[Answer | EverloopError] = []
         self.batches: list[pa.RecordBatch] = []
         self.identities: list[tuple[str, int]] = []
@@ -164,8 +216,11 @@ class _Turn:
     def _known(self, identity: tuple[str, int]) -> Answer | None:
         if not identity[0]:
             return None
-        if identity in self._new:
-            return self._new[identity]
+        if identity in self.fresh:
+            return self.fresh[identity]
+        if (waiting := self._pending.get(identity)) is not None:
+            self.after.append(waiting[1])
+            return waiting[0]
         batch = self._index.find(identity)
         return None if batch is None else _answer(batch, answered_rows(batch), replayed=True)
 
@@ -190,8 +245,10 @@ class _Turn:
                 f"{version} failed on every row of this request.",
                 hint="The process says why on stderr; everloop endpoints rollback goes back to the version before.",
             )
-        self._new[identity] = _answer(batch, answered)
-        return self._new[identity]
+        answer = _answer(batch, answered)
+        if identity[0]:
+            self.fresh[identity] = answer
+        return answer
 
     def _keys(self, columns: Mapping[str, np.ndarray], prefix: str) -> list[str]:
         """What keeps units with their variant and joins labels: the label's key; the prediction's id without one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ _KINDS = {"f": "fiub", "i": "iuf", "u": "iuf"}
 _ACCEPTED = {"bool": "b", "string": "OU", "bytes": "O"}
 """The kinds of NumPy's types that a type of field takes; numbers go by the first letter of their type."""
 _TEXT = {str, type(None)}
+_BYTES = {bytes, type(None)}
 
 
 def columns_of(table: pa.Table, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -37,17 +38,43 @@ def columns_of(table: pa.Table, names: Sequence[str] = ()) -> dict[str, np.ndarr
     return {name: table.column(name).to_numpy() for name in wanted}
 
 
-def signature_of(columns: Mapping[str, np.ndarray], outputs: Sequence[str] = ("probability",)) -> Signature:
-    """The signature of a model trained on these columns; the categories of strings are their values, sorted."""
-    return Signature(
-        tuple(_field(name, values) for name, values in columns.items()), tuple(Field(o, "float64") for o in outputs)
-    )
+def signature_of(
+    columns: Mapping[str, np.ndarray],
+    outputs: Sequence[str] | Mapping[str, np.ndarray] = ("probability",),
+    narrow: bool = False,
+) -> Signature:
+    """The signature of a model trained on these columns; the categories of strings are their values, sorted.
+
+    Numbers of one value a row are float64 or int64 whatever they came in, since a table's int16 says little about what
+    will be asked; `narrow` keeps their types, and with them the ranges that requests are held to. Arrays in each row
+    keep type and shape. `outputs` are names of float64 scores, or a prediction's arrays, which tell types and shapes.
+    """
+    inputs = tuple(_field(name, values, narrow) for name, values in columns.items())
+    if isinstance(outputs, Mapping):
+        return Signature(inputs, tuple(_plain(_field(name, values, True)) for name, values in outputs.items()))
+    return Signature(inputs, tuple(Field(name, "float64") for name in outputs))
 
 
 def arrays_of(signature: Signature, columns: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
     """Columns out of JSON as arrays: null becomes NaN in numbers and None in strings. `check_inputs` judges them."""
-    kinds = {field.name: field.type for field in signature.inputs}
-    return {name: _array(kinds.get(name, "string"), values) for name, values in columns.items()}
+    known = {field.name: field for field in signature.inputs}
+    unknown = Field("", "string")
+    return {name: _array(known.get(name, unknown), values) for name, values in columns.items()}
+
+
+def typed(fields: Sequence[Field], columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns that fields name, each of its field's own type: what models that take tensors are handed.
+
+    Raises:
+        InvalidInput: a column is missing, does not fit its type, or has gaps where the type knows none (integers).
+    """
+    missing = [field.name for field in fields if field.name not in columns]
+    problems = [f"The model needs {', '.join(missing)}."] if missing else []
+    if not problems:
+        problems = [problem for field in fields if (problem := _conversion_problem(field, columns[field.name]))]
+    if problems:
+        raise InvalidInput(" ".join(problems), hint=f"Send all of {described(fields)}.")
+    return {field.name: _converted(field, columns[field.name]) for field in fields}
 
 
 def check_inputs(signature: Signature, columns: Mapping[str, np.ndarray]) -> int:
@@ -137,16 +164,51 @@ class InputMatrix:
         return matrix
 
 
-def _array(kind: Type, values: Sequence[object]) -> np.ndarray:
+def _array(field: Field, values: Sequence[object]) -> np.ndarray:
     shaped = np.empty(len(values), dtype=object)
     shaped[:] = values
+    if field.shape:
+        return _deep(field, values, shaped)
     kinds = set(map(type, values))
-    if kind == "bool" and kinds == {bool}:
+    if field.type == "bool" and kinds == {bool}:
         return shaped.astype(np.bool_)
-    if kind in ("float64", "int64") and kinds <= {int, float, type(None)}:
-        exact = kind == "int64" and kinds <= {int}
-        return shaped.astype(np.int64 if exact else np.float64)
+    if field.type[0] in "fiu" and kinds <= {int, float, type(None)}:
+        exact = field.type[0] in "iu" and kinds <= {int}
+        try:
+            return shaped.astype((np.uint64 if field.type == "uint64" else np.int64) if exact else np.float64)
+        except OverflowError:  # Numbers beyond 64 bits stay what they are, for the check to name.
+            return shaped
     return shaped
+
+
+def _deep(field: Field, values: Sequence[object], shaped: np.ndarray) -> np.ndarray:
+    """Nested lists as one array, when they are regular and hold nothing but what the field does."""
+    try:
+        found = np.array(values, dtype=object)
+    except ValueError:
+        return shaped
+    kinds = set(map(type, found.ravel().tolist()))
+    if field.type[0] in "fiu" and kinds <= {int, float, type(None)}:
+        exact = field.type[0] in "iu" and kinds <= {int}
+        try:
+            return found.astype(np.int64 if exact else np.float64)
+        except OverflowError:
+            return found
+    return found.astype(np.bool_) if field.type == "bool" and kinds == {bool} else found
+
+
+def _converted(field: Field, values: np.ndarray) -> np.ndarray:
+    if field.type in ("string", "bytes"):
+        return values.astype(object)
+    with np.errstate(over="ignore"):
+        return values.astype(field.type, copy=False)
+
+
+def _conversion_problem(field: Field, values: np.ndarray) -> str:
+    problem = _type_problem(field, values)
+    if not problem and field.type[0] in "iu" and values.dtype.kind == "f" and np.isnan(values).any():
+        return f"{field.name} has missing values, which {field.type} cannot hold."
+    return problem
 
 
 def _codes(field: Field) -> dict[str, float]:
@@ -157,15 +219,23 @@ def _coded(values: np.ndarray, codes: Mapping[str, float]) -> np.ndarray:
     return np.fromiter(map(codes.get, values.tolist(), repeat(np.nan)), np.float64, len(values))
 
 
-def _field(name: str, values: np.ndarray) -> Field:
+def _field(name: str, values: np.ndarray, narrow: bool) -> Field:
     kind = _TYPES.get(values.dtype.kind)
-    if kind is None or (kind == "string" and not set(map(type, values.tolist())) <= _TEXT):
+    shape = values.shape[1:]
+    if kind is None or (kind == "string" and not set(map(type, values.ravel().tolist())) <= _TEXT):
         raise InvalidInput(
             f"Column {name} has the type {values.dtype}, which no model takes.",
             hint="Use numbers, booleans or strings.",
         )
-    categories = sorted(set(values.tolist()) - {None}) if kind == "string" else []
-    return Field(name, kind, categories=tuple(categories))
+    if kind == "string" and not shape:
+        return Field(name, kind, categories=tuple(sorted(set(values.tolist()) - {None})))
+    exact = (narrow or shape) and values.dtype.name in get_args(Type)
+    return Field(name, cast(Type, values.dtype.name) if exact else kind, shape=shape)
+
+
+def _plain(field: Field) -> Field:
+    """An output: its values are no categories."""
+    return Field(field.name, field.type, shape=field.shape)
 
 
 def _name_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> list[str]:
@@ -202,38 +272,107 @@ def _type_problems(signature: Signature, columns: Mapping[str, np.ndarray]) -> l
 
 
 @cache
-def _whole_and_filled(signature: Signature) -> tuple[tuple[str, ...], bool, np.ndarray, np.ndarray]:
-    """The names of the inputs, whether all are numbers, and which of them must be whole numbers, and never missing."""
-    numbers = all(field.type[0] in "fiu" and not field.shape for field in signature.inputs)
-    whole = [at for at, field in enumerate(signature.inputs) if field.type[0] in "iu"]
-    filled = [at for at, field in enumerate(signature.inputs) if not field.nullable]
-    return tuple(field.name for field in signature.inputs), numbers, np.array(whole, int), np.array(filled, int)
+def _limits(kind: Type) -> tuple[float, float] | None:
+    """The least and the greatest number that a type holds; None where every float64 does."""
+    if kind[0] in "iu":
+        return int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+    return (float(np.finfo(kind).min), float(np.finfo(kind).max)) if kind in ("float32", "float16") else None
+
+
+def _range_problem(field: Field, known: np.ndarray) -> str:
+    """The first number that a type cannot hold; infinities are the same in every type of floats."""
+    limits = _limits(field.type)
+    if limits is None or not known.size:
+        return ""
+    low, high = limits
+    if field.type[0] in "iu":
+        beyond = known[(known < low) | (known >= high + 1)] if known.dtype.kind == "f" else _beyond(known, low, high)
+    else:
+        with np.errstate(over="ignore"):
+            beyond = known[np.isinf(known.astype(field.type)) & ~np.isinf(known)]
+    if not len(beyond):
+        return ""
+    said = f"{low} to {high}" if field.type[0] in "iu" else f"up to {high:.5g}"
+    return f"{field.name} must be {field.type} ({said}), not {beyond[0].item()!r}."
+
+
+def _beyond(known: np.ndarray, low: float, high: float) -> np.ndarray:
+    """The integers outside of a range; the range is cut to what their own type holds, to be compared in it."""
+    own = np.iinfo(known.dtype)
+    return known[(known < max(low, own.min)) | (known > min(high, own.max))]
+
+
+class _Plan(NamedTuple):
+    """What a matrix is held to: the names, whether all are numbers, the columns that must be whole, never missing, and
+    within a range (with its least and greatest number)."""
+
+    names: tuple[str, ...]
+    numbers: bool
+    whole: np.ndarray
+    filled: np.ndarray
+    narrow: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@cache
+def _plan(signature: Signature) -> _Plan:
+    inputs = signature.inputs
+    narrow = [(at, limits) for at, field in enumerate(inputs) if (limits := _limits(field.type))]
+    return _Plan(
+        tuple(field.name for field in inputs),
+        all(field.type[0] in "fiu" and not field.shape for field in inputs),
+        np.array([at for at, field in enumerate(inputs) if field.type[0] in "iu"], int),
+        np.array([at for at, field in enumerate(inputs) if not field.nullable], int),
+        np.array([at for at, _ in narrow], int),
+        np.array([float(low) for _, (low, _) in narrow]),
+        np.array([float(high) for _, (_, high) in narrow]),
+    )
 
 
 def _fits(signature: Signature, columns: MatrixColumns) -> bool:
     """Whether a matrix is surely what the signature asks for; if not, the slow way says why, or that it is."""
-    names, numbers, whole, filled = _whole_and_filled(signature)
-    if not numbers or columns.names != names:
+    plan = _plan(signature)
+    if not plan.numbers or columns.names != plan.names:
         return False
-    if len(whole):
-        found = columns.matrix[:, whole]
+    if len(plan.whole):
+        found = columns.matrix[:, plan.whole]
         if not np.array_equal(found, np.trunc(found), equal_nan=True):
             return False
-    return not len(filled) or not np.isnan(columns.matrix[:, filled]).any()
+    if len(plan.narrow):
+        found = columns.matrix[:, plan.narrow]
+        if ((found < plan.low) | (found >= plan.high)).any():  # At a limit itself, the slow way knows.
+            return False
+    return not len(plan.filled) or not np.isnan(columns.matrix[:, plan.filled]).any()
 
 
 def _type_problem(field: Field, values: np.ndarray) -> str:
     if values.dtype.kind not in _accepted(field.type):
-        return f"{field.name} must be {field.type}, not {values.dtype}."
+        return f"{field.name} must be {field.type}, not {_endless(values) or values.dtype}."
     if values.dtype.kind == "O":
-        kinds = set(map(type, values.tolist()))
-        if not kinds <= _TEXT:
-            other = sorted(kind.__name__ for kind in kinds - _TEXT)
-            return f"{field.name} must be {field.type}, not {', '.join(other)}."
-        return "" if field.nullable or type(None) not in kinds else f"{field.name} must not be missing."
-    if values.dtype.kind != "f":
+        return _object_problem(field, values)
+    if values.dtype.kind not in "fiu":
         return ""
-    known = values[~np.isnan(values)]
-    if field.type[0] in "iu" and not np.array_equal(known, np.trunc(known)):
+    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    if field.type[0] in "iu" and values.dtype.kind == "f" and not np.array_equal(known, np.trunc(known)):
         return f"{field.name} must be {field.type}, not fractions."
-    return "" if field.nullable or len(known) == len(values) else f"{field.name} must not be missing."
+    if not field.nullable and known.size < values.size:
+        return f"{field.name} must not be missing."
+    return _range_problem(field, known)
+
+
+def _endless(values: np.ndarray) -> str:
+    """The first integer of a column that no array of numbers holds."""
+    if values.dtype.kind != "O":
+        return ""
+    found = next((value for value in values.ravel().tolist() if type(value) is int and value.bit_length() > 63), None)
+    return "" if found is None else f"an integer of {found.bit_length()} bits"
+
+
+def _object_problem(field: Field, values: np.ndarray) -> str:
+    wanted = _BYTES if field.type == "bytes" else _TEXT
+    kinds = set(map(type, values.ravel().tolist()))
+    if not kinds <= wanted:
+        other = sorted(kind.__name__ for kind in kinds - wanted)
+        return f"{field.name} must be {field.type}, not {', '.join(other)}."
+    return "" if field.nullable or type(None) not in kinds else f"{field.name} must not be missing."

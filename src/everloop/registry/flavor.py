@@ -99,3 +99,44 @@ class Flavor(Protocol):
     def requirements(self) -> list[str]:
         """The distributions that `load` and `predict` need, pinned to those installed: `lightgbm==4.6.0`."""
         ...
+
+
+@runtime_checkable
+class CodeFlavor(Protocol):
+    """A flavor some of whose models bring code along, which runs when they are loaded or asked.
+
+    Such a model is loaded only after a recorded decision (`everloop.registry.trust`), and only in a `Sandbox`.
+    """
+
+    def code_in(self, folder: Path) -> list[str]:
+        """What a model would run that is not known to be safe, in words; nothing when `load` does for it."""
+        ...
+
+    def load_trusted(self, folder: Path) -> Predictor:
+        """The model, with all the code that it brings. Only for a process that was made for it.
+
+        Raises:
+            Corrupted: the files are not what `save` wrote.
+        """
+        ...
+
+
+class Sandbox(Protocol):
+    """A way to run a model apart: in a process that has no network, and that takes nobody along when it dies.
+
+    `everything` says that every model is to be run so, not only those that bring code.
+    """
+
+    everything: bool
+
+    def load(self, flavor: Flavor, folder: Path, code: bool) -> Predictor:
+        """The model of a folder, in a process of its own; with its `code`, when that is trusted.
+
+        The predictor is safe to ask from several threads. A model that crashes or hangs fails that one request with
+        Unavailable, and answers the next one from a new process.
+
+        Raises:
+            Misconfigured: this machine cannot keep a process from the network.
+            Refused, Corrupted: as the flavor says.
+        """
+        ...

@@ -62,7 +62,7 @@ def test_doubles_arrive_bit_by_bit(values: list[object], raw: bool) -> None:
 
 @given(TEXTS, st.booleans())
 def test_texts_arrive(values: list[object], raw: bool) -> None:
-    assert read("BYTES", values, raw).tolist() == values
+    assert [text.decode() for text in read("BYTES", values, raw).tolist()] == values
 
 
 @given(st.lists(st.booleans()), st.booleans())
@@ -100,7 +100,7 @@ def test_outputs_of_each_kind_go_out(raw: bool) -> None:
         ("votes", "INT64", [2]),
         ("sure", "BOOL", [2]),
         ("ids", "BYTES", [2]),
-        ("small", "FP64", [2]),
+        ("small", "FP32", [2]),
     ]
     assert answers(message) == {
         "score": [0.5, float("inf"), 1.5, -2.0],
@@ -114,4 +114,5 @@ def test_outputs_of_each_kind_go_out(raw: bool) -> None:
 
 @given(TEXTS)
 def test_raw_texts_are_read_as_they_were_written(texts: list[str]) -> None:
-    assert from_bytes("t", datatype_of(texts), [len(texts)], memoryview(to_bytes(texts))).tolist() == texts
+    read = from_bytes("t", datatype_of(texts), [len(texts)], to_bytes(texts))
+    assert [text.decode() for text in read.tolist()] == texts

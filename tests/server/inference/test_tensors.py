@@ -51,7 +51,10 @@ def test_a_whole_number_is_the_same_in_json_and_in_bytes(values: list[int]) -> N
 def test_a_text_is_the_same_in_json_and_in_bytes(values: list[str]) -> None:
     packed = b"".join(len(text.encode()).to_bytes(4, "little") + text.encode() for text in values)
     flat = from_json("s", "BYTES", [len(values)], json.dumps(values).encode())
-    assert flat.tolist() == from_bytes("s", "BYTES", [len(values)], memoryview(packed)).tolist() == values
+    raw = from_bytes("s", "BYTES", [len(values)], memoryview(packed))
+    for tensor in (flat, raw):
+        assert columns_of((Field("s", "string"),), {"s": tensor})["s"].tolist() == values
+        assert columns_of((Field("s", "bytes"),), {"s": tensor})["s"].tolist() == [text.encode() for text in values]
 
 
 @settings(deadline=None)

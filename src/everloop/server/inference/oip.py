@@ -1,8 +1,13 @@
-"""The Open Inference Protocol, version 2, over REST: requests in, responses out. Inputs may be binary tensors."""
+"""The Open Inference Protocol, version 2, over REST: requests in, responses out, with JSON or binary tensors.
+
+A binary tensor stands after the JSON, and its parameter `binary_data_size` says how long it is.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,10 +15,35 @@ import numpy as np
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.registry.entities import Field
-from everloop.server.inference.tensors import DATATYPES, MALFORMED, datatype_of, from_bytes, from_json
+from everloop.server.inference.tensors import (
+    DATATYPES,
+    MALFORMED,
+    Values,
+    datatype_of,
+    from_base64,
+    from_bytes,
+    from_json,
+    from_lists,
+    shape_of,
+    to_bytes,
+    to_json,
+)
 
 BINARY_HEADER = "inference-header-content-length"
-"""The request header that says where the JSON ends and binary tensors begin."""
+"""The header that says where the JSON ends and binary tensors begin."""
+EXTENSIONS = (
+    "binary_tensor_data",
+    "binary_tensor_data_output",
+    "model_repository",
+    "model_configuration",
+    "statistics",
+)
+"""What this server can do beyond the protocol."""
+UNSUPPORTED = {
+    "shared_memory_region": "Shared memory is not supported.",
+    "classification": "The classification extension is not supported.",
+}
+"""Parameters that a client must not believe to have worked."""
 
 
 class Tensor(msgspec.Struct):
@@ -30,6 +60,7 @@ class Wish(msgspec.Struct):
     """An output that the client wants."""
 
     name: str
+    parameters: dict[str, Json] = {}
 
 
 class InferRequest(msgspec.Struct):
@@ -38,15 +69,17 @@ class InferRequest(msgspec.Struct):
     inputs: list[Tensor]
     id: str = ""
     outputs: list[Wish] = []
+    parameters: dict[str, Json] = {}
 
 
-class Output(msgspec.Struct, frozen=True):
+class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     """An output: a value for each place of the shape, row by row; a number that is none is null."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    data: list[Json]
+    data: list[Json] | msgspec.UnsetType = msgspec.UNSET
+    parameters: dict[str, Json] = {}
 
 
 class InferResponse(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,46 +115,142 @@ _requests = msgspec.json.Decoder(InferRequest)
 def decode(body: bytes, header: str = "") -> tuple[InferRequest, dict[str, np.ndarray]]:
     """A request and its tensors, by name. `header` is the value of the header that says where the JSON ends.
 
+    BYTES are texts where they came in JSON, and bytes where they came as binary data; `columns_of` makes them one.
+
     Raises:
         InvalidInput: it is no JSON, no request, or a tensor is not what it says.
     """
-    end = int(header) if header.isdecimal() else len(body)
-    if header and (not header.isdecimal() or end > len(body)):
-        raise InvalidInput(f"The header {BINARY_HEADER} is {header!r}, the body has {len(body)} bytes.")
+    end = _end(header, len(body))
+    head = body if end == len(body) else body[:end]
     try:
-        request = _requests.decode(body[:end])
+        request = _requests.decode(head)
     except MALFORMED as error:
-        raise InvalidInput(
-            f"The body is no inference request: {error}.",
-            hint='Send {"inputs": [{"name", "shape", "datatype", "data"}]}.',
-        ) from None
-    tensors: dict[str, np.ndarray] = {}
-    rest = memoryview(body)[end:]
-    for tensor in request.inputs:
-        if tensor.name in tensors:
-            raise InvalidInput(f"Input {tensor.name!r} is there twice.")
-        size = tensor.parameters.get("binary_data_size")
-        if size is None:
-            tensors[tensor.name] = from_json(tensor.name, tensor.datatype, tensor.shape, tensor.data)
-            continue
-        if not isinstance(size, int) or not 0 <= size <= len(rest):
-            raise InvalidInput(f"Input {tensor.name!r} has {size!r} binary bytes; {len(rest)} are left in the body.")
-        tensors[tensor.name] = from_bytes(tensor.name, tensor.datatype, tensor.shape, rest[:size])
-        rest = rest[size:]
-    return request, tensors
+        return _lenient(head, memoryview(body)[end:], error)
+    if request.outputs:
+        check_wishes(request.outputs)
+    return request, _tensors(request, [tensor.data for tensor in request.inputs], memoryview(body)[end:])
 
 
-def outputs_of(values: Mapping[str, Sequence[str] | np.ndarray], names: Sequence[str]) -> list[Output]:
+def encode(
+    response: InferResponse, values: Mapping[str, Values], wishes: Sequence[Wish] = (), binary: bool = False
+) -> tuple[bytes, int]:
+    """A response with these outputs, and where its JSON ends (0 where there is no more than that).
+
+    Without wishes all outputs go out; `binary` ones do unless their wish says otherwise.
+
+    Raises:
+        InvalidInput: an output that should be JSON holds bytes that are no text.
+    """
+    tails: list[bytes] = []
+    outputs = []
+    for wish in wishes or [Wish(name) for name in values]:
+        found = values[wish.name]
+        if wish.parameters.get("binary_data", binary) is True:
+            tails.append(to_bytes(found))
+            size: dict[str, Json] = {"binary_data_size": len(tails[-1])}
+            outputs.append(Output(wish.name, datatype_of(found), shape_of(found), parameters=size))
+        else:
+            outputs.append(Output(wish.name, datatype_of(found), shape_of(found), to_json(wish.name, found)))
+    head = msgspec.json.encode(InferResponse(response.model_name, response.model_version, outputs, response.id))
+    return (b"".join((head, *tails)), len(head)) if tails else (head, 0)
+
+
+def outputs_of(values: Mapping[str, Values], names: Sequence[str]) -> list[Output]:
     """The outputs with these names; all of them when there are none."""
-    return [_output(name, values[name]) for name in names or values]
+    found = {name: values[name] for name in names or values}
+    return [Output(name, datatype_of(one), shape_of(one), to_json(name, one)) for name, one in found.items()]
+
+
+def wants_binary(request: InferRequest) -> bool:
+    """Whether outputs shall be binary that say nothing else."""
+    return request.parameters.get("binary_data_output") is True
+
+
+def check_wishes(wishes: Sequence[Wish]) -> None:
+    """Refuse outputs that are wanted twice, or in a way that there is not.
+
+    Raises:
+        InvalidInput: one is.
+    """
+    names = [wish.name for wish in wishes]
+    if len(set(names)) != len(names):
+        raise InvalidInput(f"An output is asked for twice: {', '.join(names)}.")
+    for wish in wishes:
+        check_parameters(f"Output {wish.name!r}", wish.parameters)
+
+
+def check_parameters(what: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that would change the meaning of a tensor and are not supported; others are let be.
+
+    Raises:
+        InvalidInput: there is one.
+    """
+    for name in UNSUPPORTED.keys() & parameters.keys():
+        raise InvalidInput(f"{what}: {UNSUPPORTED[name]}", hint=f"Leave the parameter {name} out.")
 
 
 def described(fields: Sequence[Field]) -> list[TensorMetadata]:
     """Fields as the protocol describes tensors."""
-    return [TensorMetadata(field.name, DATATYPES[field.type]) for field in fields]
+    return [TensorMetadata(field.name, DATATYPES[field.type], (-1, *field.shape)) for field in fields]
 
 
-def _output(name: str, values: Sequence[str] | np.ndarray) -> Output:
-    if isinstance(values, np.ndarray):
-        return Output(name, datatype_of(values), values.shape, values.ravel().tolist())
-    return Output(name, datatype_of(values), (len(values),), list(values))
+def _end(header: str, size: int) -> int:
+    if not header:
+        return size
+    if not header.isdecimal() or len(header) > 18 or int(header) > size:
+        raise InvalidInput(f"The header {BINARY_HEADER} is {header[:40]!r}, the body has {size} bytes.")
+    return int(header)
+
+
+def _tensors(request: InferRequest, data: Sequence[object], rest: memoryview) -> dict[str, np.ndarray]:
+    tensors: dict[str, np.ndarray] = {}
+    for tensor, values in zip(request.inputs, data, strict=True):
+        name = tensor.name
+        if name in tensors:
+            raise InvalidInput(f"Input {name!r} is there twice.")
+        parameters = tensor.parameters
+        if parameters:
+            check_parameters(f"Input {name!r}", parameters)
+        size = parameters.get("binary_data_size")
+        if size is not None:
+            raw = _cut(name, size, values, rest)
+            rest = rest[len(raw) :]
+            found = from_bytes(name, tensor.datatype, tensor.shape, raw)
+        elif isinstance(values, msgspec.Raw):
+            found = from_json(name, tensor.datatype, tensor.shape, values)
+        else:
+            found = from_lists(name, tensor.datatype, tensor.shape, values)
+        coded = tensor.datatype == "BYTES" and parameters.get("content_type") == "base64"
+        tensors[name] = from_base64(name, found) if coded else found
+    if rest:
+        raise InvalidInput(f"After the last tensor {len(rest)} binary bytes are left.")
+    return tensors
+
+
+def _cut(name: str, size: Json, values: object, rest: memoryview) -> memoryview:
+    if values:
+        raise InvalidInput(f"Input {name!r} has both data and binary_data_size.", hint="Send one of them.")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
+        raise InvalidInput(f"Input {name!r} has {size!r} binary bytes; {len(rest)} are left in the body.")
+    return rest[:size]
+
+
+def _lenient(head: bytes, rest: memoryview, strict: Exception) -> tuple[InferRequest, dict[str, np.ndarray]]:
+    """A request as some clients write it: with null for what is not given, and NaN and Infinity, which is no JSON."""
+    try:
+        payload = _given(json.loads(head))
+        for key in ("inputs", "outputs"):
+            payload[key] = [_given(one) for one in payload.get(key, ())]
+        data = [tensor.pop("data", None) for tensor in payload["inputs"]]
+        request = msgspec.convert(payload, InferRequest)
+    except (*MALFORMED, ValueError, TypeError, AttributeError):
+        raise InvalidInput(
+            f"The body is no inference request: {strict}.",
+            hint='Send {"inputs": [{"name", "shape", "datatype", "data"}]}.',
+        ) from None
+    check_wishes(request.outputs)
+    return request, _tensors(request, data, rest)
+
+
+def _given(one: Any) -> Any:
+    return {key: value for key, value in one.items() if value is not None}

@@ -12,7 +12,7 @@ from everloop.kernel.errors import InvalidInput
 from everloop.server.inference import oip
 from everloop.server.inference.grpc import inference_pb2 as pb
 from everloop.server.inference.served import Answered
-from everloop.server.inference.tensors import datatype_of, from_bytes, from_items, to_bytes
+from everloop.server.inference.tensors import datatype_of, from_bytes, from_items, to_bytes, to_items
 
 M = TypeVar("M", bound=Message)
 _LISTS = {
@@ -104,18 +104,11 @@ def _typed(tensor: pb.ModelInferRequest.InferInputTensor) -> np.ndarray:
                 hint=f"Send {wanted or 'raw_input_contents'}.",
             )
     items: Sequence[object] = list(getattr(tensor.contents, wanted)) if wanted else ()
-    if tensor.datatype == "BYTES":
-        items = _texts(tensor.name, tensor.contents.bytes_contents)
     return from_items(tensor.name, tensor.datatype, tensor.shape, items)
 
 
-def _texts(name: str, items: Sequence[bytes]) -> list[str]:
-    try:
-        return [item.decode() for item in items]
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"Input {name!r} is not UTF-8 ({error}).") from None
-
-
 def _items(values: Sequence[str] | np.ndarray, datatype: str) -> Sequence[object]:
-    items = values.ravel().tolist() if isinstance(values, np.ndarray) else values
-    return [str(item).encode() for item in items] if datatype == "BYTES" else items
+    if datatype == "BYTES" or not isinstance(values, np.ndarray):
+        return to_items(values)
+    items: list[object] = values.ravel().tolist()
+    return items

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from everloop.app.platform import Platform
 from everloop.packaging import scan
 from everloop.packaging.entities import Package
-from everloop.packaging.pickles import ALLOWED, is_pickle, problems
+from everloop.registry.pickles import ALLOWED, is_pickle, problems
 from everloop.packaging.scan import scan_folder
 from tests.examples import examples
 

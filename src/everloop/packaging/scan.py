@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from everloop.catalog.session import Session
-from everloop.packaging import pickles
-from everloop.registry.entities import Finding, Model
+from everloop.registry import pickles
+from everloop.packaging.entities import ScanReport
+from everloop.registry.entities import Finding, Model, ModelVersion
 from everloop.registry.flavor import Flavor
 
 LARGEST = 1 << 30
@@ -37,6 +38,14 @@ def scan_model(session: Session, trained: Model) -> list[Finding]:
         session.store.checkout(trained.digest, folder)
         found = [*session.ports.get(Flavor, trained.flavor).scan(folder), *scan_folder(folder)]
     return list(dict.fromkeys(found))
+
+
+def report(session: Session, version: ModelVersion) -> ScanReport:
+    """The scan of a version as its package carries it: each file with its address, and what was found."""
+    trained = version.trained
+    files = {entry.path: str(entry.digest) for entry in session.store.tree(trained.digest)}
+    found = tuple(scan_model(session, trained))
+    return ScanReport(version.model, version.version, files, found, all(one.severity != "error" for one in found))
 
 
 def scan_folder(folder: Path) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What the folders of all flavors have in common: the fields as JSON beside the model, and no file that nobody wrote."""
+"""What the folders of all flavors have in common: the fields as JSON, and no file that nobody wrote."""
 
 from __future__ import annotations
 

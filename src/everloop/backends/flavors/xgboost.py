@@ -61,7 +61,7 @@ class XgboostFlavor:
 
     def save(self, native: object, folder: Path, signature: Signature) -> None:
         """Write the trees (those up to the best iteration, where training stopped early) and the inputs."""
-        booster = native.get_booster() if hasattr(native, "get_booster") else native
+        booster: Any = native.get_booster() if hasattr(native, "get_booster") else native
         if not hasattr(booster, "save_raw") or not hasattr(booster, "num_features"):
             raise InvalidInput(
                 f"A {type(native).__name__} is no XGBoost model.", hint="Pass what xgboost.train returned."

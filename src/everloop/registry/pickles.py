@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickletools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 _HARMLESS: dict[str, str] = {
     "builtins": "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple",
@@ -60,19 +60,30 @@ _OUTSIDE = {
 }
 
 
-def problems(data: bytes) -> list[str]:
+def problems(data: bytes, allowed: Collection[tuple[str, str]] = ALLOWED) -> list[str]:
     """What is unsafe in a pickle, or in several one after another; nothing when it only holds values.
 
-    Broken pickles are unsafe too: what stands before the break is run before a reader notices it.
+    `allowed` are the globals that it may name. Broken pickles are unsafe too: what stands before the break is run
+    before a reader notices it.
     """
     found: list[str] = []
     rest = io.BytesIO(data)
     while rest.tell() < len(data):
         try:
-            found.extend(_Reader().unsafe(rest))
+            for it in _Reader().named(rest):
+                found += [it] if isinstance(it, str) else [f"It would import {'.'.join(it)}."] * (it not in allowed)
         except (ValueError, IndexError, OverflowError, UnicodeError) as error:
             return [*found, f"It is no whole pickle ({error})."]
     return list(dict.fromkeys(found))
+
+
+def named(data: bytes) -> list[tuple[str, str]]:
+    """The globals that one whole pickle names, as module and name, without those that it puts together.
+
+    Raises:
+        ValueError: it is no pickle.
+    """
+    return [it for it in _Reader().named(io.BytesIO(data)) if not isinstance(it, str)]
 
 
 def is_pickle(data: bytes) -> bool:
@@ -90,23 +101,19 @@ class _Reader:
         self._memo: dict[int, str | None] = {}
         self._recent: list[str | None] = []
 
-    def unsafe(self, stream: io.BytesIO) -> Iterator[str]:
+    def named(self, stream: io.BytesIO) -> Iterator[tuple[str, str] | str]:
+        """Each global as module and name, or in words what cannot be told."""
         for opcode, argument, _ in pickletools.genops(stream):
             if opcode.name in ("GLOBAL", "INST"):
                 module, _, name = str(argument).partition(" ")
-                yield from _judged(module, name)
+                yield module, name
             elif opcode.name == "STACK_GLOBAL":
-                yield from self._named()
+                module_, name_ = self._recent if len(self._recent) == 2 else (None, None)
+                spelled = module_ is not None and name_ is not None
+                yield (str(module_), str(name_)) if spelled else "It names something that it puts together while read."
             elif opcode.name in _OUTSIDE:
                 yield f"It refers to {_OUTSIDE[opcode.name]} ({opcode.name})."
             self._follow(opcode.name, argument)
-
-    def _named(self) -> Iterator[str]:
-        module, name = self._recent if len(self._recent) == 2 else (None, None)
-        if module is None or name is None:
-            yield "It names something that it puts together while it is read."
-        else:
-            yield from _judged(module, name)
 
     def _follow(self, opcode: str, argument: object) -> None:
         """Keep the last two values on the stack, as long as nothing but strings was put there."""
@@ -121,8 +128,3 @@ class _Reader:
             self._memo[len(self._memo)] = top
         elif opcode not in _SILENT:
             self._recent = []
-
-
-def _judged(module: str, name: str) -> Iterator[str]:
-    if (module, name) not in ALLOWED:
-        yield f"It would import {module}.{name}."

@@ -20,8 +20,8 @@ from everloop.kernel.errors import Unavailable
 
 ENTRIES = {
     "server": "everloop.server.main:run_server",
-    "endpoint": "everloop.server.inference.door:serve_endpoint",
-    "models": "everloop.server.inference.door:serve_models",
+    "endpoint": "everloop.server.inference.main:serve_endpoint",
+    "models": "everloop.server.inference.main:serve_models",
     "controller": "everloop.server.controller:run_controller",
 }
 """What runs each process. The doors load it by name here, because they do not import each other."""

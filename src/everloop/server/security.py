@@ -53,12 +53,14 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "
 class Gate:
     """Says who asks, whatever the protocol.
 
-    `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
+    `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine;
+    `anybody` is who it acts as from anywhere, where the network is what keeps others out.
     """
 
     settings: Settings
     authenticate: Authenticate
     local: Principal = LOCAL
+    anybody: Principal | None = None
 
     async def caller(self, headers: Headers, client: str, public: bool) -> Principal | None:
         """Who asks from the address `client`; None where the public may ask and it tells no more of itself.
@@ -69,6 +71,8 @@ class Gate:
         secret = secret_of(headers)
         if secret:
             return await run_in_threadpool(self.authenticate, secret)
+        if self.anybody is not None:
+            return self.anybody
         if self.settings.authentication == "auto" and _is_from_here(client, headers):
             return self.local
         if public:
@@ -91,10 +95,12 @@ def guard(
     `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
     `refuse` words what is not let through, as the door behind words its own errors.
     """
-    return _Guard(app, Gate(settings, authenticate, local), refuse)
+    return Guard(app, Gate(settings, authenticate, local), refuse)
 
 
-class _Guard:
+class Guard:
+    """An app behind every check; `refuse` words what is not let through."""
+
     def __init__(self, app: ASGIApp, gate: Gate, refuse: Callable[[EverloopError], Response]) -> None:
         self._app = app
         self._refuse = refuse
@@ -102,6 +108,7 @@ class _Guard:
         self._limit = gate.settings.max_body_mb << 20
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -169,7 +176,7 @@ class _Hardened:
 def check_host(headers: Headers, settings: Settings) -> None:
     """Refuse names that are not ours: a page elsewhere can point its own name at this machine (DNS rebinding).
 
-    Addresses are no names, so every address is let through.
+    Addresses are no names, so every address is let through; `*` among the allowed hosts lets every name through.
 
     Raises:
         InvalidInput: there is no Host header, or more than one.
@@ -179,7 +186,8 @@ def check_host(headers: Headers, settings: Settings) -> None:
     if len(hosts) != 1:
         raise InvalidInput(f"The request has {len(hosts)} Host headers.", hint="Send exactly one.")
     name = hostname(hosts[0])
-    if not (name == "localhost" or is_address(name) or name in settings.allowed_hosts or name == settings.host):
+    ours = name == "localhost" or is_address(name) or name == settings.host
+    if not ours and not {name, "*"} & set(settings.allowed_hosts):
         raise PermissionDenied(
             f"This server does not answer to the host {name!r}.",
             hint=f"Use its address, or add the name: EVERLOOP_ALLOWED_HOSTS={name}",

@@ -73,7 +73,7 @@ async def door(platform: Platform, model: Doubled) -> AsyncIterator[Asking]:
     """A door in front of a model, for as long as the test takes."""
     metrics = Metrics()
     gate = Gate(platform.settings.values, lambda secret: platform.local_principal, platform.local_principal)
-    opened = GrpcDoor(DataPlane([model], metrics), gate, metrics, platform)
+    opened = GrpcDoor(DataPlane([model], metrics), gate, metrics, platform.session().new_id)
     address = await opened.listen("127.0.0.1", 0)
     await opened.start()
     async with grpc.aio.insecure_channel(address.removeprefix("grpc://")) as channel:

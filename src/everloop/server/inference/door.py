@@ -1,7 +1,8 @@
-"""The inference door: endpoints and registered models over HTTP, in a process of their own.
+"""The inference door: what a process serves, over HTTP.
 
-It speaks the Open Inference Protocol (`/v2`) and MLflow's scoring protocol (`/invocations`); every error is
-`{"error": "what happened and what to do"}`. Where a port is given for it, gRPC asks the same data plane beside it.
+It speaks the Open Inference Protocol (`/v2`), MLflow's scoring protocol (`/invocations`) and what else it is given as
+routes. What it needs of a platform is handed in (`Serving`), so a model out of a package is served by the same door.
+Where a port is given for it, gRPC asks the same data plane beside it.
 """
 
 from __future__ import annotations
@@ -11,56 +12,38 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from everloop.app.platform import Platform
 from everloop.governance.roles import require
-from everloop.kernel.errors import EverloopError, InvalidInput, Misconfigured
-from everloop.server import health, process
-from everloop.server.answers import JSON, log
-from everloop.server.authentication import authenticator, has_token
-from everloop.server.inference import oip, scoring
+from everloop.kernel.errors import EverloopError, Misconfigured
+from everloop.server import process
+from everloop.server.answers import JSON, answer
+from everloop.server.inference import oip
+from everloop.server.inference.asking import KEY_HEADER
+from everloop.server.inference.carriage import Carriage
 from everloop.server.inference.dataplane import DataPlane, decoded
-from everloop.server.inference.served import ServedEndpoint, ServedModel
-from everloop.server.inference.tensors import MALFORMED
+from everloop.server.inference.invocations import ScoringDoor, live
+from everloop.server.inference.refusals import Wording, crashed, misled, refusal, scoring_refusal, wording
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
-from everloop.server.security import Gate, check_exposure, guard
-from everloop.serving.entities import Label
-from everloop.serving.predictor import EndpointPredictor
-from everloop.serving.reference import load_direct
-from everloop.serving.request import PredictionRequest
+from everloop.server.security import Gate, Guard
 
 if TYPE_CHECKING:
     from everloop.server.inference.grpc.door import GrpcDoor
 
-KEY_HEADER = "idempotency-key"
-"""The id of a request whose body has none."""
-
-
-class Feedback(msgspec.Struct):
-    """The body of `POST /feedback`."""
-
-    labels: list[Label]
-
-
-_feedback = msgspec.json.Decoder(Feedback)
-
 
 class InferenceDoor:
-    """Answers requests for what is served; the first one is what `/invocations` asks."""
+    """Answers requests for what is served, by the Open Inference Protocol."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
 
     def routes(self) -> list[Route]:
-        """The routes of both protocols."""
+        """The protocol's routes."""
         models = "/v2/models/{name}"
         named = [
             (models, self.describe, "GET"),
@@ -73,30 +56,24 @@ class InferenceDoor:
         return [
             *(Route(path, door, methods=[method]) for path, door, method in (*reversed(named), *versioned)),
             Route("/v2", self.server),
-            Route("/v2/health/live", self.live),
-            Route("/v2/health/ready", self.live),
-            Route("/invocations", self.invoke, methods=["POST"]),
-            Route("/ping", self.live),
+            Route("/v2/health/live", live),
+            Route("/v2/health/ready", live),
         ]
-
-    async def live(self, request: Request) -> Response:
-        """The process lives, and what it serves is loaded."""
-        return _json({"live": True, "ready": True})
 
     async def server(self, request: Request) -> Response:
         """What this server is."""
         require(request.state.principal, "endpoints:read")
-        return _json(self._plane.describe())
+        return answer(self._plane.describe())
 
     async def ready(self, request: Request) -> Response:
         """The model is served."""
         require(request.state.principal, "endpoints:read")
-        return _json({"name": self._plane.found(*_named(request)).name, "ready": True})
+        return answer({"name": self._plane.found(*_named(request)).name, "ready": True})
 
     async def describe(self, request: Request) -> Response:
         """What the model takes and gives."""
         require(request.state.principal, "endpoints:read")
-        return _json(self._plane.metadata(*_named(request)))
+        return answer(self._plane.metadata(*_named(request)))
 
     async def infer(self, request: Request) -> Response:
         """Predictions by the Open Inference Protocol."""
@@ -105,163 +82,54 @@ class InferenceDoor:
         body = await request.body()
         asked, tensors = await decoded(body, lambda: oip.decode(body, request.headers.get(oip.BINARY_HEADER, "")))
         wishes = [wish.name for wish in asked.outputs]
-        answer = await self._plane.infer(one, tensors, wishes, asked.id or request.headers.get(KEY_HEADER, ""))
-        outputs = oip.outputs_of(answer.values, wishes)
-        return _json(oip.InferResponse(one.name, answer.model_version, outputs, answer.id))
-
-    async def invoke(self, request: Request) -> Response:
-        """Predictions by MLflow's scoring protocol."""
-        require(request.state.principal, "endpoints:predict")
-        one = self._plane.first
-        body = await request.body()
-        columns = await decoded(body, lambda: scoring.decode(body, one.inputs))
-        answer = await self._plane.ask(one, PredictionRequest(columns, request.headers.get(KEY_HEADER, "")))
-        found: dict[str, object] = {"predictions": answer.scores.tolist()}
-        beside = {"model_version": answer.model_version, "prediction_ids": answer.values.get("prediction_id")}
-        return _json(found | {name: value for name, value in beside.items() if value is not None})
+        found = await self._plane.infer(one, tensors, wishes, asked.id or request.headers.get(KEY_HEADER, ""))
+        response = oip.InferResponse(one.name, found.model_version, [], found.id)
+        content, head = oip.encode(response, found.values, asked.outputs, oip.wants_binary(asked))
+        if not head:
+            return Response(content, media_type=JSON)
+        return Response(content, headers={oip.BINARY_HEADER: str(head)}, media_type="application/octet-stream")
 
 
 def _named(request: Request) -> tuple[str, str]:
     return request.path_params["name"], request.path_params.get("version", "")
 
 
-class EndpointDoor:
-    """What an endpoint's process answers beside predictions: labels, and a new look at the traffic."""
-
-    def __init__(self, predictor: EndpointPredictor) -> None:
-        self._predictor = predictor
-
-    def routes(self) -> list[Route]:
-        """The two routes."""
-        return [
-            Route("/feedback", self.feedback, methods=["POST"]),
-            Route("/refresh", self.refresh, methods=["POST"]),
-        ]
-
-    async def feedback(self, request: Request) -> Response:
-        """Keep labels: `{"labels": [{"key", "value", "at"}]}`."""
-        require(request.state.principal, "endpoints:predict")
-        try:
-            labels = _feedback.decode(await request.body()).labels
-        except MALFORMED as error:
-            raise InvalidInput(
-                f"The body holds no labels: {error}.", hint='Send {"labels": [{"key": "…", "value": 1.0}]}.'
-            ) from None
-        return _json(await run_in_threadpool(self._predictor.feedback, labels))
-
-    async def refresh(self, request: Request) -> Response:
-        """Look up the traffic now; the revision that is in force when this answers."""
-        require(request.state.principal, "endpoints:deploy")
-        return _json({"revision": await run_in_threadpool(self._predictor.refresh)})
+def _nothing() -> None:
+    """What is done where there is nothing to start or to close."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Process:
-    """What a process serves, with the predictor that lives as long as it does."""
+class Serving:
+    """All that a process serves with. `routes` are those beside the two protocols: health, feedback, a cloud's own.
 
-    platform: Platform
+    `start` is called when the process begins to serve, `close` when it has ended.
+    """
+
     plane: DataPlane
     metrics: Metrics
-    predictor: EndpointPredictor | None = None
+    gate: Gate
+    new_id: Callable[[], str]
+    routes: Sequence[Route] = ()
+    start: Callable[[], None] = _nothing
+    close: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
-class _Where:
+class Where:
+    """The addresses that a process takes; port 0 is any free one."""
+
     host: str
     port: int
-    grpc_port: int | None
+    grpc_port: int | None = None
 
 
-def serve_endpoint(
-    platform: Platform,
-    name: str,
-    host: str,
-    port: int,
-    announce: Callable[[str], None],
-    grpc_port: int | None = None,
-) -> None:
-    """Serve an endpoint until SIGTERM; `announce` is told each address when all ports are ours, HTTP's first.
+def serve(serving: Serving, where: Where, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM; `announce` is told each address when all ports are ours, HTTP's first.
 
     Raises:
-        NotFound: there is no such endpoint.
-        Misconfigured: others could reach it and it would not ask who they are, or gRPC is not installed.
+        Misconfigured: gRPC is wanted and not installed.
         Unavailable: a port is taken.
     """
-    predictor = EndpointPredictor(platform.session(), name)
-    metrics = Metrics()
-    metrics.gauge(
-        "everloop_traffic_revision",
-        "The revision of the traffic in force.",
-        lambda: float(predictor.routing.endpoint.revision),
-    )
-    plane = DataPlane([ServedEndpoint(predictor)], metrics)
-    _serve(_Process(platform, plane, metrics, predictor), _Where(host, port, grpc_port), announce)
-
-
-def serve_models(
-    platform: Platform,
-    refs: Sequence[str],
-    host: str,
-    port: int,
-    announce: Callable[[str], None],
-    grpc_port: int | None = None,
-) -> None:
-    """Serve registered models (`models:/NAME@ALIAS`, `models:/NAME/VERSION`) until SIGTERM, each by its name.
-
-    Of several versions of a model the first one answers requests that name no version.
-
-    Raises:
-        NotFound: there is no such model, version or alias.
-        Misconfigured: others could reach it and it would not ask who they are, or gRPC is not installed.
-        Unavailable: a port is taken.
-    """
-    served = [ServedModel(load_direct(platform.session(), ref)) for ref in refs]
-    metrics = Metrics()
-    _serve(_Process(platform, DataPlane(served, metrics), metrics), _Where(host, port, grpc_port), announce)
-
-
-def _app(serving: _Process, beside: GrpcDoor | None) -> ASGIApp:
-    platform, metrics, predictor = serving.platform, serving.metrics, serving.predictor
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        if predictor is not None:
-            predictor.start()
-        if beside is not None:
-            await beside.start()
-        yield
-        if beside is not None:
-            await beside.stop()
-        if predictor is not None:
-            predictor.close()
-
-    async def scraped(request: Request) -> Response:
-        require(request.state.principal, "metrics:read")
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-    routes = [*InferenceDoor(serving.plane).routes(), *(EndpointDoor(predictor).routes() if predictor else ())]
-    doors = Starlette(
-        routes=[*routes, *health.routes(platform), Route("/metrics", scraped)],
-        exception_handlers={
-            EverloopError: lambda _, error: refusal(error),
-            HTTPException: lambda request, error: _json({"error": _missing(request, error)}, error.status_code),
-            Exception: lambda _, error: _crashed(error, platform),
-        },
-        lifespan=lifespan,
-    )
-    values = platform.settings.values
-    return Measured(guard(doors, values, authenticator(platform), platform.local_principal, refusal), metrics)
-
-
-def refusal(error: EverloopError) -> Response:
-    """An error as the inference protocols have it: `{"error": "…"}`."""
-    headers = {"WWW-Authenticate": 'Bearer realm="everloop"'} if error.status == 401 else None
-    return _json({"error": str(error)}, error.status, headers)
-
-
-def _serve(serving: _Process, where: _Where, announce: Callable[[str], None]) -> None:
-    platform = serving.platform
-    check_exposure(where.host, platform.settings.values, lambda: has_token(platform))
     beside = None if where.grpc_port is None else _grpc_door(serving)
     listening = process.listen(where.host, where.port)
 
@@ -272,30 +140,49 @@ def _serve(serving: _Process, where: _Where, announce: Callable[[str], None]) ->
         for address in addresses:
             announce(address)
 
-    process.run(_app(serving, beside), listening, listen)
+    process.run(build_app(serving, beside), listening, listen)
 
 
-def _grpc_door(serving: _Process) -> GrpcDoor:
+def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
+    """The door as an ASGI app, behind its guard."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        serving.start()
+        if beside is not None:
+            await beside.start()
+        yield
+        if beside is not None:
+            await beside.stop()
+        serving.close()
+
+    async def scraped(request: Request) -> Response:
+        require(request.state.principal, "metrics:read")
+        return Response(serving.metrics.text(), media_type=CONTENT_TYPE)
+
+    routes = [*InferenceDoor(serving.plane).routes(), *ScoringDoor(serving.plane).routes(), *serving.routes]
+    doors = Starlette(
+        routes=[*routes, Route("/metrics", scraped)],
+        exception_handlers={
+            EverloopError: lambda request, error: wording(request.url.path)(error),
+            HTTPException: lambda request, error: misled(request, error),
+            Exception: lambda request, error: crashed(request, error, serving.new_id()),
+        },
+        lifespan=lifespan,
+    )
+    carried = Carriage(doors, serving.gate.settings.max_body_mb << 20)
+    guards: dict[Wording, Guard] = {words: Guard(carried, serving.gate, words) for words in (refusal, scoring_refusal)}
+
+    async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+        """Each protocol words its own refusals, so each has a guard of its own."""
+        await guards[wording(scope.get("path", ""))](scope, receive, send)
+
+    return Measured(by_path, serving.metrics)
+
+
+def _grpc_door(serving: Serving) -> GrpcDoor:
     try:
         from everloop.server.inference.grpc.door import GrpcDoor
     except ImportError as error:
         raise Misconfigured(f"--grpc-port needs gRPC: {error}.", hint="pip install 'everloop[grpc]'") from None
-    platform = serving.platform
-    gate = Gate(platform.settings.values, authenticator(platform), platform.local_principal)
-    return GrpcDoor(serving.plane, gate, serving.metrics, platform)
-
-
-def _missing(request: Request, error: HTTPException) -> str:
-    if error.status_code == 404:
-        return f"There is nothing at {request.url.path}. The models are at /v2/models/NAME."
-    return f"{request.method} {request.url.path}: {error.detail}."
-
-
-def _crashed(error: Exception, platform: Platform) -> Response:
-    identity = platform.session().new_id()
-    log.error("error %s", identity, exc_info=error)
-    return _json({"error": f"Something went wrong in the server; its log tells more under {identity}."}, 500)
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, headers, JSON)
+    return GrpcDoor(serving.plane, serving.gate, serving.metrics, serving.new_id)

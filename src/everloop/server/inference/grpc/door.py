@@ -17,7 +17,6 @@ import grpc.aio
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
-from everloop.app.platform import Platform
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, PermissionDenied, Unavailable
@@ -80,10 +79,10 @@ class Call:
 class GrpcDoor:
     """Answers calls in the event loop that serves HTTP: first `listen`, then `start`, at last `stop`."""
 
-    def __init__(self, plane: DataPlane, gate: Gate, metrics: Metrics, platform: Platform) -> None:
+    def __init__(self, plane: DataPlane, gate: Gate, metrics: Metrics, new_id: Callable[[], str]) -> None:
         self._plane = plane
         self._gate = gate
-        self._platform = platform
+        self._new_id = new_id
         self._server: grpc.aio.Server | None = None
         self._calls = metrics.counter("everloop_grpc_requests_total", "Calls answered.")
         self._seconds = metrics.histogram("everloop_grpc_request_seconds", "Time to the end of the answer.")
@@ -197,7 +196,7 @@ class GrpcDoor:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  # The log tells what the caller must not see.
-            identity = self._platform.session().new_id()
+            identity = self._new_id()
             log.error("error %s", identity, exc_info=error)
             return EverloopError(f"Something went wrong in the server; its log tells more under {identity}.")
 

@@ -1,0 +1,97 @@
+"""`/invocations`: where MLflow's and SageMaker's clients ask for predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from everloop.governance.roles import require
+from everloop.server.answers import JSON, answer
+from everloop.server.inference import scoring
+from everloop.server.inference.asking import asked
+from everloop.server.inference.dataplane import DataPlane, decoded
+from everloop.server.inference.served import Answered, Served, Values
+
+BESIDE = ("prediction_id", "model_version")
+"""Outputs of an endpoint that are no predictions: what they can be traced by."""
+CSV = "text/csv"
+LINES = "application/jsonlines"
+
+
+class ScoringDoor:
+    """Answers MLflow's scoring protocol, for what is served first."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    def routes(self) -> list[Route]:
+        """The routes that MLflow's scoring server has."""
+        alive = [Route(path, live) for path in ("/ping", "/health")]
+        return [Route("/invocations", self.invoke, methods=["POST"]), *alive, Route("/version", told)]
+
+    async def invoke(self, request: Request) -> Response:
+        """Predictions, as JSON or as the Accept header says: CSV, lines of JSON."""
+        return await invoked(request, self._plane, self._plane.first)
+
+
+async def invoked(request: Request, plane: DataPlane, one: Served) -> Response:
+    """The response to a scoring request."""
+    require(request.state.principal, "endpoints:predict")
+    body = await request.body()
+    header = request.headers.get("content-type", "")
+    question = await decoded(body, lambda: scoring.decode(body, one.inputs, header))
+    found = await plane.ask(one, asked(request, question.columns, question.parameters))
+    return _worded(found, request.headers.get("accept", ""))
+
+
+async def live(request: Request) -> Response:
+    """The process lives, and what it serves is loaded."""
+    return answer({"live": True, "ready": True})
+
+
+async def told(request: Request) -> Response:
+    """The version of Everloop."""
+    return PlainTextResponse(version("everloop"))
+
+
+def predictions_of(values: Values) -> list[object]:
+    """A value for each row: a number or text, a list of numbers for several scores, a record for several outputs."""
+    own = {name: found for name, found in values.items() if name not in BESIDE}
+    columns: list[list[object]] = [f.tolist() if isinstance(f, np.ndarray) else list(f) for f in own.values()]
+    if len(columns) == 1:
+        return columns[0]
+    rows = zip(*columns, strict=True)
+    if all(isinstance(found, np.ndarray) and found.dtype.kind == "f" and found.ndim == 1 for found in own.values()):
+        return [list(row) for row in rows]
+    return [dict(zip(own, row, strict=True)) for row in rows]
+
+
+def _worded(found: Answered, accept: str) -> Response:
+    media = accept.partition(",")[0].partition(";")[0].strip().lower()
+    predictions = predictions_of(found.values)
+    if media == CSV:
+        return Response("".join(f"{_line(row)}\n" for row in predictions), media_type=CSV)
+    if media == LINES:
+        return Response(b"".join(msgspec.json.encode(row) + b"\n" for row in predictions), media_type=LINES)
+    body: dict[str, object] = {"predictions": predictions, "model_version": found.model_version}
+    if "prediction_id" in found.values:
+        body["prediction_ids"] = found.values["prediction_id"]
+    return answer(body, JSON)
+
+
+def _line(row: object) -> str:
+    """A row of CSV; texts are quoted where they must be."""
+    cells: object = list(row.values()) if isinstance(row, Mapping) else row
+    return ",".join(_cell(cell) for cell in (cells if isinstance(cells, list) else [cells]))
+
+
+def _cell(cell: object) -> str:
+    if not isinstance(cell, str):
+        return msgspec.json.encode(cell).decode()
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',"\r\n') else cell

@@ -9,11 +9,17 @@ from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
 from everloop.serving.direct import DirectModel
 from everloop.serving.reference import load_direct
 from everloop.serving.request import PredictionRequest
+from everloop.serving.together import Outputs
 from tests.serving.conftest import World, plain
 
 
 def direct(world: World, reference: str) -> DirectModel:
     return load_direct(world.platform.session(), reference)
+
+
+def scores(answer: Outputs | EverloopError) -> list[float]:
+    assert not isinstance(answer, EverloopError)
+    return list(np.asarray(next(iter(answer.values()))).tolist())
 
 
 def test_a_version_is_named_by_number_or_alias(world: World) -> None:
@@ -42,21 +48,19 @@ def test_what_there_is_not_is_named(world: World, missing: str) -> None:
 def test_each_request_has_its_own_answer_or_error(world: World) -> None:
     world.register(factor=2.0)
     requests = [PredictionRequest(plain(1.0)), PredictionRequest({}), PredictionRequest(plain(3.0, 4.0))]
-    first, wrong, last = direct(world, "models:/delay/1").predict_all(requests)
-    assert isinstance(first, np.ndarray)
-    assert isinstance(last, np.ndarray)
-    assert (first.tolist(), last.tolist()) == ([2.0], [6.0, 8.0])
+    first, wrong, last = direct(world, "models:/delay/1").answer_all(requests)
+    assert [scores(first), scores(last)] == [[2.0], [6.0, 8.0]]
     assert isinstance(wrong, InvalidInput)
 
 
 def test_a_model_that_raises_is_an_error_of_the_server(world: World) -> None:
     world.register(raises=True)
-    answer = direct(world, "models:/delay/1").predict_all([PredictionRequest(plain(1.0))])[0]
+    answer = direct(world, "models:/delay/1").answer_all([PredictionRequest(plain(1.0))])[0]
     assert isinstance(answer, EverloopError)
     assert (answer.status, "failed on this request" in answer.message) == (500, True)
 
 
 def test_nothing_is_logged(world: World) -> None:
     world.register()
-    direct(world, "models:/delay/1").predict_all([PredictionRequest(plain(1.0), "r1")])
+    direct(world, "models:/delay/1").answer_all([PredictionRequest(plain(1.0), "r1")])
     assert not (world.platform.resources.home / "inference").exists()

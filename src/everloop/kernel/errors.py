@@ -120,6 +120,25 @@ class Unavailable(EverloopError):
     status = 503
     exit_code = 9
 
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+        """After so many seconds trying again may help; 0 where nobody knows."""
+
+
+class TooMany(Unavailable):
+    """The caller asks for more than its share while others wait."""
+
+    code = "too_many"
+    status = 429
+
+
+class DeadlineExceeded(Unavailable):
+    """The answer would come, or came, later than the caller waits for it."""
+
+    code = "deadline_exceeded"
+    status = 504
+
 
 class Misconfigured(EverloopError):
     """A setting, an installation or a folder's permissions must be mended first; `everloop doctor` says how."""

@@ -10,11 +10,20 @@ from typing import TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histograms, in seconds."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in a fixed order."""
+
+
+class Series:
+    """One combination of a counter's labels, for a thread that adds often: `value += 1` is all there is to it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
 
 
 class Counter:
@@ -24,19 +33,24 @@ class Counter:
 
     def __init__(self, name: str, help: str) -> None:
         self.name, self.help = name, help
-        self._values: dict[Labels, float] = {}
+        self._series: dict[Labels, Series] = {}
         self._lock = threading.Lock()
+
+    def series(self, **labels: str) -> Series:
+        """The series of a combination of labels; only one thread may add to it."""
+        with self._lock:
+            return self._series.setdefault(tuple(labels.items()), Series())
 
     def add(self, amount: float = 1.0, **labels: str) -> None:
         """Grow by an amount."""
         key = tuple(labels.items())
         with self._lock:
-            self._values[key] = self._values.get(key, 0.0) + amount
+            self._series.setdefault(key, Series()).value += amount
 
     def samples(self) -> Iterator[str]:
         """The lines that Prometheus reads."""
         with self._lock:
-            values = sorted(self._values.items())
+            values = sorted((labels, series.value) for labels, series in self._series.items())
         for labels, value in values:
             yield _sample(self.name, labels, value)
 
@@ -55,6 +69,21 @@ class Gauge:
         yield _sample(self.name, (), self._read())
 
 
+class Times:
+    """One combination of a histogram's labels, for a thread that observes often: about 0.3 µs a time."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count a time."""
+        self.counts[bisect.bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
 class Histogram:
     """How often a time fell into each of the buckets, for each combination of labels."""
 
@@ -62,21 +91,24 @@ class Histogram:
 
     def __init__(self, name: str, help: str) -> None:
         self.name, self.help = name, help
-        self._counts: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
+        self._times: dict[Labels, Times] = {}
         self._lock = threading.Lock()
+
+    def times(self, **labels: str) -> Times:
+        """The times of a combination of labels; only one thread may observe them."""
+        with self._lock:
+            return self._times.setdefault(tuple(labels.items()), Times())
 
     def observe(self, seconds: float, **labels: str) -> None:
         """Count a time."""
         key = tuple(labels.items())
         with self._lock:
-            self._counts.setdefault(key, [0] * (len(BUCKETS) + 1))[bisect.bisect_left(BUCKETS, seconds)] += 1
-            self._sums[key] = self._sums.get(key, 0.0) + seconds
+            self._times.setdefault(key, Times()).observe(seconds)
 
     def samples(self) -> Iterator[str]:
         """The lines that Prometheus reads: cumulative buckets, sum and count."""
         with self._lock:
-            found = [(labels, list(counts), self._sums[labels]) for labels, counts in sorted(self._counts.items())]
+            found = sorted((labels, list(times.counts), times.total) for labels, times in self._times.items())
         for labels, counts, total in found:
             below = 0
             for edge, count in zip((*BUCKETS, float("inf")), counts, strict=True):
@@ -97,16 +129,18 @@ class Metrics:
         self._metrics: list[Metric] = []
 
     def counter(self, name: str, help: str) -> Counter:
-        """A new counter."""
-        return self._added(Counter(name, help))
+        """The counter of this name, a new one if there is none yet."""
+        known = next((one for one in self._metrics if one.name == name and isinstance(one, Counter)), None)
+        return known or self._added(Counter(name, help))
 
     def gauge(self, name: str, help: str, read: Callable[[], float]) -> Gauge:
         """A new gauge, read at each scrape."""
         return self._added(Gauge(name, help, read))
 
     def histogram(self, name: str, help: str) -> Histogram:
-        """A new histogram of seconds."""
-        return self._added(Histogram(name, help))
+        """The histogram of seconds of this name, a new one if there is none yet."""
+        known = next((one for one in self._metrics if one.name == name and isinstance(one, Histogram)), None)
+        return known or self._added(Histogram(name, help))
 
     def text(self) -> str:
         """Everything, as Prometheus reads it."""

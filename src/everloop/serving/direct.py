@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.registry.columns import check_inputs
 from everloop.registry.entities import Signature
-from everloop.registry.flavor import Predictor
+from everloop.registry.flavor import Predictor, outputs_of
+from everloop.serving.together import Columns, Outputs, grouped, joined, parted, rows_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from everloop.serving.request import PredictionRequest
 
 log = logging.getLogger("everloop.serving")
@@ -28,18 +27,39 @@ class DirectModel:
         self.signature = signature
         self._predictor = predictor
 
-    def predict_all(self, requests: Sequence[PredictionRequest]) -> list[np.ndarray | EverloopError]:
-        """Scores for each request, `(n,)` or `(n, k)`, or its own error."""
-        return [self._scores(request) for request in requests]
+    def answer_all(self, requests: Sequence[PredictionRequest]) -> list[Outputs | EverloopError]:
+        """Outputs by name for each request, or its own error. Requests of one schema are one run of the model."""
+        asked = [request.columns for request in requests]
+        answers: list[Outputs | EverloopError | None] = [None] * len(asked)
+        for positions in grouped(asked):
+            found = self._together([asked[position] for position in positions])
+            for position, answer in zip(positions, found, strict=True):
+                answers[position] = answer
+        return [answer for answer in answers if answer is not None]
 
-    def _scores(self, request: PredictionRequest) -> np.ndarray | EverloopError:
+    def _together(self, asked: Sequence[Columns]) -> Sequence[Outputs | EverloopError]:
+        """One run for all; where it fails, each alone, so that nobody suffers for another's rows."""
         try:
-            if not check_inputs(self.signature, request.columns):
+            lengths = [rows_of(columns) for columns in asked]
+            if not all(lengths):
                 raise InvalidInput("The request has no rows.", hint="Send at least one.")
-            return self._predictor.predict(request.columns)
-        except EverloopError as error:
-            return error
-        except Exception:  # A model is foreign code, and the door must answer the next request.
-            name = f"Version {self.version} of model {self.name!r}"
-            log.exception("%s failed", name)
-            return EverloopError(f"{name} failed on this request.", hint="The process says why on stderr.")
+            columns = joined(asked)
+            check_inputs(self.signature, columns)
+            parts = parted(self._outputs(columns), lengths)
+            if parts is None:
+                raise EverloopError(f"{self._title} did not answer with a value for each row.")
+            return parts
+        except Exception as error:  # A model is foreign code, and the door must answer the next request.
+            if len(asked) > 1:
+                return [self._together([one])[0] for one in asked]
+            if isinstance(error, EverloopError):
+                return [error]
+            log.exception("%s failed", self._title)
+            return [EverloopError(f"{self._title} failed on this request.", hint="The process says why on stderr.")]
+
+    def _outputs(self, columns: Columns) -> Outputs:
+        return outputs_of(self._predictor, self.signature.outputs, columns)
+
+    @property
+    def _title(self) -> str:
+        return f"Version {self.version} of model {self.name!r}"

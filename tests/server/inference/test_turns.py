@@ -1,102 +1,202 @@
-"""Turns: what waits is answered together, in order, by one thread; a failure is over with its turn."""
+"""Turns: what waits is answered together, in order, by one thread; nobody gets another's answer."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Sequence
+from time import perf_counter
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from everloop.kernel.errors import Unavailable
-from everloop.server.inference import turns
-from everloop.server.inference.turns import Turns
+from everloop.kernel.errors import DeadlineExceeded, EverloopError, Unavailable
+from everloop.registry.columns import MatrixColumns
+from everloop.registry.entities import Field
+from everloop.server.inference import admission
+from everloop.server.inference.dataplane import DataPlane
+from everloop.server.inference.served import Answered
+from everloop.server.metrics import Metrics
+from everloop.serving.computed import Computed, Done
+from everloop.serving.request import PredictionRequest
 
 
 class Doubler:
     """Doubles numbers, once it is let go; remembers what came together."""
 
+    name = "doubler"
+    versions = ("1",)
+    inputs = (Field("x", "float64"),)
+    outputs = (Field("y", "float64"),)
+
     def __init__(self) -> None:
-        self.together: list[list[int]] = []
+        self.together: list[list[float]] = []
         self.free = threading.Event()
         self.free.set()
 
-    def __call__(self, numbers: Sequence[int]) -> list[int]:
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
         self.free.wait(10)
-        self.together.append(list(numbers))
-        if -1 in numbers:
+        numbers = [request.columns["x"].tolist() for request in requests]
+        self.together.append([number for some in numbers for number in some])
+        if -1 in self.together[-1]:
             raise ValueError("no negative numbers")
-        return [2 * number for number in numbers]
+        return Computed([Answered("1", r.id, {"y": 2 * r.columns["x"]}) for r in requests])
 
 
-def test_everybody_gets_their_own_answer() -> None:
-    async def ask() -> list[int]:
-        asked = Turns(Doubler())
-        return await asyncio.gather(*(asked.ask(number) for number in range(500)))
-
-    assert asyncio.run(ask()) == [2 * number for number in range(500)]
+def request(*numbers: float, deadline: float = 0.0) -> PredictionRequest:
+    return PredictionRequest(MatrixColumns(("x",), np.array([numbers]).T.copy()), deadline=deadline)
 
 
-def test_what_comes_while_a_turn_runs_is_the_next_turn() -> None:
+def plane_of(served: Doubler) -> DataPlane:
+    return DataPlane([served], Metrics())
+
+
+async def ask(plane: DataPlane, *numbers: float, deadline: float = 0.0) -> list[float]:
+    answer = await plane.ask(plane.first, request(*numbers, deadline=deadline))
+    return list(answer.scores.tolist())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 1000), min_size=1, max_size=5), min_size=1, max_size=60))
+def test_everybody_gets_their_own_answer(asked: list[list[int]]) -> None:
+    plane = plane_of(Doubler())
+
+    async def ask_all() -> list[list[float]]:
+        return await asyncio.gather(*(ask(plane, *numbers) for numbers in asked))
+
+    assert asyncio.run(ask_all()) == [[2.0 * number for number in numbers] for numbers in asked]
+
+
+def test_what_is_asked_in_one_turn_of_the_loop_is_one_run() -> None:
     doubler = Doubler()
-    doubler.free.clear()
 
-    async def ask() -> None:
-        asked = Turns(doubler)
-        first = asyncio.create_task(asked.ask(1))
-        await asyncio.sleep(0.05)
-        others = [asyncio.create_task(asked.ask(number)) for number in (2, 3, 4)]
-        await asyncio.sleep(0.05)
+    async def story() -> None:
+        plane = plane_of(doubler)
+        for rows in (1, 2, 4):
+            await ask(plane, *range(rows))
+        await asyncio.gather(*(ask(plane, number) for number in (1, 2, 3)))
+
+    asyncio.run(story())
+    assert doubler.together[3:] == [[1, 2, 3]]
+
+
+def test_what_comes_while_a_run_goes_on_is_the_next_run() -> None:
+    doubler = Doubler()
+
+    async def story() -> None:
+        plane = plane_of(doubler)
+        for rows in (1, 2, 4):
+            await ask(plane, *range(rows))
+        plane.turns[0].admission.pace.observe(1, 0.001)
+        doubler.free.clear()
+        first = asyncio.create_task(ask(plane, 1))
+        await asyncio.sleep(0.02)
+        others = [asyncio.create_task(ask(plane, number)) for number in (2, 3, 4)]
+        await asyncio.sleep(0.02)
         doubler.free.set()
         await asyncio.gather(first, *others)
 
-    asyncio.run(ask())
-    assert doubler.together == [[1], [2, 3, 4]]
+    asyncio.run(story())
+    assert doubler.together[3:] == [[1], [2, 3, 4]]
 
 
-def test_a_turn_that_raises_does_not_end_the_turns() -> None:
-    async def ask() -> None:
-        asked = Turns(Doubler())
-        with pytest.raises(ValueError, match="negative"):
-            await asked.ask(-1)
-        assert await asked.ask(4) == 8
+def test_a_run_that_raises_does_not_end_the_runs() -> None:
+    async def story() -> None:
+        plane = plane_of(Doubler())
+        with pytest.raises(EverloopError, match="run"):
+            await ask(plane, -1)
+        assert await ask(plane, 4) == [8]
 
-    asyncio.run(ask())
+    asyncio.run(story())
+
+
+def held(doubler: Doubler, plane: DataPlane) -> asyncio.Task[list[float]]:
+    """A request that the doubler computes until it is let go."""
+    doubler.free.clear()
+    return asyncio.create_task(ask(plane, 1))
 
 
 def test_who_hangs_up_is_not_computed_for() -> None:
     doubler = Doubler()
-    doubler.free.clear()
 
-    async def ask() -> None:
-        asked = Turns(doubler)
-        first = asyncio.create_task(asked.ask(1))
-        await asyncio.sleep(0.05)
-        gone = asyncio.create_task(asked.ask(2))
-        await asyncio.sleep(0.05)
+    async def story() -> None:
+        plane = plane_of(doubler)
+        first = held(doubler, plane)
+        await asyncio.sleep(0.02)
+        gone = asyncio.create_task(ask(plane, 2))
+        await asyncio.sleep(0.02)
         gone.cancel()
         doubler.free.set()
-        assert await first == 2
-        assert await asked.ask(3) == 6
+        assert await first == [2]
+        assert await ask(plane, 3) == [6]
 
-    asyncio.run(ask())
+    asyncio.run(story())
     assert doubler.together == [[1], [3]]
 
 
-def test_too_many_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MOST_WAITING", 2)
+def test_whose_deadline_has_passed_is_told_so_and_not_computed_for() -> None:
     doubler = Doubler()
-    doubler.free.clear()
 
-    async def ask() -> None:
-        asked = Turns(doubler)
-        running = asyncio.create_task(asked.ask(0))
-        await asyncio.sleep(0.05)
-        waiting = [asyncio.create_task(asked.ask(number)) for number in (1, 2)]
+    async def story() -> None:
+        plane = plane_of(doubler)
+        first = held(doubler, plane)
+        await asyncio.sleep(0.02)
+        late = asyncio.create_task(ask(plane, 2, deadline=perf_counter() + 0.03))
+        await asyncio.sleep(0.06)
+        doubler.free.set()
+        await first
+        with pytest.raises(DeadlineExceeded):
+            await late
+
+    asyncio.run(story())
+    assert doubler.together == [[1]]
+
+
+def test_too_many_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MOST_WAITING", 2)
+    doubler = Doubler()
+
+    async def story() -> None:
+        plane = plane_of(doubler)
+        running = held(doubler, plane)
+        await asyncio.sleep(0.02)
+        waiting = [asyncio.create_task(ask(plane, number)) for number in (1, 2)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="2 requests are waiting"):
-            await asked.ask(3)
+            await ask(plane, 3)
         doubler.free.set()
         await asyncio.gather(running, *waiting)
 
-    asyncio.run(ask())
+    asyncio.run(story())
+
+
+class _Slowly(Computed[Answered]):
+    """Answers that are durable a little later."""
+
+    def commit(self, done: Done) -> None:
+        threading.Timer(0.05, done, [None]).start()
+
+
+class Logging(Doubler):
+    """A doubler whose answers must be durable first."""
+
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
+        return _Slowly(super().compute(requests).answers)
+
+
+def test_the_next_run_is_computed_while_the_answers_of_the_one_before_become_durable() -> None:
+    logging = Logging()
+
+    async def story() -> None:
+        plane = plane_of(logging)
+        first = asyncio.create_task(ask(plane, 1))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(ask(plane, 2))
+        await asyncio.sleep(0.02)
+        assert not first.done()
+        assert logging.together == [[1], [2]]
+        assert [await first, await second] == [[2], [4]]
+
+    asyncio.run(story())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from time import perf_counter
@@ -11,16 +12,19 @@ import msgspec
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
-from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound
 from everloop.server.inference import oip
 from everloop.server.inference.served import Answered, Served
 from everloop.server.inference.tensors import columns_of
 from everloop.server.inference.turns import Turns
 from everloop.server.metrics import Metrics
 from everloop.serving.request import PredictionRequest
+from everloop.serving.together import rows_of
 
 LARGE = 1 << 18
 """Bodies over this many bytes are decoded in a thread, so that others need not wait for it."""
+SLO_SECONDS = 0.05
+"""The target of the time to an answer where nobody sets another one."""
 T = TypeVar("T")
 
 
@@ -34,22 +38,58 @@ class ServerMetadata(msgspec.Struct, frozen=True):
 
 
 class DataPlane:
-    """Answers for what is served, whatever door the question came in by. All doors run in one event loop."""
+    """Answers for what is served, whatever door the question came in by. All doors run in one event loop.
 
-    def __init__(self, served: Sequence[Served], metrics: Metrics) -> None:
-        self._served = tuple(served)
-        self._turns = {id(one): Turns(one.answer_all) for one in served}
-        self._rows = metrics.counter("everloop_predictions_total", "Rows answered.")
+    What is served may come and go: `turns` is replaced as a whole, so that a request sees all of it or nothing, and
+    what was asked before is answered by what it was asked.
+    """
+
+    def __init__(self, served: Sequence[Served], metrics: Metrics, slo_seconds: float = SLO_SECONDS) -> None:
+        self._slo_seconds = slo_seconds
+        self.rows = metrics.counter("everloop_predictions_total", "Rows answered.")
+        self.rejected = metrics.counter("everloop_rejected_total", "Requests that were not let in, or not in time.")
         self._seconds = metrics.histogram("everloop_predict_seconds", "Time from a parsed request to its answer.")
+        self.turns: tuple[Turns, ...] = tuple(self._turns(one) for one in served)
 
     @property
     def first(self) -> Served:
-        """What protocols ask that name no model."""
-        return self._served[0]
+        """What protocols ask that name no model.
+
+        Raises:
+            NotFound: nothing is served.
+        """
+        if not self.turns:
+            raise NotFound("No model is served here.", hint="Load one first.")
+        return self.turns[0].served
+
+    def add(self, one: Served) -> None:
+        """Serve something more, after what is served already.
+
+        Raises:
+            Conflict: this version is served already.
+        """
+        if any(turns.served.name == one.name and turns.served.versions == one.versions for turns in self.turns):
+            raise Conflict(
+                f"{one.name!r} is served by version {', '.join(one.versions)} already.", hint="Unload it first."
+            )
+        self.turns = (*self.turns, self._turns(one))
+
+    def remove(self, name: str, version: str = "") -> None:
+        """Serve a version no more, or no version of a model. Requests that are waiting are still answered.
+
+        Raises:
+            NotFound: it is not served.
+        """
+        gone = [turns for turns in self.turns if turns.served.name == name and version in ("", *turns.served.versions)]
+        if not gone:
+            self.found(name, version)
+        self.turns = tuple(turns for turns in self.turns if turns not in gone)
+        for turns in gone:
+            turns.close()
 
     def describe(self) -> ServerMetadata:
         """What this server is."""
-        return ServerMetadata("everloop", version("everloop"), ("binary_tensor_data",), self._names())
+        return ServerMetadata("everloop", version("everloop"), oip.EXTENSIONS, self._names())
 
     def metadata(self, name: str, version: str = "") -> oip.ModelMetadata:
         """What a model takes and gives.
@@ -58,7 +98,8 @@ class DataPlane:
             NotFound: there is no such model or version.
         """
         one = self.found(name, version)
-        versions = tuple(version for other in self._served if other.name == one.name for version in other.versions)
+        same = [turns.served for turns in self.turns if turns.served.name == one.name]
+        versions = tuple(version for other in same for version in other.versions)
         return oip.ModelMetadata(one.name, versions, "everloop", oip.described(one.inputs), oip.described(one.outputs))
 
     def found(self, name: str, version: str = "") -> Served:
@@ -67,13 +108,21 @@ class DataPlane:
         Raises:
             NotFound: there is no such model or version.
         """
-        named = [one for one in self._served if one.name == name]
-        for one in named:
-            if not version or one.versions == (version,):
-                return one
+        return self.asked(name, version).served
+
+    def asked(self, name: str, version: str = "") -> Turns:
+        """The turns of what answers under a name.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+        named = [turns for turns in self.turns if turns.served.name == name]
+        for turns in named:
+            if not version or turns.served.versions == (version,):
+                return turns
         if not named:
             raise NotFound(f"No model {name!r} is served here.", hint=f"Served are {', '.join(self._names())}.")
-        answering = ", ".join(version for one in named for version in one.versions)
+        answering = ", ".join(version for turns in named for version in turns.served.versions)
         raise NotFound(
             f"{name!r} is not answered by version {version} alone.",
             hint=f"Its traffic goes to {answering}; leave the version out to follow it.",
@@ -99,17 +148,46 @@ class DataPlane:
 
         Raises:
             Unavailable: too many are waiting.
+            TooMany: this client has more than its share waiting.
+            DeadlineExceeded: it cannot be answered, or was not, before the request's deadline.
         """
-        started = perf_counter()
-        answer = await self._turns[id(one)].ask(request)
+        turns = next((turns for turns in self.turns if turns.served is one), None)
+        if turns is None:
+            raise NotFound(f"{one.name!r} is not served here any more.", hint=f"Served are {', '.join(self._names())}.")
+        asked = _Asked(request)
+        turns.put(asked)
+        answer = await asked.future
         if isinstance(answer, EverloopError):
             raise answer
-        self._seconds.observe(perf_counter() - started, model=one.name)
-        self._rows.add(len(answer.scores), model=one.name, version=answer.model_version)
         return answer
 
+    def _turns(self, one: Served) -> Turns:
+        return Turns(one, self._slo_seconds, self, self._seconds.times(model=one.name))
+
     def _names(self) -> tuple[str, ...]:
-        return tuple(sorted({one.name for one in self._served}))
+        return tuple(sorted({turns.served.name for turns in self.turns}))
+
+
+class _Asked:
+    """A request whose asker awaits a future."""
+
+    __slots__ = ("arrived", "future", "request", "rows", "size")
+
+    def __init__(self, request: PredictionRequest) -> None:
+        self.request = request
+        self.rows = rows_of(request.columns)
+        self.size = sum(values.nbytes for values in request.columns.values())
+        self.arrived = perf_counter()
+        self.future: asyncio.Future[Answered | EverloopError] = asyncio.get_running_loop().create_future()
+
+    def wanted(self) -> bool:
+        """Whether the asker has not hung up."""
+        return not self.future.done()
+
+    def resolve(self, answer: Answered | EverloopError) -> None:
+        """Wake the asker."""
+        if not self.future.done():
+            self.future.set_result(answer)
 
 
 async def decoded(body: bytes, decode: Callable[[], T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from everloop.kernel.errors import EverloopError
 from everloop.registry.entities import Field
+from everloop.server.inference.tensors import typed
+from everloop.serving.computed import Computed, Done
 from everloop.serving.request import PredictionRequest
 
 if TYPE_CHECKING:
@@ -26,7 +28,14 @@ class Answered:
     model_version: str
     id: str
     values: Values
-    scores: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The model's own output; several that are one number a row each side by side."""
+        own = [values for values in self.values.values() if isinstance(values, np.ndarray) and values.dtype.kind == "f"]
+        if len(own) > 1 and all(values.ndim == 1 for values in own):
+            return np.column_stack(own)
+        return own[0] if own else np.asarray(next(iter(self.values.values())))
 
 
 class Served(Protocol):
@@ -49,8 +58,11 @@ class Served(Protocol):
         """What an answer holds."""
         ...
 
-    def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:
-        """Answers, each with an error of its own if it comes to that. Called by one thread."""
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
+        """Answers, each with an error of its own if it comes to that; they may be given once they are committed.
+
+        Called by one thread at a time.
+        """
         ...
 
 
@@ -79,17 +91,14 @@ class ServedEndpoint:
         score = self.predictor.routing.stable.output
         return (Field(score, "float64"), Field("prediction_id", "string"), Field("model_version", "int64"))
 
-    def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:
-        """Answers that are in the log."""
-        return [
-            answer if isinstance(answer, EverloopError) else self._answered(answer)
-            for answer in self.predictor.predict_all(requests)
-        ]
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
+        """Answers that are committed when they are in the log."""
+        return _Logged(self.predictor.compute(requests), self._answered)
 
     def _answered(self, answer: Answer) -> Answered:
         names = [field.name for field in self.outputs]
         values = (answer.outputs, answer.prediction_ids, answer.model_versions)
-        return Answered(self.versions[0], answer.request_id, dict(zip(names, values, strict=True)), answer.outputs)
+        return Answered(self.versions[0], answer.request_id, dict(zip(names, values, strict=True)))
 
 
 class ServedModel:
@@ -97,24 +106,41 @@ class ServedModel:
 
     def __init__(self, model: DirectModel) -> None:
         self.name = model.name
-        self.versions: tuple[str, ...] = (str(model.version),)
+        self._version = str(model.version)
+        self.versions: tuple[str, ...] = (self._version,)
         self.inputs = model.signature.inputs
         self.outputs = model.signature.outputs
+        self._other = {field.name: field for field in self.outputs if field.type != "float64"}
         self._model = model
 
-    def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
         """Answers that are kept nowhere."""
-        found = zip(requests, self._model.predict_all(requests), strict=True)
-        return [
-            scores if isinstance(scores, EverloopError) else self._answered(request.id, scores)
-            for request, scores in found
-        ]
+        found = zip(requests, self._model.answer_all(requests), strict=True)
+        return Computed(
+            [
+                values
+                if isinstance(values, EverloopError)
+                else Answered(self._version, request.id, self._typed(values))
+                for request, values in found
+            ]
+        )
 
-    def _answered(self, id: str, scores: np.ndarray) -> Answered:
-        """A column for each output; one matrix when the signature names fewer than there are."""
-        names = [field.name for field in self.outputs]
-        if scores.ndim == 2 and scores.shape[1] == len(names):
-            values: Values = {name: np.ascontiguousarray(scores[:, at]) for at, name in enumerate(names)}
-        else:
-            values = {names[0] if names else "predictions": scores}
-        return Answered(self.versions[0], id, values, scores)
+    def _typed(self, values: Values) -> Values:
+        """Outputs as the signature says; models give doubles, as most signatures want them."""
+        if not self._other:
+            return values
+        return {name: typed(self._other[name], one) if name in self._other else one for name, one in values.items()}
+
+
+class _Logged(Computed[Answered]):
+    """What an endpoint has computed, as the door gives it."""
+
+    __slots__ = ("_computed",)
+
+    def __init__(self, computed: Computed[Answer], answered: Callable[[Answer], Answered]) -> None:
+        super().__init__([one if isinstance(one, EverloopError) else answered(one) for one in computed.answers])
+        self._computed = computed
+
+    def commit(self, done: Done) -> None:
+        """Have the answers kept."""
+        self._computed.commit(done)

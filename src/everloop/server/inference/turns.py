@@ -1,61 +1,191 @@
-"""Requests that come while others are computed are computed together next, without a timer."""
+"""What was asked in one turn of the event loop, or while a run went on, is computed together next, without a timer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
 
-from everloop.kernel.errors import Unavailable
+from everloop.kernel.errors import DeadlineExceeded, EverloopError
+from everloop.server.inference.admission import Admission
+from everloop.server.metrics import Counter, Times
 
-Q = TypeVar("Q")
-A = TypeVar("A")
-MOST_WAITING = 1024
-"""So many requests may wait; further ones are refused, instead of being answered when nobody waits any more."""
-MOST_TOGETHER = 64
+if TYPE_CHECKING:
+    from everloop.server.inference.served import Answered, Served
+    from everloop.serving.computed import Computed
+    from everloop.serving.request import PredictionRequest
+
+INLINE_SECONDS = 0.0005
+"""Runs that take longer go to a thread, or nobody could be let in meanwhile."""
 
 
-class Turns(Generic[Q, A]):
-    """Gives what is asked to one worker thread, turn by turn."""
+class Asked(Protocol):
+    """A request that waits for its turn. `size` is how many bytes it keeps in memory, `arrived` is by `perf_counter`."""
 
-    def __init__(self, answer_all: Callable[[Sequence[Q]], Sequence[A]], worker: Executor | None = None) -> None:
-        self._answer_all = answer_all
-        self._worker = worker or ThreadPoolExecutor(1, "predict")
-        self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
-        self._work: asyncio.Task[None] | None = None
+    request: PredictionRequest
+    rows: int
+    size: int
+    arrived: float
 
-    async def ask(self, question: Q) -> A:
-        """The answer, once a turn has come.
+    def wanted(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        ...
 
-        Raises:
-            Unavailable: too many are waiting.
-        """
-        if len(self._waiting) >= MOST_WAITING:
-            raise Unavailable(f"{len(self._waiting)} requests are waiting.", hint="Try again, or start more processes.")
-        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._take_turns())
-        return await future
+    def resolve(self, answer: Answered | EverloopError) -> None:
+        """Take the answer. Called in the event loop, once."""
+        ...
 
-    async def _take_turns(self) -> None:
-        while self._waiting:
-            turn = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
-            wanted = [(question, future) for question, future in turn if not future.done()]
-            if wanted:
-                await self._take(wanted)
 
-    async def _take(self, turn: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            answers = await loop.run_in_executor(self._worker, self._answer_all, [question for question, _ in turn])
-        except Exception as error:  # noqa: BLE001  # It is the askers' to handle: they are waiting for it.
-            for _, future in turn:
-                if not future.done():
-                    future.set_exception(error)
+class Counts(Protocol):
+    """What turns are counted by."""
+
+    rows: Counter
+    rejected: Counter
+
+
+class Turns:
+    """Gives what is asked to one served thing, run by run. All but the runs themselves happens in the event loop."""
+
+    def __init__(self, served: Served, slo_seconds: float, counts: Counts, times: Times) -> None:
+        self.served = served
+        self.admission = Admission(slo_seconds)
+        self._counts = counts
+        self._times = times
+        self._waiting: deque[Asked] = deque()
+        self._scheduled = False
+        self._running = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._worker: ThreadPoolExecutor | None = None
+
+    def put(self, asked: Asked) -> None:
+        """Let a request wait for its turn, or refuse it at once."""
+        request = asked.request
+        refusal = self.admission.refusal(request.client, asked.rows, asked.arrived, request.deadline)
+        if refusal is not None:
+            self._refuse(asked, refusal)
             return
-        for (_, future), answer in zip(turn, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        self.admission.enter(request.client, asked.rows, asked.size)
+        self._waiting.append(asked)
+        if not (self._scheduled or self._running):
+            self._schedule()
+
+    def warm_up(self, requests: Sequence[PredictionRequest], rows: int) -> None:
+        """Run requests that nobody asked, so that the first real one finds a warm model whose pace is known."""
+        started = perf_counter()
+        self.served.compute(requests)
+        self.admission.pace.observe(rows, perf_counter() - started)
+
+    def close(self) -> None:
+        """Give the thread back, when what it runs is over."""
+        if self._worker is not None:
+            self._worker.shutdown(wait=False)
+
+    def _schedule(self) -> None:
+        if self._loop is None:
+            self._loop, self._thread = asyncio.get_running_loop(), get_ident()
+        self._scheduled = True
+        self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        now = perf_counter()
+        run, rows = self._taken(now)
+        if not run:
+            return
+        self.admission.began(rows, now)
+        if self.admission.pace.estimate(rows) <= INLINE_SECONDS:
+            seconds, computed = self._computed(run)
+            self._ended(rows, seconds)
+            self._commit(run, computed)
+        else:
+            self._running = True
+            self._worker = self._worker or ThreadPoolExecutor(1, "predict")
+            self._worker.submit(self._work, run, rows)
+
+    def _taken(self, now: float) -> tuple[list[Asked], int]:
+        """What the next run holds: in the order of arrival, as many rows as may be run together, at least one request."""
+        run: list[Asked] = []
+        rows, most, waiting = 0, self.admission.pace.most, self._waiting
+        while waiting and (not run or rows + waiting[0].rows <= most):
+            asked = waiting.popleft()
+            self.admission.leave(asked.request.client, asked.rows, asked.size)
+            deadline = asked.request.deadline
+            if deadline and now > deadline:
+                self._refuse(asked, DeadlineExceeded("The deadline passed while the request was waiting."))
+            elif asked.wanted():
+                run.append(asked)
+                rows += asked.rows
+        return run, rows
+
+    def _computed(self, run: Sequence[Asked]) -> tuple[float, Computed[Answered] | EverloopError]:
+        started = perf_counter()
+        try:
+            computed: Computed[Answered] | EverloopError = self.served.compute([asked.request for asked in run])
+        except EverloopError as error:
+            computed = error
+        except Exception as error:  # noqa: BLE001  # Whatever it is, those who wait must hear of it, and the next turn come.
+            computed = _crashed(error)
+        return perf_counter() - started, computed
+
+    def _work(self, run: list[Asked], rows: int) -> None:
+        """A run in the thread. The next one may begin before this one's answers are durable."""
+        seconds, computed = self._computed(run)
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._worked, rows, seconds)
+        self._commit(run, computed)
+
+    def _worked(self, rows: int, seconds: float) -> None:
+        self._running = False
+        self._ended(rows, seconds)
+
+    def _ended(self, rows: int, seconds: float) -> None:
+        self.admission.ended(rows, seconds, perf_counter())
+        if self._waiting and not self._scheduled:
+            self._schedule()
+
+    def _commit(self, run: list[Asked], computed: Computed[Answered] | EverloopError) -> None:
+        if isinstance(computed, EverloopError):
+            self._release_from_anywhere(run, [computed] * len(run), None)
+        else:
+            answers = computed.answers
+            computed.commit(lambda error: self._release_from_anywhere(run, answers, error))
+
+    def _release_from_anywhere(
+        self, run: list[Asked], answers: Sequence[Answered | EverloopError], error: EverloopError | None
+    ) -> None:
+        if get_ident() == self._thread:
+            self._release(run, answers, error)
+        else:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._release, run, answers, error)
+
+    def _release(
+        self, run: list[Asked], answers: Sequence[Answered | EverloopError], error: EverloopError | None
+    ) -> None:
+        now, rows = perf_counter(), dict[str, int]()
+        for asked, answer in zip(run, answers, strict=True):
+            if isinstance(answer, EverloopError):
+                asked.resolve(answer)
+                continue
+            rows[answer.model_version] = rows.get(answer.model_version, 0) + asked.rows
+            self._times.observe(now - asked.arrived)
+            asked.resolve(answer if error is None else error)
+        if error is None:
+            for version, count in rows.items():
+                self._counts.rows.add(count, model=self.served.name, version=version)
+
+    def _refuse(self, asked: Asked, error: EverloopError) -> None:
+        self._counts.rejected.add(model=self.served.name, reason=error.code)
+        asked.resolve(error)
+
+
+def _crashed(error: Exception) -> EverloopError:
+    import logging
+
+    logging.getLogger("everloop.server").error("a run of predictions failed", exc_info=error)
+    return EverloopError("The run that this request was part of failed.", hint="The process says why on stderr.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -11,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from everloop import __version__
 from everloop.governance.roles import require
+from everloop.registry.entities import Field
 from everloop.server.answers import JSON, answer
 from everloop.server.inference import scoring
 from everloop.server.inference.asking import asked
@@ -22,6 +23,8 @@ BESIDE = ("prediction_id", "model_version")
 """Outputs of an endpoint that are no predictions: what they can be traced by."""
 CSV = "text/csv"
 LINES = "application/jsonlines"
+Read = Callable[[bytes, Sequence[Field], str], scoring.Asked]
+Word = Callable[[Answered], Response]
 
 
 class ScoringDoor:
@@ -40,14 +43,16 @@ class ScoringDoor:
         return await invoked(request, self._plane, self._plane.first)
 
 
-async def invoked(request: Request, plane: DataPlane, one: Served) -> Response:
-    """The response to a scoring request."""
+async def invoked(
+    request: Request, plane: DataPlane, one: Served, read: Read = scoring.decode, word: Word | None = None
+) -> Response:
+    """The response to a scoring request: `read` makes columns of its body, `word` a response of the answer."""
     require(request.state.principal, "endpoints:predict")
     body = await request.body()
     header = request.headers.get("content-type", "")
-    question = await decoded(body, lambda: scoring.decode(body, one.inputs, header))
+    question = await decoded(body, lambda: read(body, one.inputs, header))
     found = await plane.ask(one, asked(request, question.columns, question.parameters))
-    return _worded(found, request.headers.get("accept", ""))
+    return word(found) if word else _worded(found, request.headers.get("accept", ""))
 
 
 async def live(request: Request) -> Response:
@@ -57,7 +62,7 @@ async def live(request: Request) -> Response:
 
 async def told(request: Request) -> Response:
     """The version of Everloop."""
-    return PlainTextResponse(version("everloop"))
+    return PlainTextResponse(__version__)
 
 
 def predictions_of(values: Values) -> list[object]:

@@ -81,6 +81,15 @@ def decode(body: bytes, fields: Sequence[Field], header: str = "") -> Asked:
     return _READERS[kind.media](body, fields, kind)
 
 
+def payload_of(body: bytes) -> dict[str, Json]:
+    """A body of JSON, decoded.
+
+    Raises:
+        InvalidInput: it is no JSON object.
+    """
+    return dict(_decoded(body, dict[str, Json]))
+
+
 def from_payload(payload: Mapping[str, Json], fields: Sequence[Field]) -> Asked:
     """What a decoded JSON body asks.
 
@@ -97,7 +106,7 @@ def from_payload(payload: Mapping[str, Json], fields: Sequence[Field]) -> Asked:
 
 
 def _from_json(body: bytes, fields: Sequence[Field], kind: ContentType) -> Asked:
-    return from_payload(_decoded(body, dict[str, Json]), fields)
+    return from_payload(payload_of(body), fields)
 
 
 def _from_lines(body: bytes, fields: Sequence[Field], kind: ContentType) -> Asked:

@@ -19,6 +19,8 @@ import everloop.kernel.usecase
 import everloop.loop.entities
 import everloop.monitoring.entities
 import everloop.packaging.entities
+import everloop.packaging.manifests.entities
+import everloop.packaging.sizing.entities
 import everloop.pipelines.entities
 import everloop.registry.entities
 import everloop.rollouts.entities
@@ -164,6 +166,8 @@ class EndpointsGroup:
         """An endpoint with its traffic."""
     def list(self) -> builtins.list[everloop.serving.entities.Endpoint]:
         """Every endpoint, by name."""
+    def manifest(self, name: str, kind: typing.Literal['kubernetes', 'kserve', 'helm', 'compose', 'systemd', 'ecs', 'sagemaker', 'lambda', 'cloudrun', 'vertex', 'containerapps', 'azureml', 'github', 'gitlab'] = 'kubernetes', image: str = '', placement: everloop.packaging.manifests.entities.Placement = ...) -> everloop.packaging.manifests.entities.Manifests:
+        """The files that serve an endpoint elsewhere: each deployment that has traffic, and the division between them."""
     def prediction(self, name: str, id: str) -> everloop.serving.entities.PredictionRecord:
         """A prediction, with its label if one has come."""
     def predictions(self, name: str, limit: int = 100, before: str = '') -> builtins.list[everloop.serving.entities.PredictionRecord]:
@@ -308,18 +312,36 @@ class MonitorsGroup:
 
 class PackagesGroup:
     """Models packed to run elsewhere."""
-    def build(self, model: str, version: int = 0, alias: str = '', form: typing.Literal['archive'] = 'archive') -> everloop.packaging.entities.Package:
-        """Pack a version (the newest, unless a number or an alias says which) into one file that Python runs."""
-    def get(self, model: str, version: int = 0) -> everloop.packaging.entities.Package:
-        """The newest package of a version (of the newest version, unless a number says which)."""
+    def build(self, model: str, version: int = 0, alias: str = '', form: typing.Literal['archive', 'image', 'executable', 'lambda', 'wheel', 'sagemaker', 'vertex', 'azureml'] = 'archive') -> everloop.packaging.entities.Package:
+        """Pack a version (the newest, unless a number or an alias says which) into a form that runs elsewhere."""
+    def check_signature(self, model: str, version: int = 0, form: str = '', public_key: str = '') -> everloop.packaging.entities.SignatureCheck:
+        """Whether a package is what the holder of a key signed: a public key as PEM, or else the platform's own."""
+    def create_key(self) -> everloop.packaging.entities.PublicKey:
+        """Make the key that packages are signed with from now on, and give its public half."""
+    def files(self, model: str, version: int = 0, form: str = '') -> builtins.list[everloop.store.entities.TreeEntry]:
+        """The files of a package that is a folder (an image's layout), or the one file that it is."""
+    def get(self, model: str, version: int = 0, form: str = '') -> everloop.packaging.entities.Package:
+        """The newest package of a version (of the newest version, unless a number says which), in a form or any."""
+    def key(self) -> everloop.packaging.entities.PublicKey:
+        """The public half of the key that packages are signed with: give it to those who check signatures."""
     def list(self, model: str = '') -> builtins.list[everloop.packaging.entities.Package]:
         """The packages of a model, or all, newest first."""
-    def manifest(self, model: str, version: int = 0, kind: typing.Literal['kubernetes'] = 'kubernetes', image: str = '') -> str:
-        """The manifest, as YAML, that serves a version elsewhere; `image` is a container image with Everloop in it."""
+    def manifest(self, model: str, version: int = 0, kind: typing.Literal['kubernetes', 'kserve', 'helm', 'compose', 'systemd', 'ecs', 'sagemaker', 'lambda', 'cloudrun', 'vertex', 'containerapps', 'azureml', 'github', 'gitlab'] = 'kubernetes', image: str = '', placement: everloop.packaging.manifests.entities.Placement = ...) -> everloop.packaging.manifests.entities.Manifests:
+        """The files that serve a version (the newest, unless a number says which) elsewhere."""
+    def measure(self, model: str, version: int = 0, latency_ms: float = 50.0, quick: bool = False) -> everloop.packaging.sizing.entities.ModelProfile:
+        """Serve a version (the newest, unless a number says which) in a process of its own, and put it under load."""
+    def profile(self, model: str, version: int = 0) -> everloop.packaging.sizing.entities.ModelProfile:
+        """What was measured last of a version (the newest, unless a number says which)."""
+    def push(self, model: str, reference: str, version: int = 0, form: typing.Literal['archive', 'image', 'executable', 'lambda', 'wheel', 'sagemaker', 'vertex', 'azureml'] = 'image') -> everloop.packaging.entities.Pushed:
+        """Send an image to a registry (`REGISTRY/NAME:TAG`), with the credentials of `docker login`."""
     def scan(self, model: str, version: int = 0) -> builtins.list[everloop.registry.entities.Finding]:
         """What is unsafe in a version's files: pickles that would run something, files that do not belong, native code."""
-    def verify(self, model: str, version: int = 0) -> everloop.packaging.entities.Verification:
-        """Run a version's package in a process of its own, and compare its scores with those of the registry's model."""
+    def sign(self, model: str, version: int = 0, form: str = '') -> everloop.packaging.entities.Package:
+        """Sign a package with the platform's key, after the OpenSSF's model signing; a signature of before is replaced."""
+    def size(self, model: str, rate: float, latency_ms: float = 50.0, version: int = 0, prices: tuple[everloop.packaging.sizing.entities.Price, ...] | builtins.list[everloop.packaging.sizing.entities.Price] = ...) -> everloop.packaging.sizing.entities.Sizing:
+        """Replicas, cores, memory and cost for so many requests a second, of which 99 of 100 are to meet a latency."""
+    def verify(self, model: str, version: int = 0, form: str = '') -> everloop.packaging.entities.Verification:
+        """Unpack a version's package, run it with nothing of this installation, and compare its scores with the model's."""
 
 class PipelinesGroup:
     """Steps with a memo, and their executions."""

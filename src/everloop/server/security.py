@@ -68,11 +68,11 @@ class Gate:
         Raises:
             Unauthenticated: it shows no token and must, or one that lets nobody in.
         """
+        if self.anybody is not None:
+            return self.anybody  # Whatever it shows is for whoever stands in front: a cloud's own signature, say.
         secret = secret_of(headers)
         if secret:
             return await run_in_threadpool(self.authenticate, secret)
-        if self.anybody is not None:
-            return self.anybody
         if self.settings.authentication == "auto" and _is_from_here(client, headers):
             return self.local
         if public:

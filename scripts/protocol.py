@@ -17,6 +17,7 @@ They are in a pool of their own, so that other clients of the protocol may be im
 """
 
 from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.internal import enum_type_wrapper
 
 DESCRIPTOR = descriptor_pool.DescriptorPool().AddSerializedFile(
 '''
@@ -39,6 +40,10 @@ def written() -> dict[str, str]:
     names = [
         f'{message.name} = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["{message.name}"])\n'
         for message in file.message_type
+    ]
+    names += [
+        f'{enum.name} = enum_type_wrapper.EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["{enum.name}"])\n'
+        for enum in file.enum_type
     ]
     return {"inference_pb2.py": _HEAD + "".join(lines) + ")\n" + "".join(names), "inference_pb2.pyi": types}
 

@@ -25,6 +25,15 @@ def load_direct(session: Session, reference: str) -> DirectModel:
         raise InvalidInput(
             f"{reference!r} names no registered model.", hint="Write models:/NAME@ALIAS or models:/NAME/VERSION."
         )
+    return load_version(session, match["name"], int(match["version"] or 0), match["alias"] or "")
+
+
+def load_version(session: Session, name: str, version: int = 0, alias: str = "") -> DirectModel:
+    """A version of a registered model by its number or by an alias; the newest when neither is given.
+
+    Raises:
+        NotFound: there is no such model, version or alias.
+    """
     with session.begin(write=False) as unit:
-        found = models.version(unit, match["name"], int(match["version"] or 0), match["alias"] or "")
+        found = models.version(unit, name, version, alias)
         return DirectModel(found.model, found.version, found.trained.signature, load_model(unit, found.trained))

@@ -302,7 +302,7 @@ def test_bad_input_is_refused_by_name_and_the_next_request_is_served(delay: Clie
 
 
 def test_a_method_that_there_is_not_is_unimplemented(delay: Client) -> None:
-    assert delay.refused_bytes("RepositoryIndex", b"") == "UNIMPLEMENTED"
+    assert delay.refused_bytes("TraceSetting", b"") == "UNIMPLEMENTED"
 
 
 def test_a_compressed_message_counts_as_what_it_becomes(delay: Client) -> None:

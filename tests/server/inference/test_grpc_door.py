@@ -17,11 +17,11 @@ from everloop.kernel.errors import Conflict, Corrupted, EverloopError, Refused, 
 from everloop.registry.entities import Field
 from everloop.server.inference.dataplane import DataPlane
 from everloop.server.inference.grpc import inference_pb2 as pb
-from everloop.server.inference.grpc.door import GrpcDoor, client_of
+from everloop.server.inference.grpc.door import MOST_CALLS, GrpcDoor, client_of
 from everloop.server.inference.served import Answered
-from everloop.server.inference.turns import MOST_WAITING
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate
+from everloop.serving.computed import Computed
 from everloop.serving.request import PredictionRequest
 from tests.server.inference.grpcclient import request
 
@@ -43,13 +43,12 @@ class Doubled:
         self.free = threading.Event()
         self.free.set()
 
-    def answer_all(self, requests: Sequence[PredictionRequest]) -> Sequence[Answered | EverloopError]:
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
         self.asked.set()
         self.free.wait(30)
         if self.error is not None:
             raise self.error
-        found = [2 * one.columns["x"] for one in requests]
-        return [Answered("1", one.id, {"y": y}, y) for one, y in zip(requests, found, strict=True)]
+        return Computed([Answered("1", one.id, {"y": 2 * one.columns["x"]}) for one in requests])
 
 
 class Asking:
@@ -104,10 +103,8 @@ def test_an_error_has_its_code_and_says_what_to_do(platform: Platform, error: Ev
 def test_a_model_that_crashes_is_told_to_the_log_only(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         answer = asyncio.run(asked(platform, Doubled(ZeroDivisionError("secret"))))
-    assert answer.startswith("INTERNAL: Something went wrong")
+    assert answer.startswith("INTERNAL: The run that this request was part of failed.")
     assert "secret" not in answer
-    identity = caplog.records[0].getMessage().removeprefix("error ")
-    assert identity in answer
     assert "secret" in caplog.text
 
 
@@ -143,12 +140,13 @@ def test_a_call_that_is_being_answered_when_the_door_stops_is_answered(platform:
 
 
 @pytest.mark.slow
-def test_too_many_at_once_are_refused_and_the_rest_answered(platform: Platform) -> None:
+def test_what_cannot_be_answered_in_time_is_refused_and_the_rest_answered(platform: Platform) -> None:
     async def run() -> list[str]:
         model = Doubled()
         async with door(platform, model) as ask:
+            await ask()
             model.free.clear()
-            calls = [asyncio.create_task(ask()) for _ in range(MOST_WAITING + 200)]
+            calls = [asyncio.create_task(ask()) for _ in range(MOST_CALLS + 200)]
             while sum(call.done() for call in calls) < 100:
                 await asyncio.sleep(0.05)
             model.free.set()
@@ -156,11 +154,8 @@ def test_too_many_at_once_are_refused_and_the_rest_answered(platform: Platform) 
 
     answers = asyncio.run(run())
     refused = [answer for answer in answers if answer != "[2.0]"]
-    assert 100 <= len(refused) <= 200
-    assert {answer.partition(" requests")[2] for answer in refused} == {
-        " are waiting. Try again, or start more processes."
-    }
-    assert {answer.partition(":")[0] for answer in refused} == {"UNAVAILABLE"}
+    assert len(refused) >= 100
+    assert {answer.partition(":")[0] for answer in refused} <= {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}
     assert answers[-1] == "[2.0]"
 
 

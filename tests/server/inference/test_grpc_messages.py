@@ -93,7 +93,7 @@ def test_outputs_of_each_kind_go_out(raw: bool) -> None:
         "ids": ["a", "b"],
         "small": np.array([0.5, 1.5], dtype=np.float32),
     }
-    message = response_of("m", Answered("7", "id", values, values["score"]), (), raw)
+    message = response_of("m", Answered("7", "id", values), tuple(values), raw)
     assert [(one.name, one.datatype, list(one.shape)) for one in message.outputs] == [
         ("score", "FP64", [2, 2]),
         ("class", "BYTES", [2]),

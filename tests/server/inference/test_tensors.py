@@ -94,14 +94,14 @@ def test_the_scoring_formats_say_the_same(rows: list[tuple[float, int, str]]) ->
         {"instances": rows},
         {"inputs": {name: [record[name] for record in records] for name in names}},
     ]
-    found = [scoring.decode(json.dumps(body).encode(), FIELDS) for body in bodies]
+    found = [scoring.decode(json.dumps(body).encode(), FIELDS).columns for body in bodies]
     listed = [{name: column.tolist() for name, column in columns.items()} for columns in found]
     assert listed == [listed[0]] * 5
     assert list(zip(*(listed[0][name] for name in names), strict=True)) == rows
 
 
 def test_a_record_without_a_column_has_a_gap() -> None:
-    columns = scoring.decode(b'{"dataframe_records": [{"x": 1, "s": "a"}, {"s": "b"}]}', FIELDS)
+    columns = scoring.decode(b'{"dataframe_records": [{"x": 1, "s": "a"}, {"s": "b"}]}', FIELDS).columns
     assert math.isnan(columns["x"][1])
 
 
@@ -114,7 +114,7 @@ def test_a_record_without_a_column_has_a_gap() -> None:
 def test_strange_json_is_a_table_or_refused_and_nothing_else(value: object) -> None:
     for name in scoring.FORMATS:
         with suppress(InvalidInput):
-            assert all(isinstance(c, np.ndarray) for c in scoring.decode(_json({name: value}), FIELDS).values())
+            assert all(isinstance(c, np.ndarray) for c in scoring.decode(_json({name: value}), FIELDS).columns.values())
 
 
 def _json(value: object) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -22,76 +22,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, Misconfigured
 from everloop.server import process
-from everloop.server.answers import JSON, answer
-from everloop.server.inference import oip
-from everloop.server.inference.asking import KEY_HEADER
 from everloop.server.inference.carriage import Carriage
-from everloop.server.inference.dataplane import DataPlane, decoded
-from everloop.server.inference.invocations import ScoringDoor, live
+from everloop.server.inference.dataplane import DataPlane
+from everloop.server.inference.heads import Callers
+from everloop.server.inference.invocations import ScoringDoor
+from everloop.server.inference.kservev1 import KserveDoor
+from everloop.server.inference.openinference import OpenInferenceDoor
 from everloop.server.inference.refusals import Wording, crashed, misled, refusal, scoring_refusal, wording
+from everloop.server.inference.repository import Repository
+from everloop.server.inference.wire import wired
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import Gate, Guard
 
 if TYPE_CHECKING:
     from everloop.server.inference.grpc.door import GrpcDoor
-
-
-class InferenceDoor:
-    """Answers requests for what is served, by the Open Inference Protocol."""
-
-    def __init__(self, plane: DataPlane) -> None:
-        self._plane = plane
-
-    def routes(self) -> list[Route]:
-        """The protocol's routes."""
-        models = "/v2/models/{name}"
-        named = [
-            (models, self.describe, "GET"),
-            (f"{models}/ready", self.ready, "GET"),
-            (f"{models}/infer", self.infer, "POST"),
-        ]
-        versioned = [
-            (path.replace("{name}", "{name}/versions/{version}"), door, method) for path, door, method in named
-        ]
-        return [
-            *(Route(path, door, methods=[method]) for path, door, method in (*reversed(named), *versioned)),
-            Route("/v2", self.server),
-            Route("/v2/health/live", live),
-            Route("/v2/health/ready", live),
-        ]
-
-    async def server(self, request: Request) -> Response:
-        """What this server is."""
-        require(request.state.principal, "endpoints:read")
-        return answer(self._plane.describe())
-
-    async def ready(self, request: Request) -> Response:
-        """The model is served."""
-        require(request.state.principal, "endpoints:read")
-        return answer({"name": self._plane.found(*_named(request)).name, "ready": True})
-
-    async def describe(self, request: Request) -> Response:
-        """What the model takes and gives."""
-        require(request.state.principal, "endpoints:read")
-        return answer(self._plane.metadata(*_named(request)))
-
-    async def infer(self, request: Request) -> Response:
-        """Predictions by the Open Inference Protocol."""
-        require(request.state.principal, "endpoints:predict")
-        one = self._plane.found(*_named(request))
-        body = await request.body()
-        asked, tensors = await decoded(body, lambda: oip.decode(body, request.headers.get(oip.BINARY_HEADER, "")))
-        wishes = [wish.name for wish in asked.outputs]
-        found = await self._plane.infer(one, tensors, wishes, asked.id or request.headers.get(KEY_HEADER, ""))
-        response = oip.InferResponse(one.name, found.model_version, [], found.id)
-        content, head = oip.encode(response, found.values, asked.outputs, oip.wants_binary(asked))
-        if not head:
-            return Response(content, media_type=JSON)
-        return Response(content, headers={oip.BINARY_HEADER: str(head)}, media_type="application/octet-stream")
-
-
-def _named(request: Request) -> tuple[str, str]:
-    return request.path_params["name"], request.path_params.get("version", "")
 
 
 def _nothing() -> None:
@@ -102,7 +46,8 @@ def _nothing() -> None:
 class Serving:
     """All that a process serves with. `routes` are those beside the two protocols: health, feedback, a cloud's own.
 
-    `start` is called when the process begins to serve, `close` when it has ended.
+    Without a `repository` no model comes or goes. `start` is called when the process begins to serve, `close` when it
+    has ended.
     """
 
     plane: DataPlane
@@ -112,6 +57,7 @@ class Serving:
     routes: Sequence[Route] = ()
     start: Callable[[], None] = _nothing
     close: Callable[[], None] = _nothing
+    repository: Repository | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +76,8 @@ def serve(serving: Serving, where: Where, announce: Callable[[str], None]) -> No
         Misconfigured: gRPC is wanted and not installed.
         Unavailable: a port is taken.
     """
+    callers = Callers(serving.gate)
+    serving = replace(serving, gate=replace(serving.gate, authenticate=callers))
     beside = None if where.grpc_port is None else _grpc_door(serving)
     listening = process.listen(where.host, where.port)
 
@@ -140,7 +88,8 @@ def serve(serving: Serving, where: Where, announce: Callable[[str], None]) -> No
         for address in addresses:
             announce(address)
 
-    process.run(build_app(serving, beside), listening, listen)
+    protocol = wired(serving.plane, serving.gate, callers, serving.metrics)
+    process.run(build_app(serving, beside), listening, listen, protocol)
 
 
 def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
@@ -160,7 +109,10 @@ def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
         require(request.state.principal, "metrics:read")
         return Response(serving.metrics.text(), media_type=CONTENT_TYPE)
 
-    routes = [*InferenceDoor(serving.plane).routes(), *ScoringDoor(serving.plane).routes(), *serving.routes]
+    plane = serving.plane
+    repository = serving.repository or Repository(plane)
+    protocols = (OpenInferenceDoor(plane, repository), ScoringDoor(plane), KserveDoor(plane))
+    routes = [*(route for door in protocols for route in door.routes()), *serving.routes]
     doors = Starlette(
         routes=[*routes, Route("/metrics", scraped)],
         exception_handlers={
@@ -185,4 +137,4 @@ def _grpc_door(serving: Serving) -> GrpcDoor:
         from everloop.server.inference.grpc.door import GrpcDoor
     except ImportError as error:
         raise Misconfigured(f"--grpc-port needs gRPC: {error}.", hint="pip install 'everloop[grpc]'") from None
-    return GrpcDoor(serving.plane, serving.gate, serving.metrics, serving.new_id)
+    return GrpcDoor(serving.plane, serving.gate, serving.metrics, serving.new_id, serving.repository)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from everloop.app.platform import Platform
+from everloop.registry import service as models
 from everloop.server import health
 from everloop.server.authentication import authenticator, has_token
 from everloop.server.inference.dataplane import DataPlane
 from everloop.server.inference.door import Serving, Where, serve
 from everloop.server.inference.feedback import EndpointDoor
+from everloop.server.inference.repository import Repository
 from everloop.server.inference.served import ServedEndpoint, ServedModel
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate, check_exposure
 from everloop.serving.predictor import EndpointPredictor
-from everloop.serving.reference import load_direct
+from everloop.serving.reference import load_direct, load_version
 
 
 def serve_endpoint(
@@ -71,9 +73,29 @@ def serve_models(
     """
     served = [ServedModel(load_direct(platform.session(), ref)) for ref in refs]
     metrics = Metrics()
-    routes = health.routes(platform)
-    serving = Serving(DataPlane(served, metrics), metrics, _gate(platform), platform.session().new_id, routes)
+    plane = DataPlane(served, metrics)
+    serving = Serving(
+        plane,
+        metrics,
+        _gate(platform),
+        platform.session().new_id,
+        health.routes(platform),
+        repository=_repository(platform, plane),
+    )
     _serve(platform, serving, Where(host, port, grpc_port), announce)
+
+
+def _repository(platform: Platform, plane: DataPlane) -> Repository:
+    """The registry, of which models may be loaded while the process runs."""
+
+    def known() -> list[tuple[str, str]]:
+        with platform.session().begin(write=False) as unit:
+            return [(model.name, str(model.latest)) for model in models.list_models(unit) if model.latest]
+
+    def load(name: str, version: str) -> ServedModel:
+        return ServedModel(load_version(platform.session(), name, int(version or 0)))
+
+    return Repository(plane, known, load)
 
 
 def _gate(platform: Platform) -> Gate:

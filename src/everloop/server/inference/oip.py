@@ -31,6 +31,8 @@ from everloop.server.inference.tensors import (
 
 BINARY_HEADER = "inference-header-content-length"
 """The header that says where the JSON ends and binary tensors begin."""
+PLATFORM = "everloop"
+"""What runs the models."""
 EXTENSIONS = (
     "binary_tensor_data",
     "binary_tensor_data_output",
@@ -177,6 +179,18 @@ def check_wishes(wishes: Sequence[Wish]) -> None:
         raise InvalidInput(f"An output is asked for twice: {', '.join(names)}.")
     for wish in wishes:
         check_parameters(f"Output {wish.name!r}", wish.parameters)
+
+
+def check_outputs(wishes: Sequence[Wish], outputs: Sequence[Field]) -> None:
+    """Refuse outputs that a model has not.
+
+    Raises:
+        InvalidInput: there is one.
+    """
+    known = [field.name for field in outputs]
+    unknown = [wish.name for wish in wishes if wish.name not in known]
+    if unknown:
+        raise InvalidInput(f"There is no output {', '.join(unknown)}.", hint=f"There are {', '.join(sorted(known))}.")
 
 
 def check_parameters(what: str, parameters: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from everloop.kernel.errors import DeadlineExceeded, EverloopError
 from everloop.server.inference.admission import Admission
+from everloop.server.inference.tally import Tally
 from everloop.server.metrics import Counter, Times
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Turns:
     def __init__(self, served: Served, slo_seconds: float, counts: Counts, times: Times) -> None:
         self.served = served
         self.admission = Admission(slo_seconds)
+        self.tally = Tally()
         self._counts = counts
         self._times = times
         self._waiting: deque[Asked] = deque()
@@ -170,8 +172,10 @@ class Turns:
         now, rows = perf_counter(), dict[str, int]()
         for asked, answer in zip(run, answers, strict=True):
             if isinstance(answer, EverloopError):
+                self.tally.refused(now - asked.arrived)
                 asked.resolve(answer)
                 continue
+            self.tally.answered(asked.rows, now - asked.arrived)
             rows[answer.model_version] = rows.get(answer.model_version, 0) + asked.rows
             self._times.observe(now - asked.arrived)
             asked.resolve(answer if error is None else error)
@@ -180,6 +184,7 @@ class Turns:
                 self._counts.rows.add(count, model=self.served.name, version=version)
 
     def _refuse(self, asked: Asked, error: EverloopError) -> None:
+        self.tally.refused(perf_counter() - asked.arrived)
         self._counts.rejected.add(model=self.served.name, reason=error.code)
         asked.resolve(error)
 

@@ -6,39 +6,29 @@ Browsers cannot speak gRPC, so there are no origins and hosts to check.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
-from everloop.governance.entities import Principal
-from everloop.governance.roles import require
-from everloop.kernel.errors import EverloopError, PermissionDenied, Unavailable
+from everloop.kernel.errors import EverloopError, Unavailable
 from everloop.server.answers import log
-from everloop.server.inference.dataplane import DataPlane, decoded
-from everloop.server.inference.grpc import inference_pb2 as pb
-from everloop.server.inference.grpc.messages import metadata_of, parsed, response_of, tensors_of
-from everloop.server.inference.turns import MOST_WAITING
+from everloop.server.inference.dataplane import DataPlane
+from everloop.server.inference.grpc.methods import Call, Method, Methods
+from everloop.server.inference.repository import Repository
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate
-
-if TYPE_CHECKING:
-    Answer = Callable[["Call"], Awaitable[Message]]
 
 SERVICE = "inference.GRPCInferenceService"
 PUBLIC = frozenset({"ServerLive", "ServerReady"})
 """Methods that tell nothing but that the process lives, so that probes need no token."""
-KEY = "idempotency-key"
-"""The metadata with the id of a request that has none itself."""
+STREAM = "ModelStreamInfer"
 GRACE_SECONDS = 3.0
 """How long calls may go on once HTTP has stopped."""
-MOST_CALLS = 2 * MOST_WAITING
+MOST_CALLS = 2048
 """So many calls may be open; the rest are refused. Predictions are refused earlier, so that probes still get in."""
 MOST_PENDING = 4 * MOST_CALLS
 """So many calls may arrive before they are looked at. What is over it is cancelled, which clients do not try again."""
@@ -52,35 +42,26 @@ CODES = {
     409: grpc.StatusCode.ABORTED,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     422: grpc.StatusCode.FAILED_PRECONDITION,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    501: grpc.StatusCode.UNIMPLEMENTED,
     503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """The code of an error, by the status that it has over HTTP; any other is INTERNAL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call that has been let in: who asks, with what. Only public methods are called by nobody."""
-
-    principal: Principal | None
-    headers: Headers
-    body: bytes
-
-    def require(self, permission: str) -> None:
-        """Let the caller through who has the permission.
-
-        Raises:
-            PermissionDenied: it has not.
-        """
-        if self.principal is None:
-            raise PermissionDenied(f"Nobody may {permission}.", hint="Send a token.")
-        require(self.principal, permission)
 
 
 class GrpcDoor:
     """Answers calls in the event loop that serves HTTP: first `listen`, then `start`, at last `stop`."""
 
-    def __init__(self, plane: DataPlane, gate: Gate, metrics: Metrics, new_id: Callable[[], str]) -> None:
-        self._plane = plane
+    def __init__(
+        self,
+        plane: DataPlane,
+        gate: Gate,
+        metrics: Metrics,
+        new_id: Callable[[], str],
+        repository: Repository | None = None,
+    ) -> None:
+        self._answers = Methods(plane, repository or Repository(plane))
         self._gate = gate
         self._new_id = new_id
         self._server: grpc.aio.Server | None = None
@@ -117,56 +98,31 @@ class GrpcDoor:
         if self._server is not None:
             await self._server.stop(GRACE_SECONDS)
 
-    async def live(self, call: Call) -> Message:
-        """The process lives."""
-        return pb.ServerLiveResponse(live=True)
-
-    async def ready(self, call: Call) -> Message:
-        """What it serves is loaded."""
-        return pb.ServerReadyResponse(ready=True)
-
-    async def model_ready(self, call: Call) -> Message:
-        """The model is served."""
-        call.require("endpoints:read")
-        asked = parsed(pb.ModelReadyRequest, call.body)
-        self._plane.found(asked.name, asked.version)
-        return pb.ModelReadyResponse(ready=True)
-
-    async def describe(self, call: Call) -> Message:
-        """What this server is."""
-        call.require("endpoints:read")
-        found = self._plane.describe()
-        return pb.ServerMetadataResponse(name=found.name, version=found.version, extensions=found.extensions)
-
-    async def metadata(self, call: Call) -> Message:
-        """What the model takes and gives."""
-        call.require("endpoints:read")
-        asked = parsed(pb.ModelMetadataRequest, call.body)
-        return metadata_of(self._plane.metadata(asked.name, asked.version))
-
-    async def infer(self, call: Call) -> Message:
-        """Predictions."""
-        call.require("endpoints:predict")
-        asked = await decoded(call.body, lambda: parsed(pb.ModelInferRequest, call.body))
-        one = self._plane.found(asked.model_name, asked.model_version)
-        tensors = await decoded(call.body, lambda: tensors_of(asked))
-        wishes = [wish.name for wish in asked.outputs]
-        answer = await self._plane.infer(one, tensors, wishes, asked.id or call.headers.get(KEY, ""))
-        return response_of(one.name, answer, wishes, raw=bool(asked.raw_input_contents))
-
     def _methods(self) -> dict[str, grpc.RpcMethodAnswer]:
         """Bodies come as they are, so that who may not ask is refused before anything is parsed."""
-        methods: dict[str, Answer] = {
-            "ServerLive": self.live,
-            "ServerReady": self.ready,
-            "ModelReady": self.model_ready,
-            "ServerMetadata": self.describe,
-            "ModelMetadata": self.metadata,
-            "ModelInfer": self.infer,
+        unary = {
+            name: grpc.unary_unary_rpc_method_handler(self._door(name, answer))
+            for name, answer in self._answers.unary.items()
         }
-        return {name: grpc.unary_unary_rpc_method_handler(self._door(name, answer)) for name, answer in methods.items()}
+        return {**unary, STREAM: grpc.stream_stream_rpc_method_handler(self._stream)}
 
-    def _door(self, method: str, answer: Answer) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
+    async def _stream(self, bodies: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        started, code = perf_counter(), "CANCELLED"
+        try:
+            headers = _headers(context)
+            principal = await self._gate.caller(headers, client_of(context.peer()), public=False)
+            async for response in self._answers.stream(Call(principal, headers, b""), bodies):
+                body: bytes = response.SerializeToString()
+                yield body
+            code = "OK"
+        except EverloopError as error:
+            code = _code(error).name
+            await context.abort(_code(error), _message(error))
+        finally:
+            self._calls.add(method=STREAM, code=code)
+            self._seconds.observe(perf_counter() - started, method=STREAM)
+
+    def _door(self, method: str, answer: Method) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
         async def called(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
             started = perf_counter()
             found: bytes | EverloopError | None = None
@@ -184,12 +140,14 @@ class GrpcDoor:
         return called
 
     async def _answered(
-        self, method: str, answer: Answer, body: bytes, context: grpc.aio.ServicerContext
+        self, method: str, answer: Method, body: bytes, context: grpc.aio.ServicerContext
     ) -> bytes | EverloopError:
         try:
             headers = _headers(context)
             principal = await self._gate.caller(headers, client_of(context.peer()), method in PUBLIC)
-            response: bytes = (await answer(Call(principal, headers, body))).SerializeToString()
+            response: bytes = (
+                await answer(Call(principal, headers, body, context.time_remaining()))
+            ).SerializeToString()
             return response
         except EverloopError as error:
             return error

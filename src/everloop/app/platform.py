@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from everloop.app import areas, backends
 from everloop.app.fresh import FreshProcesses
+from everloop.app.modelservers import EverloopServers
 from everloop.app.places import InstalledPlaces, InstalledSources
 from everloop.app.settings import Loaded, Settings
 from everloop.app.settings import load as load_settings
@@ -46,8 +47,9 @@ from everloop.kernel.progress import SILENT, Progress
 from everloop.kernel.usecase import UseCase, published
 from everloop.loop.freshprocess import FreshProcess
 from everloop.monitoring.channel import Channel
+from everloop.packaging.sizing.serverport import ModelServers
 from everloop.pipelines.executor import Executor, SessionOpener
-from everloop.registry.flavor import Flavor
+from everloop.registry.flavor import Flavor, Sandbox
 from everloop.serving.subjects import LoggedSubjects
 from everloop.store.manifests import take_over
 
@@ -193,6 +195,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
     ports.provide(Places, lambda: InstalledPlaces(Path(values.home) / "remotes"))
     ports.provide(Progress, lambda: SILENT)
+    ports.provide(ModelServers, lambda: EverloopServers(values))
     ports.provide(SubjectFinder, OnlineSubjects, "features")
     ports.provide(SubjectFinder, LoggedSubjects, "serving")
     ports.provide(Reach, lambda: Reach(private=True))
@@ -200,10 +203,22 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", scheme(url), url), url)
     ports.provide_by_name(Flavor, partial(_opened, "flavors"))
+    ports.provide(Sandbox, lambda: _sandbox(values))
 
 
 def _opened(kind: str, name: str, *arguments: str) -> Any:
     return backends.load(kind, name)(*arguments)
+
+
+def _sandbox(values: Settings) -> Sandbox:
+    made: Sandbox = backends.load("sandboxes", "process")(
+        hidden=(Path(values.home).resolve(),),
+        memory=values.sandbox_memory_mb,
+        seconds=values.sandbox_seconds,
+        everything=values.sandbox == "all",
+        must_be_offline=values.sandbox_isolation == "required",
+    )
+    return made
 
 
 def _database(values: Settings) -> Database:

@@ -57,6 +57,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`auto` trusts loopback; `required` wants a token from everybody."""
     allowed_hosts: tuple[str, ...] = ()
     """Further Host headers that the server answers to, beside loopback's."""
+    sandbox: Literal["code", "all"] = "code"
+    """Which models run in a process of their own, without network: those that bring code, or all."""
+    sandbox_memory_mb: int = 4096
+    """How much memory for data such a process may take, in megabytes."""
+    sandbox_seconds: float = 30.0
+    """How long such a model may take for an answer before its process is replaced."""
+    sandbox_isolation: Literal["required", "best-effort"] = "required"
+    """`best-effort` runs them even where the kernel cannot keep them from the network."""
     max_body_mb: int = 64
     """The largest request body that the server reads, in megabytes."""
     private_sources: bool = False

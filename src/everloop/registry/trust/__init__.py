@@ -1,0 +1,1 @@
+"""Decisions to let models run that bring code along."""

@@ -23,6 +23,7 @@ import everloop.packaging.manifests.entities
 import everloop.packaging.sizing.entities
 import everloop.pipelines.entities
 import everloop.registry.entities
+import everloop.registry.trust.entities
 import everloop.rollouts.entities
 import everloop.serving.entities
 import everloop.store.entities
@@ -268,6 +269,8 @@ class ModelsGroup:
         """Delete an alias, and give what it was; the version stays."""
     def delete_version(self, name: str, version: int, reason: str) -> everloop.registry.entities.ModelVersion:
         """Delete a version that nothing points to, and give what it was. Its number is never given again."""
+    def distrust(self, name: str, version: int, reason: str) -> everloop.registry.trust.entities.Trust:
+        """Take a decision to trust back, and give what it was. Processes that run the model end it when they load next."""
     def get(self, name: str) -> everloop.registry.entities.RegisteredModel:
         """A model by its name."""
     def list(self) -> builtins.list[everloop.registry.entities.RegisteredModel]:
@@ -278,6 +281,10 @@ class ModelsGroup:
         """Register a trained model as the next version of a name, which is made if it is new."""
     def set_alias(self, name: str, alias: str, version: int) -> everloop.registry.entities.Alias:
         """Let an alias name a version; it moves when it named another."""
+    def trust(self, name: str, version: int, reason: str) -> everloop.registry.trust.entities.Trust:
+        """Let the code that a version brings along run, in a sandbox without network; for its very files only."""
+    def trusted(self, name: str, version: int = 0) -> builtins.list[everloop.registry.trust.entities.Trust]:
+        """The decisions to trust versions of a model (or one of them) that stand, newest first."""
     def version(self, name: str, version: int = 0, alias: str = '') -> everloop.registry.entities.ModelVersion:
         """A version by its number or by an alias; the newest when neither is given."""
     def versions(self, name: str) -> builtins.list[everloop.registry.entities.ModelVersion]:

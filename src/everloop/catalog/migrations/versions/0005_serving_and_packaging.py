@@ -21,6 +21,17 @@ def upgrade() -> None:
         sa.Column("profile", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("project", "model", "version", "at", name=op.f("pk_model_profiles")),
     )
+    op.create_table(
+        "model_trusts",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.String(length=128), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("principal", sa.String(length=128), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "digest", name=op.f("pk_model_trusts")),
+    )
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
         batch_op.add_column(sa.Column("log", sa.Text(), nullable=False))
 
@@ -39,5 +50,6 @@ def downgrade() -> None:
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
         batch_op.drop_column("log")
 
+    op.drop_table("model_trusts")
     op.drop_table("model_profiles")
     # ### end Alembic commands ###

@@ -389,6 +389,8 @@ SERVING = [
     ),
     Example("endpoints.rollback", {"name": "late"}),
     Example("endpoints.traffic_history", {"name": "late"}),
+    Example("endpoints.manifest", {"name": "late", "kind": "kubernetes", "image": "registry.test/late"}),
+    Example("endpoints.manifest", {"name": "late", "kind": "systemd", "placement": {"runtime": "platform"}}),
     Example(
         "endpoints.feedback",
         {
@@ -443,6 +445,10 @@ PACKAGES = [
     Example("packages.verify", {"model": "late", "version": 1}),
     Example("packages.manifest", {"model": "late", "version": 1}),
     Example("packages.manifest", {"model": "late", "image": "not an image"}, fails="invalid_input"),
+    Example("packages.manifest", {"model": "late", "kind": "helm", "placement": {"cpu": "2", "gateway": "front"}}),
+    Example("packages.measure", {"model": "late", "latency_ms": 0.0}, fails="invalid_input"),
+    Example("packages.profile", {"model": "late"}, fails="not_found"),
+    Example("packages.size", {"model": "late", "rate": 100.0}, fails="not_found"),
 ]
 LOOPS = [
     Example("loops.apply", {"loop": LOOP}),

@@ -30,6 +30,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "reproduce": ("loop", "Run a model's training again and compare hashes"),
         "rollback": ("loop", "Move a loop's model and traffic back"),
         "package": ("package", "Pack a model version to run elsewhere"),
+        "size": ("deploy", "How many replicas, cores and dollars a rate takes, from a load test"),
+        "manifest": ("deploy", "What deploys a model or an endpoint: Kubernetes, Helm, Terraform, systemd, …"),
     },
     "Processes": {
         "server": ("processes", "The HTTP doors: UI, REST, health"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-Unit = Literal["bytes", "files", "rows"]
+Unit = Literal["bytes", "files", "rows", "loads"]
 
 
 class Progress(Protocol):

@@ -1,8 +1,7 @@
-"""What one can do with packages: build, list, scan, verify, and write the manifests that deploy a version."""
+"""What one can do with packages: build, list, scan and verify them."""
 
 from __future__ import annotations
 
-import re
 from typing import get_args
 
 import msgspec
@@ -13,14 +12,12 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.packaging import archive, kubernetes, scan
-from everloop.packaging.entities import Form, Kind, Package, PackageBuilt, Verification
+from everloop.packaging import archive, scan
+from everloop.packaging.entities import Form, Package, PackageBuilt, Verification
 from everloop.packaging.tables import packages
 from everloop.registry import service as models
 from everloop.registry.entities import Finding, ModelVersion
 from everloop.registry.save import load_model
-
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
 
 @usecase("packages.build", permission="packages:write", route="POST /packages", long=True)
@@ -78,16 +75,6 @@ def verify(session: Session, model: Name, version: int = 0) -> Verification:
 def scan_version(session: Session, model: Name, version: int = 0) -> list[Finding]:
     """What is unsafe in a version's files: pickles that would run something, files that do not belong, native code."""
     return scan.scan_model(session, _wanted(session, model, version, "").trained)
-
-
-@usecase("packages.manifest", permission="packages:read", route="GET /packages/{model}/manifest")
-def manifest(session: Session, model: Name, version: int = 0, kind: Kind = "kubernetes", image: str = "") -> str:
-    """The manifest, as YAML, that serves a version elsewhere; `image` is a container image with Everloop in it."""
-    if kind not in get_args(Kind):
-        raise InvalidInput(f"{kind!r} is not a kind of manifest.", hint=f"Known: {', '.join(get_args(Kind))}.")
-    if image and not _IMAGE.fullmatch(image):
-        raise InvalidInput(f"{image!r} is not the name of an image.", hint="Write it as registry/name:tag.")
-    return kubernetes.rendered(models.version(session, model, version), image)
 
 
 def _wanted(session: Session, model: str, version: int, alias: str) -> ModelVersion:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from everloop.loop.entities import AppliedLoop, Candidate
 from everloop.packaging.entities import Package
+from everloop.packaging.manifests.entities import Manifests
 from everloop.registry.entities import Alias, Approval, ModelVersion, RegisteredModel
 from everloop.server.pages.charts import Chart, Point, Series, line_chart
 from everloop.server.pages.markdown import html
@@ -73,7 +74,7 @@ class PackagePage(msgspec.Struct, frozen=True):
     """A package, what is in it, and how Kubernetes would run the version."""
 
     package: Package
-    kubernetes: str
+    kubernetes: dict[str, str]
 
 
 def models(visit: Visit) -> Page:
@@ -130,8 +131,8 @@ def package(visit: Visit) -> Page:
     """A package of a version."""
     name, number = visit.path["name"], visit.path["version"]
     found: Package = visit.ask("packages.get", model=name, version=number)
-    kubernetes: str = visit.ask("packages.manifest", model=name, version=number)
-    return Page("package.html", f"Package of {name} v{found.version}", PackagePage(found, kubernetes))
+    kubernetes: Manifests = visit.ask("packages.manifest", model=name, version=number)
+    return Page("package.html", f"Package of {name} v{found.version}", PackagePage(found, kubernetes.files))
 
 
 def _candidates(visit: Visit, model: str) -> dict[int, Candidate]:

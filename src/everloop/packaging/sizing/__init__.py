@@ -1,0 +1,1 @@
+"""Sizing: how much machine a version needs, from a load test that was run."""

@@ -137,10 +137,7 @@ def test_a_package_with_another_model_in_it_does_not_pass(
 ) -> None:
     text = booster.model_to_string(num_iteration=3).encode()  # type: ignore[attr-defined]  # a lightgbm.Booster
     swapped = changed(bytes_of(registered, package), "model/model.txt", text)
-    kept = registered.resources.store.get
-    monkeypatch.setattr(
-        registered.resources.store, "get", lambda digest: swapped if digest == package.digest else kept(digest)
-    )
+    monkeypatch.setattr(registered.resources.store, "write_to", lambda _, path: path.write_bytes(swapped))
     verification = registered.call("packages.verify", {"model": "delay"})
     assert not verification.passed
     assert verification.largest_difference > 0
@@ -149,8 +146,9 @@ def test_a_package_with_another_model_in_it_does_not_pass(
 @pytest.mark.slow
 def test_a_package_that_dies_says_why(registered: Platform, package: Package) -> None:
     broken = changed(bytes_of(registered, package), "__main__.py", b"raise SystemError('no power')")
+    kept = msgspec.structs.replace(package, digest=registered.resources.store.put(broken))
     with pytest.raises(Refused, match="no power"):
-        run_packed(broken, examples(package.manifest.signature))
+        run_packed(registered.session(), kept, examples(package.manifest.signature))
 
 
 @pytest.mark.slow
@@ -158,7 +156,7 @@ def test_a_package_tells_bad_input_as_the_platform_does(registered: Platform, pa
     columns = examples(package.manifest.signature)
     del columns["hour"]
     with pytest.raises(InvalidInput, match="Missing: hour"):
-        run_packed(bytes_of(registered, package), columns)
+        run_packed(registered.session(), package, columns)
 
 
 @pytest.mark.slow

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import cast
 
 import msgspec
 import numpy as np
 import pytest
 
+from everloop.catalog.session import Session
 from everloop.kernel.errors import EverloopError, InvalidInput, Refused
 from everloop.packaging import verification
 from everloop.packaging.entities import Manifest, Package
@@ -29,6 +31,8 @@ SIGNATURE = Signature(
 )
 DIGEST = Digest("d" * 64)
 MANIFEST = Manifest("delay", 1, DIGEST, SIGNATURE, "a:B", (), (), "everloop")
+SESSION = cast(Session, None)
+"""Nobody asks it for anything here: what a package answers is made up."""
 PACKAGE = Package("delay", 1, "archive", DIGEST, 1, MANIFEST, datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -79,20 +83,20 @@ def test_the_examples_hold_numbers_of_every_size_and_sign() -> None:
 
 
 def test_equal_scores_pass(answer: list[float]) -> None:
-    found = compared(PACKAGE, b"", Doubler())
+    found = compared(SESSION, PACKAGE, Doubler())
     assert (found.passed, found.largest_difference, found.package) == (True, 0.0, DIGEST)
 
 
 def test_one_score_that_differs_in_its_last_bit_does_not_pass(answer: list[float]) -> None:
     answer[7] = float(np.nextafter(answer[7], np.inf))
-    found = compared(PACKAGE, b"", Doubler())
+    found = compared(SESSION, PACKAGE, Doubler())
     assert not found.passed
     assert 0 < found.largest_difference < 1e-6
 
 
 def test_scores_of_another_shape_do_not_pass(answer: list[float]) -> None:
     answer.pop()
-    found = compared(PACKAGE, b"", Doubler())
+    found = compared(SESSION, PACKAGE, Doubler())
     assert (found.passed, found.largest_difference) == (False, float("inf"))
 
 

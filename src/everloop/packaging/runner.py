@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 REQUIREMENTS = "requirements.txt"
 MODEL = "model/"
-_USAGE = "Run it as: predict < columns.json, or manifest."
+COMPILED = "compiled/"
+_SERVER = "everloop.server.inference.standalone"
+_USAGE = "Run it as: predict < columns.json, manifest, or serve --port 8080."
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -42,29 +44,55 @@ class Answer(msgspec.Struct, frozen=True):
     scores: list[float | list[float]]
 
 
-def main(arguments: Sequence[str], archive: Path) -> int:
-    """Run one command of the package; the exit code."""
+def main(arguments: Sequence[str], place: Path) -> int:
+    """Run one command of the package (an archive, or a folder with what one holds); the exit code."""
+    if arguments[:1] == ["serve"]:
+        return _serve(list(arguments[1:]), place)
     try:
-        sys.stdout.buffer.write(_answered(list(arguments), archive) + b"\n")
+        sys.stdout.buffer.write(_answered(list(arguments), place) + b"\n")
     except EverloopError as error:
         sys.stderr.buffer.write(msgspec.json.encode({"error": error.problem}) + b"\n")
         return error.exit_code
     return 0
 
 
-def read_manifest(archive: Path) -> Manifest:
+def read_manifest(place: Path) -> Manifest:
     """The manifest of a package, without running it."""
-    with zipfile.ZipFile(archive) as opened:
+    if place.is_dir():
+        return msgspec.json.decode((place / MANIFEST).read_bytes(), type=Manifest)
+    with zipfile.ZipFile(place) as opened:
         return msgspec.json.decode(opened.read(MANIFEST), type=Manifest)
 
 
-def _answered(arguments: list[str], archive: Path) -> bytes:
-    manifest = read_manifest(archive)
+def load(manifest: Manifest, place: Path) -> Predictor:
+    """The model of a package: compiled where it is, else as its flavor loads it.
+
+    Raises:
+        Misconfigured: the flavor's library is not here.
+    """
+    if place.is_dir():
+        return _loaded(manifest, place)
+    with tempfile.TemporaryDirectory(prefix="everloop-package-") as folder, zipfile.ZipFile(place) as opened:
+        opened.extractall(folder, [name for name in opened.namelist() if name.startswith((MODEL, COMPILED))])
+        return _loaded(manifest, Path(folder))
+
+
+def _serve(arguments: list[str], place: Path) -> int:
+    try:
+        server = importlib.import_module(_SERVER)
+    except ModuleNotFoundError:
+        sys.stderr.buffer.write(b"This package answers on standard input only: take an image or an executable.\n")
+        return Misconfigured.exit_code
+    return int(server.main([str(place), *arguments]) or 0)
+
+
+def _answered(arguments: list[str], place: Path) -> bytes:
+    manifest = read_manifest(place)
     if arguments == ["manifest"]:
         return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     if arguments != ["predict"]:
         raise InvalidInput(f"{' '.join(arguments) or 'Nothing'} is not a command of this package.", hint=_USAGE)
-    return msgspec.json.encode(predict(manifest, _load(manifest, archive), sys.stdin.buffer.read()))
+    return msgspec.json.encode(predict(manifest, load(manifest, place), sys.stdin.buffer.read()))
 
 
 def predict(manifest: Manifest, predictor: Predictor, body: bytes) -> Answer:
@@ -84,7 +112,7 @@ def predict(manifest: Manifest, predictor: Predictor, body: bytes) -> Answer:
     return Answer(manifest.model, manifest.version, predictor.predict(columns).tolist())
 
 
-def _load(manifest: Manifest, archive: Path) -> Predictor:
+def _loaded(manifest: Manifest, folder: Path) -> Predictor:
     module, _, name = manifest.flavor.partition(":")
     try:
         flavor = cast("Flavor", getattr(importlib.import_module(module), name)())
@@ -92,6 +120,8 @@ def _load(manifest: Manifest, archive: Path) -> Predictor:
         raise Misconfigured(
             f"The package needs {error.name}.", hint=f"pip install {' '.join(manifest.requirements)}"
         ) from None
-    with tempfile.TemporaryDirectory(prefix="everloop-package-") as folder, zipfile.ZipFile(archive) as opened:
-        opened.extractall(folder, [MODEL + entry.path for entry in manifest.files])
-        return flavor.load(Path(folder) / MODEL)
+    return flavor.load(folder / MODEL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[2:], Path(sys.argv[1])))

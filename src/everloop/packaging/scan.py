@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from everloop.catalog.session import Session
-from everloop.registry import pickles
 from everloop.packaging.entities import ScanReport
+from everloop.registry import pickles
 from everloop.registry.entities import Finding, Model, ModelVersion
 from everloop.registry.flavor import Flavor
 

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Column, Integer, String, Table
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
 from everloop.packaging.entities import Manifest
+from everloop.store.entities import Digest
 
 packages = Table(
     "packages",
@@ -18,4 +19,5 @@ packages = Table(
     Column("size", BigInteger, nullable=False),
     Column("manifest", Encoded(Manifest), nullable=False, info={"digest": True}),
     Column("created", UtcTime, nullable=False),
+    Column("parts", Encoded(dict[str, Digest]), nullable=False, server_default="{}", info={"digest": True}),
 )

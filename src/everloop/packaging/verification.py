@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +10,9 @@ from time import perf_counter
 import msgspec
 import numpy as np
 
+from everloop.catalog.session import Session
 from everloop.kernel.errors import EverloopError, Problem, Refused, error_of
+from everloop.packaging import running
 from everloop.packaging.entities import Package, Verification
 from everloop.packaging.runner import Answer, Request
 from everloop.registry.columns import arrays_of
@@ -23,7 +23,6 @@ ROWS = 32
 TIMEOUT_SECONDS = 120
 _GOLDEN = 0.6180339887498949
 _UNSEEN = "a value that was never seen"
-_NAMED = ("PATH", "LD_LIBRARY_PATH")
 
 Column = list[bool | int | float | str | None]
 
@@ -33,27 +32,37 @@ def examples(signature: Signature) -> dict[str, Column]:
     return {field.name: _column(field, place) for place, field in enumerate(signature.inputs)}
 
 
-def run_packed(data: bytes, columns: dict[str, Column]) -> Answer:
-    """What a package answers for the columns, in a process of its own.
+def run_packed(session: Session, package: Package, columns: dict[str, Column]) -> Answer:
+    """What a package answers for the columns, unpacked elsewhere and in a process of its own.
 
     Raises:
         EverloopError: whatever the package raised, or Refused when it ended in another way.
     """
-    with tempfile.TemporaryDirectory(prefix="everloop-verify-") as folder:
-        archive = Path(folder) / "package.pyz"
-        archive.write_bytes(data)
-        try:
-            ran = subprocess.run(
-                [sys.executable, "-I", str(archive), "predict"],
-                input=msgspec.json.encode(Request(columns)),
-                capture_output=True,
-                timeout=TIMEOUT_SECONDS,
-                check=False,
-                cwd=folder,
-                env={name: os.environ[name] for name in _NAMED if name in os.environ},
-            )
-        except subprocess.TimeoutExpired:
-            raise Refused(f"The package gave no answer in {TIMEOUT_SECONDS} s.", hint="Run it by hand.") from None
+    with tempfile.TemporaryDirectory(prefix="everloop-verify-") as name:
+        folder = Path(name).resolve()
+        (folder / "here").mkdir()
+        command, variables = running.command(session, package, folder)
+        return asked([*command, "predict"], variables, folder / "here", columns)
+
+
+def asked(command: list[str], variables: dict[str, str], where: Path, columns: dict[str, Column]) -> Answer:
+    """What a package that is started by a command answers for the columns.
+
+    Raises:
+        EverloopError: whatever the package raised, or Refused when it ended in another way.
+    """
+    try:
+        ran = subprocess.run(
+            command,
+            input=msgspec.json.encode(Request(columns)),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+            cwd=where,
+            env=variables,
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused(f"The package gave no answer in {TIMEOUT_SECONDS} s.", hint="Run it by hand.") from None
     if ran.returncode != 0:
         raise _failure(ran.stderr)
     try:
@@ -62,12 +71,12 @@ def run_packed(data: bytes, columns: dict[str, Column]) -> Answer:
         raise Refused(f"The package's answer cannot be read ({error}).", hint="Build it again.") from None
 
 
-def compared(package: Package, data: bytes, predictor: Predictor) -> Verification:
+def compared(session: Session, package: Package, predictor: Predictor) -> Verification:
     """The package's scores beside the model's own, on `examples`."""
     signature = package.manifest.signature
     columns = examples(signature)
     started = perf_counter()
-    packed = np.asarray(run_packed(data, columns).scores, dtype=np.float64)
+    packed = np.asarray(run_packed(session, package, columns).scores, dtype=np.float64)
     seconds = perf_counter() - started
     own = predictor.predict(arrays_of(signature, columns))
     same = packed.shape == own.shape

@@ -1,0 +1,1 @@
+"""Container images without a daemon: layers, configuration, layout, and the way into a registry."""

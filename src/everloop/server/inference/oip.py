@@ -231,7 +231,7 @@ def _tensors(request: InferRequest, data: Sequence[object], rest: memoryview) ->
             rest = rest[len(raw) :]
             found = from_bytes(name, tensor.datatype, tensor.shape, raw)
         elif isinstance(values, msgspec.Raw):
-            found = from_json(name, tensor.datatype, tensor.shape, values)
+            found = from_json(name, tensor.datatype, tensor.shape, memoryview(values))
         else:
             found = from_lists(name, tensor.datatype, tensor.shape, values)
         coded = tensor.datatype == "BYTES" and parameters.get("content_type") == "base64"

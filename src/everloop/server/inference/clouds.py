@@ -29,7 +29,7 @@ SAGEMAKER = "serve"
 """The word that SageMaker starts a container with."""
 SAGEMAKER_MODEL = "/opt/ml/model"
 SAGEMAKER_MODELS = "/opt/ml/models"
-"""Where SageMaker puts the one model, and each of several."""
+"""Where SageMaker puts the one model, and each of several, unless SM_MODEL_DIR and EVERLOOP_MODELS say otherwise."""
 PORT = 8080
 Endpoint = Callable[[Request], Awaitable[Response]]
 Open = Callable[[Path, str], ServedModel]
@@ -64,8 +64,9 @@ def contract(words: Sequence[str], environment: Mapping[str, str]) -> Contract:
     """
     places = tuple(word for word in words if word != SAGEMAKER)
     if SAGEMAKER in words:
-        mounted = Path(SAGEMAKER_MODEL, "manifest.json").exists()
-        places = () if _several(environment) else (SAGEMAKER_MODEL,) if mounted or not places else places
+        folder = environment.get("SM_MODEL_DIR", SAGEMAKER_MODEL)
+        mounted = Path(folder, "manifest.json").exists()
+        places = () if _several(environment) else (folder,) if mounted or not places else places
         return Contract(places, "0.0.0.0", _port(environment, "SAGEMAKER_BIND_TO_PORT"), open=True)
     if "AIP_HTTP_PORT" in environment:
         return Contract(_some(places), "0.0.0.0", _port(environment, "AIP_HTTP_PORT"), open=True)
@@ -81,7 +82,8 @@ def routes(plane: DataPlane, opened: Open, environment: Mapping[str, str]) -> li
         found.append(Route(route, _predict(plane, environment), methods=["POST"]))
     if route := environment.get("AIP_HEALTH_ROUTE"):
         found.append(Route(route, live))
-    return [*found, *(Models(plane, opened, Path(SAGEMAKER_MODELS)).routes() if _several(environment) else ())]
+    root = Path(environment.get("EVERLOOP_MODELS", SAGEMAKER_MODELS))
+    return [*found, *(Models(plane, opened, root).routes() if _several(environment) else ())]
 
 
 class Models:

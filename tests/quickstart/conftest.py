@@ -19,7 +19,8 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.cli.door import Door, run
 from everloop.cli.main import commands
-from everloop.serving.predictor import Answer, EndpointPredictor
+from everloop.serving.predictor import EndpointPredictor
+from everloop.serving.request import Answer
 from tests import servers
 
 BUCKET = "everloop"

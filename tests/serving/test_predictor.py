@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from everloop.features import service as features
-from everloop.kernel.errors import EverloopError, InvalidInput, NotFound, Unavailable
+from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound, Unavailable
 from everloop.serving import predictor as predicting
 from everloop.serving.inferencelog import LogReader, LogWriter
 from everloop.serving.predictor import EndpointPredictor
@@ -93,7 +93,7 @@ def test_requests_of_one_turn_are_synced_once(predictor: EndpointPredictor, monk
     syncs: list[int] = []
     monkeypatch.setattr(predicting.LogWriter.__module__ + ".SegmentWriter.append", _counted(syncs))
     predictor.predict_all([PredictionRequest(plain(float(n))) for n in range(10)])
-    assert syncs == [10]
+    assert syncs == [1]
 
 
 def _counted(syncs: list[int]):  # type: ignore[no-untyped-def]
@@ -149,9 +149,12 @@ def test_one_request_twice_in_a_turn_is_logged_once(world: World, predictor: End
     assert len(logged(world)) == 1
 
 
-def test_clients_that_give_every_request_one_id_get_their_own_answers(predictor: EndpointPredictor) -> None:
+def test_another_request_with_the_same_id_is_a_conflict(world: World, predictor: EndpointPredictor) -> None:
     assert predictor.predict(plain(1.0), "1").outputs.tolist() == [pytest.approx(0.11)]
-    assert predictor.predict(plain(2.0), "1").outputs.tolist() == [pytest.approx(0.12)]
+    for one in (predictor, world.predictor()):
+        with pytest.raises(Conflict, match="another request|Another request"):
+            one.predict(plain(2.0), "1")
+    assert len(logged(world)) == 1
 
 
 def test_requests_without_an_id_are_each_a_request(world: World, predictor: EndpointPredictor) -> None:

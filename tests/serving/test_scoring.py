@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,10 +11,13 @@ from hypothesis import strategies as st
 
 from everloop.registry.entities import Field
 from everloop.serving.entities import Endpoint, Share, VariantRole
-from everloop.serving.inferencelog import schema_of
-from everloop.serving.scoring import Rows, batch_of, prediction_ids, score
+from everloop.serving.layout import Layout
+from everloop.serving.logkeys import LogKeys
+from everloop.serving.logrows import LogRows, Made
+from everloop.serving.scoring import Rows, Scored, score
 from everloop.serving.traffic import Split, allocate
 from everloop.serving.variants import Routing, Variant
+from tests.serving.batches import read
 from tests.serving.conftest import HOUR, OUTPUT, PLAIN, Formula
 
 INPUTS = (Field("x", "float64"),)
@@ -26,18 +31,44 @@ def routing(stable: Formula, canary: Formula, percent: float, shadow: Formula | 
 
     def variant(deployment: int, role: VariantRole, formula: Formula) -> Variant:
         chance = 1.0 if role == "shadow" else split.chance(deployment)
-        return Variant(deployment, deployment, role, chance, formula, INPUTS, None, None, OUTPUT[0].name)
+        return variant_of(deployment, role, chance, formula)
 
     answering = {1: variant(1, "stable", stable), 2: variant(2, "canary", canary)}
     shadows = (variant(3, "shadow", shadow),) if shadow else ()
-    return Routing(endpoint, split, answering, shadows, INPUTS, (), INPUTS, schema_of(INPUTS, ()))
+    return routing_of(endpoint, split, answering, shadows, INPUTS)
+
+
+def variant_of(
+    deployment: int, role: VariantRole, chance: float, formula: Formula, inputs: tuple[Field, ...] = INPUTS
+) -> Variant:
+    layout = Layout(inputs, (), ())
+    return Variant(deployment, deployment, role, chance, formula, inputs, None, None, OUTPUT, layout)
+
+
+def routing_of(
+    endpoint: Endpoint,
+    split: Split,
+    answering: dict[int, Variant],
+    shadows: tuple[Variant, ...],
+    inputs: tuple[Field, ...],
+) -> Routing:
+    rows = LogRows(endpoint, inputs, (), (), LogKeys(Path("nowhere")))
+    return Routing(endpoint, split, (), answering, shadows, inputs, (), rows)
+
+
+def logged_of(way: Routing, asked: Rows, scored: Scored) -> list[dict[str, object]]:
+    """What the log would have of a request."""
+    count = len(asked.keys)
+    ids = [f"p-{row}" for row in range(count)]
+    batch = way.log.encode(Made([count], ["p"], ["r"], [-1], ids, asked, scored, 7))
+    assert batch is not None
+    return read(batch).to_pylist()
 
 
 def rows(values: list[float]) -> Rows:
     return Rows({"x": np.array(values, dtype=float)}, [f"unit {n}" for n in range(len(values))], 5)
 
 
-HEAD: dict[str, str | int] = {"prefix": "p", "request_id": "r", "request_digest": 1, "latency_us": 7}
 NUMBERS = st.lists(st.floats(-100, 100), min_size=1, max_size=40)
 
 
@@ -65,13 +96,13 @@ def test_the_log_has_each_answer_each_shadow_and_each_failure(
     way = routing(Formula(factor=1.0), Formula(factor=1.0, nan_over=limit), percent, shadow=Formula(constant=-1.0))
     asked = rows(values)
     scored = score(way, asked)
-    logged = batch_of(way, asked, scored, HEAD).to_pylist()
+    logged = logged_of(way, asked, scored)
     failed = sum(value > limit and to == 2 for value, to in zip(values, way.split.assign(asked.keys), strict=True))
     assert len(logged) == 2 * len(values) + failed
     assert [row["key"] for row in logged[: len(values)]] == list(asked.keys)
     assert [row["feature:x"] for row in logged[: len(values)]] == values
     assert sum(row["role"] == "shadow" for row in logged) == len(values)
-    assert [row["prediction_id"] for row in logged] == prediction_ids("p", len(logged))
+    assert [row["prediction_id"] for row in logged] == [f"p-{row}" for row in range(len(logged))]
 
 
 def test_the_chances_of_all_answers_of_a_unit_are_one() -> None:
@@ -95,9 +126,9 @@ def test_infinity_is_no_answer() -> None:
 
 def test_models_that_take_other_inputs_are_logged_with_what_each_took() -> None:
     way = routing(Formula(), Formula(), 50)
-    plain = Variant(2, 2, "canary", 0.5, Formula(), PLAIN, None, None, "probability")
-    mixed = Routing(way.endpoint, way.split, way.answering | {2: plain}, (), PLAIN, (), PLAIN, schema_of(PLAIN, ()))
+    plain = variant_of(2, "canary", 0.5, Formula(), PLAIN)
+    mixed = routing_of(way.endpoint, way.split, way.answering | {2: plain}, (), PLAIN)
     asked = rows([float(n) for n in range(20)])
     both = Rows(asked.columns | {"carrier": np.array(["AA"] * 20, dtype=object)}, asked.keys, 5)
-    logged = batch_of(mixed, both, score(mixed, both), HEAD).to_pylist()
+    logged = logged_of(mixed, both, score(mixed, both))
     assert {(row["role"], row["feature:carrier"]) for row in logged} == {("stable", "AA"), ("canary", "AA")}

@@ -71,8 +71,8 @@ def test_a_canary_without_traffic_is_not_loaded(world: World) -> None:
 def test_the_log_has_the_inputs_of_every_variant(world: World, service: str) -> None:
     world.register(service=service, input="distance")
     world.create(features=service)
-    assert "feature:airport_weather.wind" in routing(world).schema.names
-    assert "entity:origin" in routing(world).schema.names
+    assert "feature:airport_weather.wind" in routing(world).log.schema.names
+    assert "entity:origin" in routing(world).log.schema.names
 
 
 def test_an_endpoint_that_there_is_not_is_named(world: World) -> None:

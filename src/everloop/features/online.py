@@ -101,6 +101,8 @@ class OnlineFeatures:
             kinds = tuple(key_kind(types[key], key) for key in view.entity.keys)
             groups.setdefault((view.entity.keys, kinds), []).append(_ViewReader(view))
         self._groups = [(_KeyReader(keys, kinds), views) for (keys, kinds), views in groups.items()]
+        self._names = tuple(name for _, views in self._groups for reader in views for name in reader.names)
+        self._state: tuple[bytes | None, int | None] = (None, None)
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -118,8 +120,22 @@ class OnlineFeatures:
             name: [_parsed(text, kinds.get(name, "string"), name) for text in listed] for name, listed in texts.items()
         }
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is looked up (`view.feature`), in the order of the columns of `matrix`."""
+        return self._names
+
     def read(self, columns: Values, at_micros: int) -> dict[str, Floats]:
         """Each feature (`view.feature`) of n rows, by the key columns among `columns`; NaN where nothing is known.
+
+        Raises:
+            InvalidInput: a key column is missing, or a key is of a wrong type.
+        """
+        matrix = self.matrix(columns, at_micros)
+        return {name: matrix[:, place] for place, name in enumerate(self._names)}
+
+    def matrix(self, columns: Values, at_micros: int) -> Floats:
+        """The same as one matrix `(n, names)`, C-contiguous. 30 rows of 50 features take some 50 µs.
 
         Raises:
             InvalidInput: a key column is missing, or a key is of a wrong type.
@@ -132,11 +148,20 @@ class OnlineFeatures:
                 plan.append((view, slice(len(wanted), len(wanted) + len(entities)), numbers))
                 wanted += [view.prefix + entity for entity in entities]
         found = self._store.read(self._table, wanted)
-        generation = _state(found[0]).generation if found[0] is not None else None
-        result: dict[str, Floats] = {}
+        generation = self._generation(found[0])
+        result = np.empty((len(plan[0][2]) if plan else 0, len(self._names)))
+        start = 0
         for view, place, numbers in plan:
-            result |= view.columns(found[place], numbers, at_micros, generation)
+            stop = start + len(view.names)
+            result[:, start:stop] = view.rows(found[place], numbers, at_micros, generation)
+            start = stop
         return result
+
+    def _generation(self, raw: bytes | None) -> int | None:
+        """The generation that counts; the state is parsed only when it has changed."""
+        if raw != self._state[0]:
+            self._state = (raw, None if raw is None else _state(raw).generation)
+        return self._state[1]
 
 
 class _KeyReader:
@@ -177,7 +202,7 @@ class _ViewReader:
 
     def __init__(self, view: FeatureView) -> None:
         self.prefix = view_prefix(view)
-        self._names = [column_of(view, feature) for feature in view.features]
+        self.names = [column_of(view, feature) for feature in view.features]
         self._ttl = None if view.ttl is None else span_micros(view.ttl)
         self._plain = [at for at, feature in enumerate(view.features, start=_HEADER) if not feature.aggregation]
         header = np.array([0, BEFORE_ALL], dtype=np.int64).view(np.float64)
@@ -185,10 +210,8 @@ class _ViewReader:
         self._unknown = np.concatenate((header, unknown)).tobytes()
         self._null = np.concatenate((header, np.full(len(unknown), np.nan))).tobytes()
 
-    def columns(
-        self, blobs: Sequence[bytes | None], numbers: Codes, at: int, generation: int | None
-    ) -> dict[str, Floats]:
-        """The view's features for each row; `numbers` says which blob is a row's, -1 that it has none."""
+    def rows(self, blobs: Sequence[bytes | None], numbers: Codes, at: int, generation: int | None) -> Floats:
+        """The view's features of each row; `numbers` says which blob is a row's, -1 that it has none."""
         unknown = self._null if generation is None else self._unknown
         data = b"".join([*(unknown if blob is None else blob for blob in blobs), unknown, self._null])
         matrix = np.frombuffer(data, dtype=np.float64).reshape(len(blobs) + 2, -1)
@@ -203,8 +226,8 @@ class _ViewReader:
             if len(old):
                 matrix = matrix.copy()
                 matrix[old[:, None], self._plain] = np.nan
-        rows = matrix[numbers]
-        return {name: rows[:, place] for place, name in enumerate(self._names, start=_HEADER)}
+        found: Floats = matrix[numbers, _HEADER:]
+        return found
 
 
 def read_state(store: OnlineStore, table: str) -> OnlineState | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from everloop.serving.inferencelog import LogWriter
+    from everloop.serving.ipc import EncodedBatch
     from everloop.serving.segments import Place
 
 log = logging.getLogger("everloop.serving")
@@ -25,12 +26,12 @@ log = logging.getLogger("everloop.serving")
 class Commit:
     """The batches of a turn on their way into the log. `after` are others that this one's answers depend on."""
 
-    def __init__(self, batches: Sequence[pa.RecordBatch] = (), after: Sequence[Commit] = ()) -> None:
-        self.batches = batches
+    def __init__(self, batches: Sequence[pa.RecordBatch | EncodedBatch] = (), after: Sequence[Commit] = ()) -> None:
+        self.batches = list(batches)
         self.done: Done = _nobody
         self.settled = False
         self.error: EverloopError | None = None
-        self._after = list(after)
+        self.after = list(after)
         self._followers: list[Commit] = []
 
     def kept(self, places: Sequence[Place]) -> None:
@@ -49,12 +50,12 @@ class Commit:
         self._settle()
 
     def _settle(self) -> None:
-        for other in self._after:
+        for other in self.after:
             if not other.settled:
                 other._followers.append(self)
                 return
             self.error = self.error or other.error
-        self.settled, self._after = True, []
+        self.settled, self.after = True, []
         try:
             self.done(self.error)
         except Exception:  # What the askers do with it must not end the only thread that writes.

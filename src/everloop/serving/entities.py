@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,12 +30,30 @@ class Span(msgspec.Struct, frozen=True):
     deployment: int
 
 
+class LogPolicy(msgspec.Struct, frozen=True):
+    """What the inference log keeps of an endpoint's predictions, and how. The default keeps everything as it is.
+
+    `sample` is the part of the keys whose predictions are logged: a key is in or out for good. Inputs and keys in
+    `without` are left out; those in `encrypted` can be read only with the project's key. With `pseudonyms` the keys of
+    units and entities are kept under other names, the same ones in predictions and labels. What is older than
+    `retention_days` goes with the next compaction (0: never). When the log cannot be written, `failure` says whether
+    requests are refused or answered all the same.
+    """
+
+    sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    without: tuple[str, ...] = ()
+    encrypted: tuple[str, ...] = ()
+    pseudonyms: bool = False
+    retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    failure: Literal["refuse", "answer"] = "refuse"
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """A name that predictions are asked of.
 
     `features` is the feature service that is read online ("" for none); `label_key` is the request column that labels
     are joined by and that keeps a unit with its variant ("" for the prediction's id). `traffic` moves; `revision` grows
-    with every move; `allocation` says which keys meet which deployment.
+    with every move; `allocation` says which keys meet which deployment; `log` what is kept of the predictions.
     """
 
     name: Name
@@ -46,6 +64,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     allocation: tuple[Span, ...]
     revision: int
     created: datetime
+    log: LogPolicy = LogPolicy()
 
     @property
     def stable(self) -> int:

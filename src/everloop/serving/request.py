@@ -1,11 +1,12 @@
-"""What a predictor is asked, whatever the door; light to import, so that a server without a platform may."""
+"""What a predictor is asked and answers, whatever the door; light, so that a server without a platform imports it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from everloop.kernel.usecase import Json
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class PredictionRequest:
+class PredictionRequest(msgspec.Struct, frozen=True, eq=False):
     """Columns of one length by name: numbers with NaN for missing, strings as objects with None. `id` may be empty.
 
     `client` is who asks, for fair shares; `deadline` is the time of `perf_counter` after which nobody waits any more
@@ -27,4 +27,23 @@ class PredictionRequest:
     client: str = ""
     deadline: float = 0.0
     explain: bool = False
-    parameters: Mapping[str, Json] = field(default_factory=dict)
+    parameters: Mapping[str, Json] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, eq=False):
+    """What was answered, a value for each row in the request's order; NaN where the model failed on a row.
+
+    `replayed`: the request had been answered before, and this was read from the log. `values` are the model's outputs
+    by name, when it has others than one number a row. `explanations` tell how much each input moved each output,
+    `interval` between what bounds the truth lies; None when nobody asked.
+    """
+
+    request_id: str
+    prediction_ids: Sequence[str]
+    outputs: np.ndarray
+    deployments: np.ndarray
+    model_versions: np.ndarray
+    replayed: bool = False
+    values: Mapping[str, np.ndarray] | None = None
+    explanations: Mapping[str, np.ndarray] | None = None
+    interval: tuple[np.ndarray, np.ndarray] | None = None

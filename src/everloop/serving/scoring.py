@@ -9,23 +9,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
-from everloop.registry.entities import Type
-from everloop.registry.flavor import Predictor
-from everloop.serving.arrow import numbers, repeated, texts
-from everloop.serving.inferencelog import ENTITY, FEATURE
+from everloop.registry.columns import MatrixColumns
+from everloop.registry.entities import Field, Type
+from everloop.registry.flavor import outputs_of
 from everloop.serving.variants import Routing, Variant
 
 Columns = Mapping[str, np.ndarray]
+_CACHED = 1 << 12
 log = logging.getLogger("everloop.serving")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rows:
-    """Rows to score: what the request brought, the key of each row's unit, and when (µs)."""
+    """Rows to score: what the requests brought, the key of each row's unit, and when (µs)."""
 
     columns: Columns
     keys: Sequence[str]
@@ -34,51 +34,91 @@ class Rows:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """Some of the rows, scored by one variant. `inputs` has all rows; a score that failed is NaN."""
+    """Some of the rows, scored by one variant. `inputs` has all rows; a score that failed is NaN.
+
+    `values` are the outputs by name of a model that has others than one number a row.
+    """
 
     variant: Variant
     rows: np.ndarray
     scores: np.ndarray
     inputs: Columns
+    values: Columns | None = None
 
     def where(self, chosen: np.ndarray) -> list[Part]:
         """The part with only the chosen of its rows; none when there are none."""
-        return [Part(self.variant, self.rows[chosen], self.scores[chosen], self.inputs)] if chosen.any() else []
+        if chosen.all():
+            return [self] if len(chosen) else []
+        if not chosen.any():
+            return []
+        values = self.values and {name: given[chosen] for name, given in self.values.items()}
+        return [Part(self.variant, self.rows[chosen], self.scores[chosen], self.inputs, values)]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Scored:
-    """The parts that answer each row once, and those beside them: shadows, and canaries' failures."""
+    """The parts that answer each row once, and those beside them: shadows, and canaries' failures.
 
+    `given` is what the requests brought along.
+    """
+
+    given: Columns
     answering: list[Part] = field(default_factory=list)
     beside: list[Part] = field(default_factory=list)
 
+    @cached_property
+    def only(self) -> Part | None:
+        """The part that there is, when one variant has answered all and nothing is beside it."""
+        return self.answering[0] if len(self.answering) == 1 and not self.beside else None
+
     def logged(self, value: str) -> np.ndarray:
-        """One attribute (`rows`, `scores`) of every part: the answers in the request's order, then the rest."""
-        return self.ordered([getattr(part, value) for part in (*self.answering, *self.beside)])
+        """One attribute (`rows`, `scores`) of every part: the answers in the requests' order, then the rest."""
+        return self._ordered([getattr(part, value) for part in (*self.answering, *self.beside)])
 
     def variants(self, value: str) -> np.ndarray:
         """One attribute of the variants (`deployment`, `role`), for each row as logged."""
         parts = (*self.answering, *self.beside)
-        return self.ordered([np.full(len(part.rows), getattr(part.variant, value)) for part in parts])
+        return self._ordered([np.full(len(part.rows), getattr(part.variant, value)) for part in parts])
 
     def inputs(self, name: str, type_: Type) -> np.ndarray:
-        """What the variants were given for an input, for each row as logged; missing where one does not take it."""
-        missing = None if type_ == "string" else np.nan
-        return self.ordered(
-            [
-                part.inputs[name][part.rows] if name in part.inputs else np.full(len(part.rows), missing)
-                for part in (*self.answering, *self.beside)
-            ]
-        )
+        """What the variants were given for an input, for each row as logged.
 
-    def ordered(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        Where one does not take it, what the request brought; missing if that has none either.
+        """
+        if self.only is not None:
+            return self.only.inputs[name]
+        missing = np.full(1, None if type_ == "string" else np.nan)
+        found = []
+        for part in (*self.answering, *self.beside):
+            source = part.inputs if name in part.inputs else self.given
+            found.append(source[name][part.rows] if name in source else missing.repeat(len(part.rows)))
+        return self._ordered(found)
+
+    def values(self, outputs: Sequence[Field]) -> Columns | None:
+        """The outputs by name for each row as logged; missing ones of parts that failed are None."""
+        parts = (*self.answering, *self.beside)
+        if all(part.values is None for part in parts):
+            return None
+        return {
+            output.name: self._ordered(
+                [
+                    np.full(len(part.rows), None, dtype=object) if part.values is None else part.values[output.name]
+                    for part in parts
+                ]
+            )
+            for output in outputs
+        }
+
+    def _ordered(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """An array for each part, put together as they are logged."""
         if len(values) == 1:
             return values[0]
-        order = np.argsort(np.concatenate([part.rows for part in self.answering]), kind="stable")
         together = np.concatenate(values)
-        return np.concatenate((together[order], together[len(order) :]))
+        return np.concatenate((together[self._order], together[len(self._order) :]))
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(np.concatenate([part.rows for part in self.answering]), kind="stable")
 
 
 def score(routing: Routing, rows: Rows) -> Scored:
@@ -86,7 +126,18 @@ def score(routing: Routing, rows: Rows) -> Scored:
 
     The stable variant's failure shows as NaN in the answers.
     """
-    scored, asker = Scored(), _Asker(rows)
+    scored, asker = Scored(rows.columns), _Asker(rows, routing)
+    everything = _numbered(len(rows.keys))
+    if len(routing.answering) == 1:
+        scored.answering.append(asker.ask(routing.stable, everything))
+    else:
+        _divide(routing, rows, scored, asker)
+    scored.beside += [asker.ask(shadow, everything) for shadow in routing.shadows]
+    return scored
+
+
+def _divide(routing: Routing, rows: Rows, scored: Scored, asker: _Asker) -> None:
+    """Ask the challengers for their rows, then the stable variant for its own and what they failed on."""
     assigned = np.asarray(routing.split.assign(rows.keys))
     left = assigned == routing.endpoint.stable
     for variant in routing.answering.values():
@@ -100,79 +151,95 @@ def score(routing: Routing, rows: Rows) -> Scored:
         scored.beside += part.where(~good)
     if left.any():
         scored.answering.append(asker.ask(routing.stable, np.flatnonzero(left)))
-    everything = np.arange(len(rows.keys))
-    scored.beside += [asker.ask(shadow, everything) for shadow in routing.shadows]
-    return scored
-
-
-def batch_of(routing: Routing, rows: Rows, scored: Scored, head: Mapping[str, str | int]) -> pa.RecordBatch:
-    """The scored rows as the log keeps them. `head` has what is the same in every row, and the ids' `prefix`."""
-    asked = scored.logged("rows")
-    count = len(asked)
-    columns: dict[str, np.ndarray | Sequence[str | None]] = {
-        "prediction_id": prediction_ids(str(head["prefix"]), count),
-        "request_digest": np.full(count, head["request_digest"]),
-        "at": np.full(count, rows.at),
-        "deployment": scored.variants("deployment"),
-        "model_version": scored.variants("version"),
-        "role": scored.variants("role").tolist(),
-        "probability": scored.variants("probability"),
-        "key": [rows.keys[row] for row in asked.tolist()],
-        "output": scored.logged("scores"),
-        "latency_us": np.full(count, head["latency_us"]),
-    }
-    for name in routing.entities:
-        columns[ENTITY + name] = [None if v is None else str(v) for v in rows.columns[name][asked].tolist()]
-    for input_ in routing.logged:
-        columns[FEATURE + input_.name] = scored.inputs(input_.name, input_.type)
-    arrays = [
-        repeated(str(head["request_id"]), count)
-        if field.name == "request_id"
-        else _array(columns[field.name], field.type)
-        for field in routing.schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=routing.schema)
-
-
-def prediction_ids(prefix: str, count: int) -> list[str]:
-    """The ids of a request's predictions: an id that sorts by time, and the row's number."""
-    return [f"{prefix}-{number}" for number in range(count)]
 
 
 class _Asker:
     """Asks variants, reading each feature service once."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, routing: Routing) -> None:
         self._rows = rows
-        self._read: dict[str, Columns] = {}
+        self._outputs = routing.outputs
+        self._read: dict[str, np.ndarray] = {}
 
     def ask(self, variant: Variant, rows: np.ndarray) -> Part:
         """The variant's scores for some rows."""
         inputs = self._inputs(variant)
-        whole = len(rows) == len(self._rows.keys)
-        columns = {f.name: inputs[f.name] if whole else inputs[f.name][rows] for f in variant.inputs}
-        return Part(variant, rows, _scores(variant.predictor, columns, len(rows), variant), inputs)
+        if len(rows) == len(self._rows.keys):
+            chosen = inputs
+        elif isinstance(inputs, MatrixColumns):
+            chosen = MatrixColumns(inputs.names, inputs.matrix[rows])
+        else:
+            chosen = {name: values[rows] for name, values in inputs.items()}
+        scores, values = _scores(variant, chosen, len(rows), self._outputs)
+        return Part(variant, rows, scores, inputs, values)
 
     def _inputs(self, variant: Variant) -> Columns:
+        """What the variant takes, of all rows; one matrix when all are fractions."""
+        given = self._rows.columns
+        if isinstance(given, MatrixColumns) and given.names == variant.layout.names:
+            return given
+        features = self._features(variant)
+        if variant.layout.is_matrix:
+            return variant.layout.matrix(given, features, len(self._rows.keys))
+        return variant.layout.columns(given, features)
+
+    def _features(self, variant: Variant) -> np.ndarray | None:
         if variant.pinned is None or variant.online is None:
-            return self._rows.columns
+            return None
         table = variant.pinned.table
         if table not in self._read:
-            self._read[table] = variant.online.read(self._rows.columns, self._rows.at) | dict(self._rows.columns)
+            self._read[table] = variant.online.matrix(self._rows.columns, self._rows.at)
         return self._read[table]
 
 
-def _scores(predictor: Predictor, columns: Columns, count: int, variant: Variant) -> np.ndarray:
-    """A score for each row; all NaN when the model raises or gives something else."""
+def _scores(
+    variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]
+) -> tuple[np.ndarray, Columns | None]:
+    """A score for each row, and all outputs if there are others; NaN when the model raises or gives something else."""
     try:
-        scores = np.asarray(predictor.predict(columns), dtype=np.float64).reshape(count)
+        if not outputs:
+            scores, values = np.asarray(variant.predictor.predict(columns), dtype=np.float64).reshape(count), None
+        else:
+            values = _named(variant, columns, count, outputs)
+            scores = _first_number(values, outputs)
     except Exception as error:  # noqa: BLE001  # A model is foreign code: whatever it raises must not take the others along.
         log.warning("deployment %s (version %s) failed: %s", variant.deployment, variant.version, error)
-        return np.full(count, np.nan)
-    return np.where(np.isfinite(scores), scores, np.nan)
+        return np.full(count, np.nan), None
+    finite = np.isfinite(scores)
+    return (scores if finite.all() else np.where(finite, scores, np.nan)), values
 
 
-def _array(values: np.ndarray | Sequence[str | None], type_: pa.DataType) -> pa.Array:
-    if type_ == pa.string():
-        return texts(values.tolist() if isinstance(values, np.ndarray) else values)
-    return numbers(np.asarray(values), type_)
+def _named(variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]) -> Columns:
+    """What the model gives, by the names of the endpoint's outputs; the first axis of each is the rows."""
+    given = outputs_of(variant.predictor, variant.outputs, columns)
+    return {output.name: _by_row(given[output.name], count) for output in outputs}
+
+
+def _by_row(values: np.ndarray | Sequence[str], count: int) -> np.ndarray:
+    array = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+    if len(array) != count:
+        raise ValueError(f"the model gave {len(array)} values for {count} rows")
+    return array
+
+
+def _first_number(values: Columns, outputs: Sequence[Field]) -> np.ndarray:
+    """The number that stands for an answer: the first of the first output that has numbers.
+
+    Where none has, the position of the answer among the output's categories (0 for one that is not among them).
+    """
+    for given in values.values():
+        if given.dtype.kind in "fiub":
+            return given.reshape(len(given), -1)[:, 0].astype(np.float64)
+    name, first = next(iter(values.items()))
+    categories = next((output.categories for output in outputs if output.name == name), ())
+    codes = {category: float(code) for code, category in enumerate(categories)}
+    return np.array([codes.get(str(value), 0.0) for value in first.reshape(len(first), -1)[:, 0].tolist()])
+
+
+def _numbered(count: int) -> np.ndarray:
+    """0 … count - 1, which nobody may change."""
+    return _NUMBERS[:count] if count <= _CACHED else np.arange(count)
+
+
+_NUMBERS = np.arange(_CACHED)
+_NUMBERS.setflags(write=False)

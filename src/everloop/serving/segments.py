@@ -19,6 +19,7 @@ import msgspec
 
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import Corrupted, Unavailable
+from everloop.serving.ipc import EncodedBatch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,7 +65,7 @@ class SegmentWriter:
         self._month = (0, 0)
         self._offset = self._filled = 0
 
-    def append(self, batches: Sequence[pa.RecordBatch], at: datetime) -> list[Place]:
+    def append(self, batches: Sequence[pa.RecordBatch | EncodedBatch], at: datetime) -> list[Place]:
         """Write batches of one schema, sync once, and say where they stand.
 
         A new segment begins when the schema or the month has changed or the segment is full.
@@ -77,7 +78,7 @@ class SegmentWriter:
             if self._file < 0 or self._is_over(batches[0].schema, at):
                 self._open(batches[0].schema, at)
             start = self._offset
-            places = [self._write(_framed(batch.serialize())) for batch in batches]
+            places = [self._write(_message_of(batch)) for batch in batches]
             os.fdatasync(self._file)
         except OSError as error:
             self._abandon(start)
@@ -94,7 +95,9 @@ class SegmentWriter:
             self._file = -1
 
     def _is_over(self, schema: pa.Schema, at: datetime) -> bool:
-        return self._offset >= LIMIT or self._month != (at.year, at.month) or not schema.equals(self._schema)
+        if self._offset >= LIMIT or self._month != (at.year, at.month):
+            return True
+        return schema is not self._schema and not schema.equals(self._schema)
 
     def _open(self, schema: pa.Schema, at: datetime) -> None:
         self.close()
@@ -216,12 +219,22 @@ class SegmentReader:
         return self._schemas[segment]
 
 
+def _message_of(batch: pa.RecordBatch | EncodedBatch) -> bytes:
+    if isinstance(batch, EncodedBatch):
+        return _sealed(memoryview(batch.metadata), memoryview(batch.body))
+    return _framed(batch.serialize())
+
+
 def _framed(message: pa.Buffer) -> bytes:
-    """An encapsulated Arrow message whose metadata is followed by 8 more bytes of padding, which hold the checksum."""
+    """What Arrow has serialized, with its checksum."""
     view = memoryview(message)
     _, length = _PREFIX.unpack_from(view)
-    metadata, body = view[_PREFIX.size : _PREFIX.size + length], view[_PREFIX.size + length :]
-    prefix = _PREFIX.pack(_CONTINUATION, length + _CHECKSUM.size)
+    return _sealed(view[_PREFIX.size : _PREFIX.size + length], view[_PREFIX.size + length :])
+
+
+def _sealed(metadata: memoryview, body: memoryview) -> bytes:
+    """An encapsulated Arrow message whose metadata is followed by 8 more bytes of padding, which hold the checksum."""
+    prefix = _PREFIX.pack(_CONTINUATION, len(metadata) + _CHECKSUM.size)
     return b"".join([prefix, metadata, _CHECKSUM.pack(_checksum(metadata, body), _MARK), body])
 
 

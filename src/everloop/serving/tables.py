@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Integer, String, Table, UniqueConstraint
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
-from everloop.serving.entities import Share, Span
+from everloop.serving.entities import LogPolicy, Share, Span
 
 endpoints = Table(
     "endpoints",
@@ -19,6 +19,7 @@ endpoints = Table(
     Column("allocation", Encoded(tuple[Span, ...]), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created", UtcTime, nullable=False),
+    Column("log", Encoded(LogPolicy), nullable=False),
 )
 deployments = Table(
     "deployments",

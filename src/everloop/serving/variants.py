@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from everloop.catalog.session import Session
@@ -12,23 +13,26 @@ from everloop.features.columntypes import key_kind
 from everloop.features.entities import PinnedFeatures
 from everloop.features.onlinestore import OnlineStore
 from everloop.registry import service as models
-from everloop.registry.entities import Field
+from everloop.registry.entities import Field, Signature
 from everloop.registry.flavor import Predictor
 from everloop.registry.save import load_model
 from everloop.serving import service as endpoints
 from everloop.serving.entities import Endpoint, Share, VariantRole
-from everloop.serving.inferencelog import schema_of
+from everloop.serving.layout import Layout
+from everloop.serving.logkeys import log_keys
+from everloop.serving.logrows import LogRows
 from everloop.serving.traffic import Split
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from everloop.features.online import OnlineFeatures
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A loaded deployment. `pinned` and `online` are its features, None when everything comes with the request."""
+    """A loaded deployment. `pinned` and `online` are its features, None when everything comes with the request.
+
+    `layout` says how its inputs are put together.
+    """
 
     deployment: int
     version: int
@@ -38,30 +42,47 @@ class Variant:
     inputs: tuple[Field, ...]
     pinned: PinnedFeatures | None
     online: OnlineFeatures | None
-    output: str
+    outputs: tuple[Field, ...]
+    layout: Layout
+
+    @property
+    def output(self) -> str:
+        """What its score is called."""
+        return self.outputs[0].name if self.outputs else "score"
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether it gives one number a row, and nothing else."""
+        one = not self.outputs or (len(self.outputs) == 1 and not self.outputs[0].shape)
+        return one and all(field.type not in ("string", "bytes") for field in self.outputs)
 
 
 @dataclass(frozen=True, eq=False)
 class Routing:
     """An endpoint at one revision of its traffic. It never changes: a refresh makes another one and swaps them.
 
-    `inputs` are what a request brings along, `entities` those of them that features are read by, `logged` the models'
-    inputs as the log keeps them.
+    `inputs` are what a request brings along, `entities` those of them that features are read by, `log` is how its
+    predictions are logged; `outputs` are what answers hold, when that is more than one number a row.
     """
 
     endpoint: Endpoint
     split: Split
+    outputs: tuple[Field, ...]
     answering: dict[int, Variant]
     shadows: tuple[Variant, ...]
     inputs: tuple[Field, ...]
     entities: tuple[str, ...]
-    logged: tuple[Field, ...]
-    schema: pa.Schema
+    log: LogRows
 
     @property
     def stable(self) -> Variant:
         """The variant that answers when another one fails."""
         return self.answering[self.endpoint.stable]
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What a request is checked against."""
+        return Signature(self.inputs, ())
 
 
 def load_routing(session: Session, name: str, before: Routing | None = None) -> Routing:
@@ -82,16 +103,18 @@ def load_routing(session: Session, name: str, before: Routing | None = None) -> 
             if share.percent or share.role != "canary"
         ]
     logged = tuple({field.name: field for variant in variants for field in variant.inputs}.values())
+    stable = next(variant for variant in variants if variant.role == "stable")
+    outputs = () if all(variant.is_plain for variant in variants) else stable.outputs
     keys = {key.name: key for variant in variants for key in _keys(variant.pinned)}
     return Routing(
         endpoint,
         split,
+        outputs,
         {variant.deployment: variant for variant in variants if variant.role != "shadow"},
         tuple(variant for variant in variants if variant.role == "shadow"),
         _request_inputs(endpoint, variants, keys),
         tuple(keys),
-        logged,
-        schema_of(logged, tuple(keys)),
+        LogRows(endpoint, logged, tuple(keys), outputs, log_keys(session.home, session.project)),
     )
 
 
@@ -103,6 +126,7 @@ def _variant(session: Session, endpoint: Endpoint, share: Share, version: int) -
 
         pinned = features.pin(session, endpoint.features, trained.features_version)
         online = OnlineFeatures(session.ports.get(OnlineStore), pinned)
+    brought = [field.name for field in pinned.service.request] if pinned else []
     probability = 1.0 if share.role == "shadow" else Split(endpoint.name, endpoint.allocation).chance(share.deployment)
     return Variant(
         share.deployment,
@@ -113,7 +137,8 @@ def _variant(session: Session, endpoint: Endpoint, share: Share, version: int) -
         trained.signature.inputs,
         pinned,
         online,
-        trained.signature.outputs[0].name if trained.signature.outputs else "score",
+        trained.signature.outputs,
+        Layout(trained.signature.inputs, online.names if online else (), brought),
     )
 
 

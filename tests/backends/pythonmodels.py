@@ -13,6 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from everloop.registry.columns import InputMatrix
+from everloop.registry.entities import Field
+
 Columns = Mapping[str, np.ndarray]
 
 
@@ -112,3 +115,20 @@ class Greedy:
 
     def predict(self, columns: Columns) -> np.ndarray:
         return columns["x"]
+
+
+class Layer:
+    """Weighs its inputs; what is missing counts nothing."""
+
+    def __init__(self, inputs: tuple[Field, ...], classes: int) -> None:
+        self.inputs = inputs
+        self.weights = np.random.default_rng(3).normal(size=(len(inputs), classes)) / 100
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        raw = (np.nan_to_num(matrix)[:, :, None] * self.weights).sum(axis=1)
+        grown = np.exp(raw - raw.max(axis=1, keepdims=True))
+        shares = grown / grown.sum(axis=1, keepdims=True)
+        return shares[:, 1] if shares.shape[1] == 2 else shares
+
+    def predict(self, columns: Columns) -> np.ndarray:
+        return self.scores(InputMatrix(self.inputs)(columns))

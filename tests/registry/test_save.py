@@ -57,7 +57,7 @@ def test_a_model_whose_files_are_lost_is_not_found(session: Session, trained: Mo
 
 
 def test_an_unknown_flavor_names_those_there_are(session: Session, booster: object, columns: Columns) -> None:
-    with pytest.raises(Misconfigured, match="lightgbm, sklearn"):
+    with pytest.raises(Misconfigured, match="lightgbm, mlflow"):
         save_model(booster, flavor="prophecy", signature=signature_of(columns))
 
 

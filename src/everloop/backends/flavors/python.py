@@ -108,12 +108,13 @@ class PythonFlavor:
         """The object, made by running its modules and its pickle."""
         inputs = modelfolder.read_fields(folder)
         outputs = modelfolder.read_fields(folder, modelfolder.OUTPUTS)
-        sys.path.insert(0, str(folder / sources.CODE))
         data = modelfolder.read(folder, MODEL)
         try:
-            native = pickle.loads(data)  # noqa: S301 - the process was made for it
-        except (pickle.UnpicklingError, EOFError, ValueError) as error:
+            pickles.named(data)
+        except (ValueError, IndexError, UnicodeError) as error:
             raise Corrupted(f"{MODEL} is no whole pickle ({error}).", hint="Register the model again.") from None
+        sys.path.insert(0, str(folder / sources.CODE))
+        native = pickle.loads(data)  # noqa: S301 - the process was made for it
         return PythonPredictor(native, inputs, outputs)
 
     def scan(self, folder: Path) -> list[Finding]:

@@ -315,9 +315,22 @@ class _Plan(NamedTuple):
     high: np.ndarray
 
 
-@cache
+_plans: dict[int, tuple[tuple[Field, ...], _Plan]] = {}
+"""Plans by the identity of their inputs, which stand beside them: to hash all fields costs more than all checks."""
+
+
 def _plan(signature: Signature) -> _Plan:
-    inputs = signature.inputs
+    known = _plans.get(id(signature.inputs))
+    if known is not None and known[0] is signature.inputs:
+        return known[1]
+    if len(_plans) >= 64:
+        _plans.clear()
+    plan = _planned(signature.inputs)
+    _plans[id(signature.inputs)] = (signature.inputs, plan)
+    return plan
+
+
+def _planned(inputs: Sequence[Field]) -> _Plan:
     narrow = [(at, limits) for at, field in enumerate(inputs) if (limits := _limits(field.type))]
     return _Plan(
         tuple(field.name for field in inputs),

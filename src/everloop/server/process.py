@@ -38,15 +38,22 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: ASGIApp, listening: socket.socket, before: Callable[[], Awaitable[None]] | None = None) -> None:
+def run(
+    app: ASGIApp,
+    listening: socket.socket,
+    before: Callable[[], Awaitable[None]] | None = None,
+    protocol: type[asyncio.Protocol] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT: no new requests, the running ones are finished, and `run` returns.
 
-    `before` is awaited first, in the loop that serves; what it raises ends `run`.
+    `before` is awaited first, in the loop that serves; what it raises ends `run`. `protocol` is what connections speak
+    where it is not uvicorn's own.
     """
     import uvicorn
 
     config = uvicorn.Config(
         app,
+        http=protocol or "auto",
         lifespan="auto",
         log_level="warning",
         access_log=False,

@@ -68,19 +68,29 @@ class Gate:
         Raises:
             Unauthenticated: it shows no token and must, or one that lets nobody in.
         """
-        if self.anybody is not None:
-            return self.anybody  # Whatever it shows is for whoever stands in front: a cloud's own signature, say.
-        secret = secret_of(headers)
-        if secret:
-            return await run_in_threadpool(self.authenticate, secret)
-        if self.settings.authentication == "auto" and _is_from_here(client, headers):
-            return self.local
-        if public:
-            return None
+        found = self.at_once(headers, client)
+        if isinstance(found, str):
+            return await run_in_threadpool(self.authenticate, found)
+        if found is not None or public:
+            return found
         raise Unauthenticated(
             "This server wants a token.",
             hint="Send Authorization: Bearer <secret>; an owner makes one with everloop tokens create.",
         )
+
+    def at_once(self, headers: Headers, client: str) -> Principal | str | None:
+        """Who asks, as far as that is known without looking a token up: then it is the token. None: nobody.
+
+        Raises:
+            Unauthenticated: the header that shows a token makes no sense.
+        """
+        if self.anybody is not None:
+            return self.anybody  # Whatever it shows is for whoever stands in front: a cloud's own signature, say.
+        secret = secret_of(headers)
+        if secret:
+            return secret
+        here = self.settings.authentication == "auto" and _is_from_here(client, headers)
+        return self.local if here else None
 
 
 def guard(

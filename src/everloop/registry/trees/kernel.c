@@ -36,7 +36,7 @@ typedef struct {
     const double *base;
     int64_t trees, features, width;
     double divisor, slope, largest;
-    int32_t vectors, sums32, link, rule, no_missing, categorical;
+    int32_t vectors, sums32, link, rule, no_missing, categorical, inputs32;
 } Forest;
 
 static inline int64_t key_of(double x)
@@ -72,7 +72,7 @@ static int category_right(const Forest *forest, const Node *node, int64_t key)
     const int64_t begin = forest->sets[node->key], count = forest->sets[node->key + 1] - begin;
     if (key == INT64_MAX || key == INT64_MIN)
         return key == INT64_MAX;
-    const double x = number_of(key);
+    const double x = forest->inputs32 ? (float)number_of(key) : number_of(key);
     if (x < (double)count && (forest->rule == TRUNCATED ? x > -1.0 : x >= 0.0)) {
         const int64_t code = (int64_t)x;
         const uint8_t way = forest->rule != EXACT || (double)code == x ? forest->ways[begin + code] : 0;

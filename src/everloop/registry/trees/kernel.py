@@ -23,7 +23,10 @@ class _Forest(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("nodes", "roots", "outputs", "values", "sets", "ways", "base")),
         *((name, ctypes.c_int64) for name in ("trees", "features", "width")),
         *((name, ctypes.c_double) for name in ("divisor", "slope", "largest")),
-        *((name, ctypes.c_int32) for name in ("vectors", "sums32", "link", "rule", "no_missing", "categorical")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("vectors", "sums32", "link", "rule", "no_missing", "categorical", "inputs32")
+        ),
     )
 
 
@@ -44,7 +47,7 @@ class Kernel:
             *(len(table.roots), table.features, table.width),
             *(how.divisor, how.slope, how.largest),
             *(bool(table.values.size), how.float32_sums, get_args(Link).index(how.link)),
-            *(get_args(Rule).index(how.rule), not how.missing, bool(table.categorical.any())),
+            *(get_args(Rule).index(how.rule), not how.missing, bool(table.categorical.any()), how.float32_inputs),
         )
         self._address = ctypes.addressof(self._forest)
 
@@ -71,9 +74,16 @@ class Kernel:
 class Unscorable(InvalidInput):
     """The value in a row and column is none that the model takes."""
 
-    def __init__(self, row: int, column: int) -> None:
-        super().__init__(f"Input {column} of row {row} is missing, infinite or too large for the model.")
+    def __init__(self, row: int, column: int, name: str = "") -> None:
+        super().__init__(
+            f"{name or f'Input {column}'} of row {row} is missing, infinite or too large for the model.",
+            hint="It was trained on numbers only.",
+        )
         self.row, self.column = row, column
+
+    def named(self, name: str) -> Unscorable:
+        """The same of an input with a name."""
+        return Unscorable(self.row, self.column, name)
 
 
 def available() -> bool:

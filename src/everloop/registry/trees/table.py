@@ -122,7 +122,7 @@ class TreeTable:
     @property
     def leaf(self) -> np.ndarray:
         """The value of each leaf, where leaves have one."""
-        return np.ascontiguousarray(self.nodes["key"]).view(np.float64)
+        return np.asarray(np.ascontiguousarray(self.nodes["key"]).view(np.float64))
 
     def save(self, path: Path) -> None:
         """Write it as one file; equal tables make equal files."""
@@ -152,13 +152,13 @@ class TreeTable:
 def keys_of(numbers: np.ndarray) -> np.ndarray:
     """Whole numbers in the same order; both noughts are one."""
     bits = (np.asarray(numbers, np.float64) + 0.0).view(np.int64)
-    return bits ^ ((bits >> 63) & np.iinfo(np.int64).max)
+    return np.asarray(bits ^ ((bits >> 63) & np.iinfo(np.int64).max))
 
 
 def numbers_of(keys: np.ndarray) -> np.ndarray:
     """The numbers of keys."""
     bits = np.ascontiguousarray(keys)
-    return (bits ^ ((bits >> 63) & np.iinfo(np.int64).max)).view(np.float64)
+    return np.asarray((bits ^ ((bits >> 63) & np.iinfo(np.int64).max)).view(np.float64))
 
 
 def load_table(path: Path) -> TreeTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 from time import perf_counter
 
 from everloop.kernel.errors import DeadlineExceeded, EverloopError, TooMany, Unavailable
@@ -63,7 +63,7 @@ class Admission:
 
     def wait(self, now: float) -> float:
         """Seconds until a request that came now would begin to be computed."""
-        running = self._free_at - now if self._free_at > now else 0.0
+        running = abs(self._free_at - now) if self._free_at else 0.0  # What is late already is as late again.
         return running + self.rows * self.pace.per_row
 
     def enter(self, client: str, rows: int, size: int) -> None:
@@ -81,9 +81,9 @@ class Admission:
         self._held[client] -= rows
 
     def began(self, rows: int, now: float) -> None:
-        """A run has begun."""
+        """A run has begun. One that nothing is known about counts as long as it has gone on."""
         seconds = self.pace.estimate(rows)
-        self._free_at = now + (seconds if seconds < self.slo_seconds else self.slo_seconds)
+        self._free_at = now + (seconds if seconds < inf else 0.0)
 
     def ended(self, rows: int, seconds: float, now: float) -> None:
         """The run has ended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from time import perf_counter
 from typing import TypeVar
 
@@ -12,9 +11,10 @@ import msgspec
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
+from everloop import __version__
 from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound
 from everloop.server.inference import oip
-from everloop.server.inference.served import Answered, Served
+from everloop.server.inference.served import Answered, Served, ServedModel
 from everloop.server.inference.tensors import columns_of
 from everloop.server.inference.turns import Turns
 from everloop.server.metrics import Metrics
@@ -87,9 +87,15 @@ class DataPlane:
         for turns in gone:
             turns.close()
 
+    def warm_up(self) -> None:
+        """Run every model before the first request comes; an endpoint's are warm when something is asked."""
+        for turns in self.turns:
+            if isinstance(turns.served, ServedModel):
+                turns.warm_up(turns.served.sample)
+
     def describe(self) -> ServerMetadata:
         """What this server is."""
-        return ServerMetadata("everloop", version("everloop"), oip.EXTENSIONS, self._names())
+        return ServerMetadata("everloop", __version__, oip.EXTENSIONS, self._names())
 
     def metadata(self, name: str, version: str = "") -> oip.ModelMetadata:
         """What a model takes and gives.

@@ -88,6 +88,7 @@ def serve(serving: Serving, where: Where, announce: Callable[[str], None]) -> No
         for address in addresses:
             announce(address)
 
+    serving.plane.warm_up()
     protocol = wired(serving.plane, serving.gate, callers, serving.metrics)
     process.run(build_app(serving, beside), listening, listen, protocol)
 

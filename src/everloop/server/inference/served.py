@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from everloop.kernel.errors import EverloopError
+from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field
 from everloop.server.inference.tensors import typed
 from everloop.serving.computed import Computed, Done
-from everloop.serving.request import PredictionRequest
+from everloop.serving.request import Answer, PredictionRequest
 
 if TYPE_CHECKING:
     from everloop.serving.direct import DirectModel
-    from everloop.serving.predictor import Answer, EndpointPredictor
+    from everloop.serving.predictor import EndpointPredictor
 
 Values = Mapping[str, Sequence[str] | np.ndarray]
 
@@ -97,7 +98,7 @@ class ServedEndpoint:
 
     def _answered(self, answer: Answer) -> Answered:
         names = [field.name for field in self.outputs]
-        values = (answer.outputs, answer.prediction_ids, answer.model_versions)
+        values = (answer.outputs, answer.prediction_ids, answer.model_versions.astype(np.int64, copy=False))
         return Answered(self.versions[0], answer.request_id, dict(zip(names, values, strict=True)))
 
 
@@ -125,11 +126,29 @@ class ServedModel:
             ]
         )
 
+    def sample(self, rows: int) -> PredictionRequest:
+        """A request for so many rows that look like any others, to warm up with."""
+        columns = {field.name: _plain(field, rows) for field in self.inputs}
+        if all(field.type == "float64" and not field.shape for field in self.inputs):
+            return PredictionRequest(MatrixColumns(tuple(columns), np.column_stack(list(columns.values()))))
+        return PredictionRequest(columns)
+
     def _typed(self, values: Values) -> Values:
         """Outputs as the signature says; models give doubles, as most signatures want them."""
         if not self._other:
             return values
         return {name: typed(self._other[name], one) if name in self._other else one for name, one in values.items()}
+
+
+def _plain(field: Field, rows: int) -> np.ndarray:
+    """Zeros; texts are the first category that is known."""
+    shape = (rows, *(max(size, 1) for size in field.shape))
+    if field.type not in ("string", "bytes"):
+        return np.zeros(shape, field.type)
+    found = np.empty(shape, object)
+    text = field.categories[0] if field.categories else ""
+    found[...] = text if field.type == "string" else text.encode()
+    return found
 
 
 class _Logged(Computed[Answered]):

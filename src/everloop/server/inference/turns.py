@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import get_ident
 from time import perf_counter
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from everloop.serving.computed import Computed
     from everloop.serving.request import PredictionRequest
 
+WARM_UP_SECONDS = 0.03
+"""A slow model warms up no longer than this, or its process would be late."""
 INLINE_SECONDS = 0.0005
 """Runs that take longer go to a thread, or nobody could be let in meanwhile."""
 
@@ -60,6 +62,7 @@ class Turns:
         self._waiting: deque[Asked] = deque()
         self._scheduled = False
         self._running = False
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._worker: ThreadPoolExecutor | None = None
@@ -76,16 +79,21 @@ class Turns:
         if not (self._scheduled or self._running):
             self._schedule()
 
-    def warm_up(self, requests: Sequence[PredictionRequest], rows: int) -> None:
-        """Run requests that nobody asked, so that the first real one finds a warm model whose pace is known."""
+    def warm_up(self, sample: Callable[[int], PredictionRequest]) -> None:
+        """Run rows that nobody asked about, so that the first request finds a warm model whose pace is known."""
         started = perf_counter()
-        self.served.compute(requests)
-        self.admission.pace.observe(rows, perf_counter() - started)
+        for rows in (1, 1, 8, 64, 64, 512):
+            if perf_counter() - started > WARM_UP_SECONDS:
+                return
+            seconds, computed = self._computed([sample(rows)])
+            if isinstance(computed, EverloopError) or isinstance(computed.answers[0], EverloopError):
+                return
+            self.admission.pace.observe(rows, seconds)
 
     def close(self) -> None:
-        """Give the thread back, when what it runs is over."""
-        if self._worker is not None:
-            self._worker.shutdown(wait=False)
+        """Give the thread back, when nobody waits any more."""
+        self._closed = True
+        self._rest()
 
     def _schedule(self) -> None:
         if self._loop is None:
@@ -101,7 +109,7 @@ class Turns:
             return
         self.admission.began(rows, now)
         if self.admission.pace.estimate(rows) <= INLINE_SECONDS:
-            seconds, computed = self._computed(run)
+            seconds, computed = self._computed([asked.request for asked in run])
             self._ended(rows, seconds)
             self._commit(run, computed)
         else:
@@ -124,10 +132,10 @@ class Turns:
                 rows += asked.rows
         return run, rows
 
-    def _computed(self, run: Sequence[Asked]) -> tuple[float, Computed[Answered] | EverloopError]:
+    def _computed(self, requests: Sequence[PredictionRequest]) -> tuple[float, Computed[Answered] | EverloopError]:
         started = perf_counter()
         try:
-            computed: Computed[Answered] | EverloopError = self.served.compute([asked.request for asked in run])
+            computed: Computed[Answered] | EverloopError = self.served.compute(requests)
         except EverloopError as error:
             computed = error
         except Exception as error:  # noqa: BLE001  # Whatever it is, those who wait must hear of it, and the next turn come.
@@ -136,7 +144,7 @@ class Turns:
 
     def _work(self, run: list[Asked], rows: int) -> None:
         """A run in the thread. The next one may begin before this one's answers are durable."""
-        seconds, computed = self._computed(run)
+        seconds, computed = self._computed([asked.request for asked in run])
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._worked, rows, seconds)
         self._commit(run, computed)
@@ -149,6 +157,12 @@ class Turns:
         self.admission.ended(rows, seconds, perf_counter())
         if self._waiting and not self._scheduled:
             self._schedule()
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._closed and self._worker is not None and not (self._waiting or self._running):
+            self._worker.shutdown(wait=False)
+            self._worker = None
 
     def _commit(self, run: list[Asked], computed: Computed[Answered] | EverloopError) -> None:
         if isinstance(computed, EverloopError):

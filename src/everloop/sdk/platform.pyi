@@ -22,6 +22,7 @@ import everloop.packaging.entities
 import everloop.packaging.manifests.entities
 import everloop.packaging.sizing.entities
 import everloop.pipelines.entities
+import everloop.registry.compilation.entities
 import everloop.registry.entities
 import everloop.registry.trust.entities
 import everloop.rollouts.entities
@@ -155,6 +156,8 @@ class DatasetsGroup:
 
 class EndpointsGroup:
     """Endpoints, deployments, traffic, predictions, labels."""
+    def compact_log(self, name: str) -> everloop.serving.entities.Compaction:
+        """Turn the finished segments of an endpoint's log into Parquet files by day, and let go of days past retention."""
     def create(self, name: str, model: str, features: str = '', label_key: str = '', version: int = 0) -> everloop.serving.entities.Endpoint:
         """Make an endpoint that answers with a version of a model, the newest by default."""
     def deploy(self, name: str, version: int = 0) -> everloop.serving.entities.Deployment:
@@ -173,8 +176,12 @@ class EndpointsGroup:
         """A prediction, with its label if one has come."""
     def predictions(self, name: str, limit: int = 100, before: str = '') -> builtins.list[everloop.serving.entities.PredictionRecord]:
         """The newest predictions of an endpoint, newest first, without their labels."""
+    def reveal(self, name: str, id: str) -> everloop.serving.entities.PredictionRecord:
+        """A prediction with its sealed values opened; the events keep who asked."""
     def rollback(self, name: str) -> everloop.serving.entities.Endpoint:
         """Give all traffic back to one deployment: the stable one if others have a share, else the one before it."""
+    def set_log_policy(self, name: str, policy: everloop.serving.entities.LogPolicy) -> everloop.serving.entities.Endpoint:
+        """Decide what is kept of an endpoint's predictions from now on, and how; what was logged before stays as it is."""
     def set_traffic(self, name: str, shares: tuple[everloop.serving.entities.Share, ...] | builtins.list[everloop.serving.entities.Share], expected_revision: int = 0) -> everloop.serving.entities.Endpoint:
         """Divide an endpoint's traffic anew; as few units as possible meet another deployment than before."""
     def traffic_history(self, name: str) -> builtins.list[everloop.serving.entities.TrafficChange]:
@@ -261,6 +268,10 @@ class ModelsGroup:
         """Record a decision about a version, by who asks, with what it was based on."""
     def card(self, name: str, version: int = 0) -> str:
         """The model card as Markdown, with the decisions about the version and where it came from."""
+    def compilation(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:
+        """What runs a version, why, and what was measured when it was compiled."""
+    def compile(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:
+        """Compile a version again, for instance one that was registered where there was no compiler."""
     def create(self, name: str, description: str = '') -> everloop.registry.entities.RegisteredModel:
         """Make a name that versions can be registered under."""
     def delete(self, name: str) -> everloop.registry.entities.RegisteredModel:

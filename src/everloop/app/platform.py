@@ -104,6 +104,8 @@ class Platform:
         with session.activate():
             if usecase.long:
                 return usecase.function(session, **bound)
+            if usecase.before is not None:
+                usecase.before(session, **bound)
             with session.begin(write=not usecase.reads_only) as unit:
                 if key and usecase.repeatable:
                     return self._once(unit, usecase, bound, key)

@@ -32,7 +32,15 @@ class UseCase:
     """A published function: what the doors need to know of it."""
 
     def __init__(
-        self, name: str, function: Callable[..., object], permission: str, route: str, *, long: bool, secret: bool
+        self,
+        name: str,
+        function: Callable[..., object],
+        permission: str,
+        route: str,
+        *,
+        long: bool,
+        secret: bool,
+        before: Callable[..., object] | None = None,
     ) -> None:
         method, _, path = route.partition(" ")
         self.name = name
@@ -42,6 +50,7 @@ class UseCase:
         self.path = path
         self.long = long
         self.secret = secret
+        self.before = before
 
     @property
     def reads_only(self) -> bool:
@@ -138,7 +147,15 @@ def _check_values(name: str, arguments: Mapping[str, object]) -> None:
         raise InvalidInput(f"{name}: a text holds a NUL character.", hint="Leave it out.")
 
 
-def usecase(name: str, *, permission: str, route: str, long: bool = False, secret: bool = False) -> Callable[[F], F]:
+def usecase(
+    name: str,
+    *,
+    permission: str,
+    route: str,
+    long: bool = False,
+    secret: bool = False,
+    before: Callable[..., object] | None = None,
+) -> Callable[[F], F]:
     """Publish a function through all three doors; the function itself stays as it is.
 
     Args:
@@ -147,12 +164,14 @@ def usecase(name: str, *, permission: str, route: str, long: bool = False, secre
         route: method and path below `/api/v1`, such as `PUT /models/{name}/aliases/{alias}`.
         long: it runs for more than a moment, so it is given no open transaction and begins its own units of work.
         secret: its answer is shown once and never kept.
+        before: called with the same arguments and a session that has not begun, for what takes a while and may happen
+            twice, so that the transaction holds nobody up.
     """
 
     def publish(function: F) -> F:
         if name in _published:
             raise ValueError(f"two use cases are called {name}")
-        _published[name] = UseCase(name, function, permission, route, long=long, secret=secret)
+        _published[name] = UseCase(name, function, permission, route, long=long, secret=secret, before=before)
         return function
 
     return publish

@@ -71,6 +71,7 @@ class Errand:
 
     def _register(self, execution: Execution, model: Model) -> Candidate:
         candidate = self.candidate
+        models.compile_first(self.session, self.loop.model, model)
         with self.session.begin() as unit:
             note = f"Candidate {candidate.number} of loop {self.loop.name}: {candidate.reason}"
             version = models.register(unit, self.loop.model, model, run=execution.run, note=note)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from everloop.catalog.entities import LineageEdge
+from everloop.registry.compilation.entities import Compilation
 from everloop.registry.entities import Approval, Field, Model, ModelVersion
 
 _SLICE = re.compile(r"(?P<metric>[^\[\]]+)\[(?P<column>[^=\[\]]+)=(?P<value>[^\[\]]*)\]")
@@ -34,16 +35,37 @@ def written(name: str, version: int, trained: Model, note: str = "") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def completed(version: ModelVersion, approvals: Sequence[Approval], origins: Iterable[LineageEdge]) -> str:
-    """The card with what came after: the decisions, newest first, and the lineage."""
+def completed(
+    version: ModelVersion,
+    approvals: Sequence[Approval],
+    origins: Iterable[LineageEdge],
+    compiled: Compilation | None = None,
+) -> str:
+    """The card with what came after: how it is run, the decisions, newest first, and the lineage."""
     decisions = [[a.decision, a.approver, f"{a.at:%Y-%m-%d %H:%M}", a.reason] for a in approvals]
     lines = [[edge.downstream, edge.relation.replace("_", " "), edge.upstream] for edge in origins]
     parts = [
         version.card.rstrip(),
+        _compiled(compiled) if compiled else "",
         _section("Decisions", ["decision", "by", "at (UTC)", "reason"], decisions),
         _section("Lineage", ["this", "relation", "that"], lines),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _compiled(found: Compilation) -> str:
+    """The proof that what runs is what was registered."""
+    told = found.evidence
+    facts = [
+        ["runs in", found.engine],
+        ["why", found.reason],
+        ["rows compared", f"{told.rows:,}, {told.boundary_rows:,} of them on thresholds"],
+        ["equal to the last bit", f"{told.equal:,}"],
+        ["largest difference", f"{told.difference:.3g}"],
+        ["µs for 1 row", f"{told.native_us[0]:.4g} native, {told.compiled_us[0]:.3g} compiled"],
+        ["µs for 64 rows", f"{told.native_us[1]:.4g} native, {told.compiled_us[1]:.3g} compiled"],
+    ]
+    return _section("Compilation", ["what", "found"], facts if told.rows else facts[:2])
 
 
 def _facts(trained: Model) -> str:

@@ -11,6 +11,8 @@ from everloop.registry.entities import Field, Finding, Signature
 if TYPE_CHECKING:
     import numpy as np
 
+    from everloop.registry.trees.table import TreeTable
+
 
 class Predictor(Protocol):
     """A loaded model.
@@ -98,6 +100,24 @@ class Flavor(Protocol):
 
     def requirements(self) -> list[str]:
         """The distributions that `load` and `predict` need, pinned to those installed: `lightgbm==4.6.0`."""
+        ...
+
+
+@runtime_checkable
+class TreeFlavor(Protocol):
+    """A flavor some of whose models are ensembles of trees, which `everloop.registry.trees` runs faster."""
+
+    def trees(self, folder: Path) -> TreeTable | None:
+        """The trees of a model with the library's own arithmetic; None unless all of it is surely known."""
+        ...
+
+
+@runtime_checkable
+class GraphFlavor(Protocol):
+    """A flavor some of whose models ONNX can express in float64."""
+
+    def graph(self, folder: Path) -> bytes | None:
+        """An ONNX model from the matrix of the inputs to what `predict` gives; None when there is none."""
         ...
 
 

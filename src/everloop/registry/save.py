@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from everloop.catalog.session import Session, active_session
 from everloop.kernel.errors import InvalidInput
+from everloop.registry.compilation import kept
 from everloop.registry.entities import Model, Provenance, Signature
 from everloop.registry.flavor import CodeFlavor, Flavor, Predictor, Sandbox
 from everloop.registry.trust import service as trust
@@ -36,7 +37,9 @@ def save_model(
 ) -> Model:
     """Keep a library's own model in the store, from inside a step.
 
-    `auto` tells the flavor by the library that the model's class is of. `everloop.registry.columns` has `signature_of` for the signature and `InputMatrix` for the matrix to train on.
+    `auto` tells the flavor by the library that the model's class is of.
+
+    `everloop.registry.columns` has `signature_of` for the signature and `InputMatrix` for the matrix to train on.
 
     Raises:
         InvalidInput: the model is not of this flavor, or does not fit the signature.
@@ -84,10 +87,16 @@ def load_model(session: Session, model: Model) -> Predictor:
         if known is not None:
             _loaded.move_to_end(key)
     if known is None:
-        return _keep(key, *_opened(session, model))
+        return _keep(key, *(_compiled(session, model) or _opened(session, model)))
     if known.code:
         _require_trust(session, model, known.code)
     return known.predictor
+
+
+def forget(model: Model) -> None:
+    """Load the model anew when it is asked for next, because it was compiled in the meantime."""
+    with _lock:
+        _loaded.pop((model.flavor, model.digest), None)
 
 
 class _Loaded(NamedTuple):
@@ -108,6 +117,17 @@ def _opened(session: Session, model: Model) -> tuple[Predictor, list[str]]:
         if code or session.ports.get(Sandbox).everything:
             return session.ports.get(Sandbox).load(flavor, folder, bool(code)), code
         return flavor.load(folder), []
+
+
+def _compiled(session: Session, model: Model) -> tuple[Predictor, list[str]] | None:
+    """The model's compiled form, which brings no code; the native one is loaded when it is asked to explain."""
+    found = kept.known(session, model)
+    if found is None or not found.compiled:
+        return None
+    from everloop.registry.compilation.compiler import loaded
+
+    predictor = loaded(session, model, found, lambda: _opened(session, model)[0])
+    return None if predictor is None else (predictor, [])
 
 
 def _require_trust(session: Session, model: Model, code: list[str]) -> None:

@@ -15,6 +15,7 @@ from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json, usecase
 from everloop.registry import card as cards
 from everloop.registry import tags
+from everloop.registry.compilation import kept
 from everloop.registry.entities import (
     FILES,
     Alias,
@@ -51,7 +52,16 @@ def create(session: Session, name: Name, description: str = "") -> RegisteredMod
     return made
 
 
-@usecase("models.register", permission="models:write", route="POST /models/{name}/versions")
+def compile_first(session: Session, name: Name, trained: Model, run: str = "", card: str = "", note: str = "") -> None:
+    """Compile a model before it is registered: that takes a second, and must hold up no other writer."""
+    _check_trained(session, trained)
+    if trained.flavor != FILES:
+        from everloop.registry.compilation.compiler import compiled_once
+
+        compiled_once(session, trained)
+
+
+@usecase("models.register", permission="models:write", route="POST /models/{name}/versions", before=compile_first)
 def register(
     session: Session, name: Name, trained: Model, run: str = "", card: str = "", note: str = ""
 ) -> ModelVersion:
@@ -243,7 +253,8 @@ def card(session: Session, name: Name, version: int = 0) -> str:
     """The model card as Markdown, with the decisions about the version and where it came from."""
     wanted = _version(session, name, version)
     origins = lineage.graph(session, session.urn("model", name, wanted.version), "upstream", 20)
-    return cards.completed(wanted, approvals(session, name, wanted.version), origins.edges)
+    compiled = kept.known(session, wanted.trained)
+    return cards.completed(wanted, approvals(session, name, wanted.version), origins.edges, compiled)
 
 
 def _version(session: Session, name: str, number: int) -> ModelVersion:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from everloop.backends.flavors import modelfolder
 from everloop.kernel.errors import Corrupted, InvalidInput, Misconfigured, Refused
@@ -13,6 +16,8 @@ from everloop.registry.entities import Field, Finding, Signature
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from everloop.registry.trees.table import TreeTable
 
 MODEL = "model.cbm"
 _MISSING = "NaN"
@@ -122,6 +127,17 @@ class CatboostFlavor:
     def scan(self, folder: Path) -> list[Finding]:
         """Every file that is neither of the two."""
         return modelfolder.strangers(folder, "CatBoost", (MODEL, modelfolder.INPUTS))
+
+    def trees(self, folder: Path) -> TreeTable | None:
+        """The trees of a folder's model, by way of CatBoost's own JSON."""
+        from everloop.backends.flavors.trees_catboost import trees_of
+
+        predictor = self.load(folder)
+        if predictor._categorical:
+            return None
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            predictor._model.save_model(file.name, format="json")
+            return trees_of(msgspec.json.decode(Path(file.name).read_bytes()))
 
     def requirements(self) -> list[str]:
         """CatBoost and NumPy, as installed."""

@@ -15,6 +15,8 @@ from everloop.registry.entities import Field, Finding, Signature
 if TYPE_CHECKING:
     import numpy as np
 
+    from everloop.registry.trees.table import TreeTable
+
 MODEL = "model.txt"
 INPUTS = "inputs.json"
 
@@ -78,6 +80,12 @@ class LightgbmFlavor:
             for path in files
             if path.relative_to(folder).as_posix() not in (MODEL, INPUTS)
         ]
+
+    def trees(self, folder: Path) -> TreeTable | None:
+        """The trees of a folder's text."""
+        from everloop.backends.flavors.trees_lightgbm import trees_of
+
+        return trees_of(_read(folder, MODEL).decode())
 
     def requirements(self) -> list[str]:
         """LightGBM and NumPy, as installed."""

@@ -1,8 +1,13 @@
-"""scikit-learn: the estimator in the skops format, which is read without running anything that is not on a list."""
+"""scikit-learn: the estimator in the skops format, which is read without running anything that is not on a list.
+
+An estimator that holds classes or functions of the user's is kept too, with the source of their modules; it is code,
+and is loaded only when somebody trusts it.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -12,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from everloop.backends.flavors import modelfolder, sources
 from everloop.kernel.errors import Corrupted, InvalidInput, Misconfigured, Refused
 from everloop.registry.entities import Field, Finding, Signature
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from everloop.registry.trees.table import TreeTable
+
 MODEL = "model.skops"
-INPUTS = "inputs.json"
 TRUSTED = (
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.Interval",
@@ -51,19 +58,42 @@ class SklearnPredictor:
         self._matrix = InputMatrix(inputs)
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Probabilities where the estimator has them (of the second class, when there are two), else its prediction."""
-        rows = self._frame(columns) if hasattr(self._estimator, "feature_names_in_") else self._matrix(columns)
+        """Probabilities where the estimator has them (of the second class, when there are two), else its prediction.
+
+        A column for each class, or for each output: an estimator of several labels gives the last class's probability
+        of each.
+        """
+        import numpy as np
+
+        rows = self._rows(columns)
         if not hasattr(self._estimator, "predict_proba"):
             return _floats(self._estimator.predict(rows))
-        scores = _floats(self._estimator.predict_proba(rows))
-        return scores[:, 1] if scores.shape[1] == 2 else scores
+        scores = self._estimator.predict_proba(rows)
+        if isinstance(scores, list):  # Several outputs: of each the second class.
+            return np.column_stack([_floats(each)[:, -1] for each in scores])
+        found = _floats(scores)
+        return found[:, 1] if found.shape[1] == 2 else found
 
     def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Always refused: scikit-learn has no exact attribution."""
-        raise Refused(
-            f"A {type(self._estimator).__name__} cannot say how much each input moved a score.",
-            hint="Use the flavor lightgbm where attribution is monitored.",
-        )
+        """Of a linear model behind a `StandardScaler`: each coefficient times the distance of its input from its mean.
+
+        On the scale of the linear predictor; with several classes or outputs, the sum of their sizes. Anything else
+        cannot say.
+        """
+        import numpy as np
+
+        scaler, linear = _linear(self._estimator)
+        if linear is None:
+            raise Refused(
+                f"A {type(self._estimator).__name__} cannot say how much each input moved a score.",
+                hint="Use a linear model behind a StandardScaler (which knows the means), or a flavor of trees.",
+            )
+        rows = np.asarray(self._rows(columns), dtype=np.float64)
+        shares = scaler.transform(rows) * np.atleast_2d(linear.coef_)[:, None, :]
+        return _floats(shares[0] if len(shares) == 1 else abs(shares).sum(axis=0))
+
+    def _rows(self, columns: Mapping[str, np.ndarray]) -> Any:
+        return self._frame(columns) if hasattr(self._estimator, "feature_names_in_") else self._matrix(columns)
 
     def _frame(self, columns: Mapping[str, np.ndarray]) -> object:
         import pandas as pd
@@ -78,44 +108,65 @@ class SklearnFlavor:
     name = "sklearn"
 
     def save(self, native: object, folder: Path, signature: Signature) -> None:
-        """Write the estimator and the inputs."""
+        """Write the estimator and the inputs, and the source of classes that are neither scikit-learn's nor known."""
         import skops.io
 
         _check_fit(native, signature)
         data = _settled(skops.io.dumps(native))
-        unknown = _unknown_types(data)
-        if unknown:
-            raise _refusal(unknown)
         (folder / MODEL).write_bytes(data)
-        (folder / INPUTS).write_bytes(msgspec.json.encode(signature.inputs))
+        modelfolder.write_fields(folder, signature)
+        modules = [name.rpartition(".")[0] for name in unknown_types(data)]
+        if any(map(sources.own, modules)):
+            sources.keep(folder, modules)
 
     def load(self, folder: Path) -> SklearnPredictor:
         """The estimator, when every type in it is trusted."""
+        inputs = modelfolder.read_fields(folder)
+        unknown = unknown_types(modelfolder.read(folder, MODEL))
+        if unknown:
+            raise Refused(
+                f"The model holds types that are not trusted: {', '.join(unknown)}.",
+                hint="Build it from scikit-learn's own estimators, or: everloop models trust NAME VERSION.",
+            )
+        return SklearnPredictor(from_skops(modelfolder.read(folder, MODEL)), inputs)
+
+    def code_in(self, folder: Path) -> list[str]:
+        """The types that are not trusted."""
+        return [f"The type {name} is not trusted." for name in unknown_types(modelfolder.read(folder, MODEL))]
+
+    def load_trusted(self, folder: Path) -> SklearnPredictor:
+        """The estimator with all of its types, those out of its own modules too."""
         import skops.io
 
-        data, inputs = _read(folder, MODEL), _read(folder, INPUTS)
-        unknown = _unknown_types(data)
-        if unknown:
-            raise _refusal(unknown)
-        try:
-            fields = msgspec.json.decode(inputs, type=tuple[Field, ...])
-        except msgspec.MsgspecError as error:
-            raise Corrupted(f"{INPUTS} does not list inputs ({error}).") from None
-        return SklearnPredictor(skops.io.loads(data, trusted=list(TRUSTED)), fields)
+        inputs, data = modelfolder.read_fields(folder), modelfolder.read(folder, MODEL)
+        sys.path.insert(0, str(folder / sources.CODE))
+        return SklearnPredictor(skops.io.loads(data, trusted=[*TRUSTED, *unknown_types(data)]), inputs)
 
     def scan(self, folder: Path) -> list[Finding]:
         """Types that are not trusted, and every file that does not belong to the model."""
-        names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-        found = [
-            Finding(name, "A scikit-learn model has no such file.") for name in names if name not in (MODEL, INPUTS)
-        ]
-        if MODEL not in names:
+        kept = {name for name in modelfolder.files_of(folder) if name.startswith(f"{sources.CODE}/")}
+        found = modelfolder.strangers(folder, "scikit-learn", {MODEL, modelfolder.INPUTS, sources.REQUIREMENTS} | kept)
+        if not (folder / MODEL).is_file():
             return found
         try:
-            unknown = _unknown_types((folder / MODEL).read_bytes())
+            return [*found, *(Finding(MODEL, problem) for problem in self.code_in(folder))]
         except Corrupted as error:
             return [*found, Finding(MODEL, error.message)]
-        return [*found, *(Finding(MODEL, f"The type {name} is not trusted.") for name in unknown)]
+
+    def trees(self, folder: Path) -> TreeTable | None:
+        """The trees of a folder's estimator."""
+        from everloop.backends.flavors.trees_sklearn import trees_of
+
+        predictor = self.load(folder)
+        return trees_of(predictor._estimator, _numbers(predictor))
+
+    def graph(self, folder: Path) -> bytes | None:
+        """The folder's estimator as ONNX."""
+        from everloop.backends.flavors.onnx_sklearn import graph_of
+
+        predictor = self.load(folder)
+        own = [str(name) for name in getattr(predictor._estimator, "feature_names_in_", _numbers(predictor))]
+        return graph_of(predictor._estimator, len(own)) if own and own == _numbers(predictor) else None
 
     def requirements(self) -> list[str]:
         """scikit-learn and what reads its models, as installed; pandas where it is, for estimators fitted on frames."""
@@ -134,6 +185,13 @@ def open_flavor() -> SklearnFlavor:
     return SklearnFlavor()
 
 
+def _numbers(predictor: SklearnPredictor) -> list[str]:
+    """The names of the inputs, when the estimator is given them as numbers; one fitted on a frame is given strings."""
+    frame = hasattr(predictor._estimator, "feature_names_in_")
+    texts = frame and any(field.type in ("string", "bytes") for field in predictor.inputs)
+    return [] if texts else [field.name for field in predictor.inputs]
+
+
 def _check_fit(native: object, signature: Signature) -> None:
     if not hasattr(native, "predict") or not hasattr(native, "get_params"):
         raise InvalidInput(
@@ -150,7 +208,12 @@ def _check_fit(native: object, signature: Signature) -> None:
         )
 
 
-def _unknown_types(data: bytes) -> list[str]:
+def unknown_types(data: bytes) -> list[str]:
+    """The types in skops's bytes that neither skops nor we know to be harmless.
+
+    Raises:
+        Corrupted: it is no skops file.
+    """
     import skops.io
 
     try:
@@ -160,11 +223,25 @@ def _unknown_types(data: bytes) -> list[str]:
     return sorted(set(found) - set(TRUSTED))
 
 
-def _refusal(unknown: list[str]) -> Refused:
-    return Refused(
-        f"The model holds types that are not trusted: {', '.join(unknown)}.",
-        hint="Build it from scikit-learn's own estimators, without functions or classes of your own.",
-    )
+def from_skops(data: bytes) -> Any:
+    """The estimator (`Any`: scikit-learn is untyped) in skops's bytes, of trusted types only.
+
+    Raises:
+        Refused: it holds others.
+    """
+    import skops.io
+
+    try:
+        return skops.io.loads(data, trusted=list(TRUSTED))
+    except skops.io.exceptions.UntrustedTypesFoundException as error:
+        raise Refused(str(error)) from None
+
+
+def _linear(estimator: Any) -> tuple[Any, Any]:
+    """The scaler and the linear model of a pipeline of just these two, or nothing."""
+    steps = [step for _, step in getattr(estimator, "steps", [])]
+    fits = len(steps) == 2 and type(steps[0]).__name__ == "StandardScaler" and hasattr(steps[1], "coef_")
+    return (steps[0], steps[1]) if fits and steps[0].with_mean else (None, None)
 
 
 def _settled(data: bytes) -> bytes:
@@ -200,10 +277,3 @@ def _floats(scores: Any) -> np.ndarray:
     import numpy as np
 
     return np.asarray(scores, dtype=np.float64)
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except FileNotFoundError:
-        raise Corrupted(f"The model has no {name}.", hint="Register the model again.") from None

@@ -44,7 +44,7 @@ def trees_of(estimator: Any, names: Sequence[str]) -> TreeTable | None:
     (`Any`: scikit-learn is untyped.)
     """
     kind = type(estimator).__name__
-    if type(estimator).__module__.partition(".")[0] != "sklearn":
+    if type(estimator).__module__.partition(".")[0] != "sklearn" or not names:
         return None
     places = _places(estimator, names)
     if kind in _HISTOGRAMS:

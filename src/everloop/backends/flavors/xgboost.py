@@ -7,12 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from everloop.backends.flavors import modelfolder, ubjson
 from everloop.kernel.errors import Corrupted, InvalidInput, Misconfigured
 from everloop.registry.entities import Field, Finding, Signature
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from everloop.registry.trees.table import TreeTable
 
 MODEL = "model.ubj"
 
@@ -77,8 +81,7 @@ class XgboostFlavor:
         import xgboost
 
         fields, data = modelfolder.read_fields(folder), modelfolder.read(folder, MODEL)
-        if not ubjson.is_object(data):
-            raise Corrupted(f"{MODEL} is not a whole UBJSON object.", hint="Register the model again.")
+        check_whole(data)
         booster = xgboost.Booster({"nthread": 1})
         try:
             booster.load_model(bytearray(data))
@@ -95,9 +98,28 @@ class XgboostFlavor:
         """Every file that is neither of the two: UBJSON and JSON run nothing."""
         return modelfolder.strangers(folder, "XGBoost", (MODEL, modelfolder.INPUTS))
 
+    def trees(self, folder: Path) -> TreeTable | None:
+        """The trees of a folder's booster."""
+        from everloop.backends.flavors.trees_xgboost import trees_of
+
+        return trees_of(self.load(folder)._booster)
+
     def requirements(self) -> list[str]:
         """XGBoost (or its build for processors alone) and NumPy, as installed."""
         return modelfolder.pinned(("xgboost", "xgboost-cpu", "numpy"))
+
+
+def check_whole(data: bytes) -> None:
+    """Keep XGBoost from what it would end the process on.
+
+    Raises:
+        Corrupted: it is no whole UBJSON or JSON object.
+    """
+    if not ubjson.is_object(data):
+        try:
+            msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        except msgspec.MsgspecError:
+            raise Corrupted(f"{MODEL} is no whole model of XGBoost.", hint="Register the model again.") from None
 
 
 def open_flavor() -> XgboostFlavor:

@@ -33,7 +33,7 @@ def to_onnx(table: TreeTable) -> bytes | None:
     from onnx import TensorProto, helper, numpy_helper
 
     def constant(name: str, value: Any) -> Any:
-        return numpy_helper.from_array(np.array(value, np.float64), name)
+        return numpy_helper.from_array(np.array(value, dtype=np.float64), name)
 
     nodes = [helper.make_node("TreeEnsemble", ["X"], ["summed"], domain="ai.onnx.ml", **_ensemble(table))]
     constants = [constant("base", table.base), constant("divisor", how.divisor), constant("slope", how.slope)]
@@ -88,7 +88,8 @@ class Graph:
         refused = np.abs(matrix) > self._largest
         refused = refused if self._missing else refused | np.isnan(matrix)
         if refused.any():
-            raise Unscorable(*(int(one) for one in np.argwhere(refused)[0]))
+            row, column = np.argwhere(refused)[0].tolist()
+            raise Unscorable(row, column)
         found = np.asarray(self._session.run(self._output, {self._input: matrix})[0], np.float64)
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
@@ -113,7 +114,7 @@ def _ensemble(table: TreeTable) -> dict[str, Any]:
         tensors["membership_values"] = np.array(members, np.float64)
     return (
         found
-        | {name: numpy_helper.from_array(value, name) for name, value in tensors.items()}
+        | {name: numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()}
         | {"n_targets": table.width, "aggregate_function": _SUM, "post_transform": 0}
     )
 

@@ -112,7 +112,7 @@ class TreeTable:
     @property
     def missing_left(self) -> np.ndarray:
         """Which nodes send missing values to the left."""
-        return np.asarray(self.nodes["column"] >= self.features) & self.inner
+        return np.asarray((self.nodes["column"] >= self.features) & self.inner)
 
     @property
     def threshold(self) -> np.ndarray:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from everloop.registry.columns import MatrixColumns
+from everloop.registry.compilation.entities import Evidence
 
 if TYPE_CHECKING:
     from everloop.registry.flavor import Predictor
@@ -18,32 +19,18 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 MANY = 64
 _CHUNK = 2_048
-_BUDGET = 0.03
+_BUDGET = 0.005
 """Seconds that each side may be timed for in a round."""
 _ROUNDS = 3
 
 
-class Proof(msgspec.Struct, frozen=True):
-    """What was compared: rows (of them on boundaries), how many were equal to the bit, the largest difference.
-
-    Times are µs of a call with 1 row and with 64 rows, of the native model and of the compiled one.
-    """
-
-    rows: int = 0
-    boundary_rows: int = 0
-    equal: int = 0
-    difference: float = 0.0
-    native_us: tuple[float, float] = (0.0, 0.0)
-    compiled_us: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing differs by more than 1e-9, and both calls are faster."""
-        faster = all(ours < theirs for ours, theirs in zip(self.compiled_us, self.native_us, strict=True))
-        return self.rows > 0 and self.difference <= TOLERANCE and faster
+def holds(evidence: Evidence) -> bool:
+    """Whether nothing differs by more than 1e-9, and both calls are faster."""
+    faster = all(ours < theirs for ours, theirs in zip(evidence.compiled_us, evidence.native_us, strict=True))
+    return evidence.rows > 0 and evidence.difference <= TOLERANCE and faster
 
 
-def prove(native: Predictor, compiled: Predictor, sample: np.ndarray, boundary: np.ndarray) -> Proof:
+def prove(native: Predictor, compiled: Predictor, sample: np.ndarray, boundary: np.ndarray) -> Evidence:
     """Compare two predictors on the rows of matrices; they are timed on the sample only when they agree."""
     rows = np.concatenate([sample, boundary])
     names = tuple(field.name for field in native.inputs)
@@ -52,7 +39,7 @@ def prove(native: Predictor, compiled: Predictor, sample: np.ndarray, boundary: 
         columns = MatrixColumns(names, rows[begin : begin + _CHUNK])
         same, most = _compared(native.predict(columns), compiled.predict(columns))
         equal, difference = equal + same, max(difference, most)
-    found = Proof(len(rows), len(boundary), equal, difference)
+    found = Evidence(len(rows), len(boundary), equal, difference)
     if difference > TOLERANCE or not len(rows):
         return found
     timed = sample if len(sample) else boundary

@@ -1,0 +1,1 @@
+"""Models in a faster form that is proven equal, made when they are registered."""

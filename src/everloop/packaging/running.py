@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -49,7 +50,7 @@ def command(session: Session, package: Package, folder: Path) -> tuple[list[str]
         layout = folder / "layout"
         session.store.checkout(package.digest, layout)
         root = unpacked(layout, folder / "root")
-        return contained(root, [f"/{PYTHON}", "-I", "-m", _RUNNER, f"/{FOLDER}"]), {}
+        return contained(root, [f"/{PYTHON}", "-I", "-m", _RUNNER, f"/{FOLDER}"], {}), {}
     path = folder / _NAMES[package.form]
     session.store.write_to(package.digest, path)
     if package.form == "executable":
@@ -81,23 +82,19 @@ def unpacked(layout: Path, root: Path) -> Path:
     return root
 
 
-def contained(root: Path, arguments: Sequence[str], ports: bool = False) -> list[str]:
-    """A command inside of an image's files: by bubblewrap, by chroot, or else by the image's own loader."""
+def contained(
+    root: Path, arguments: Sequence[str], variables: Mapping[str, str], *, network: bool = False
+) -> list[str]:
+    """A command inside of an image's files: by bubblewrap, by chroot, or else by the image's own loader.
+
+    Only the first keeps it from the `network`.
+    """
     if _works_bubblewrap():
-        network = [] if ports else ["--unshare-net"]
+        apart = ["--unshare-pid", "--unshare-ipc", *([] if network else ["--unshare-net"])]
         mounts = ["--ro-bind", str(root), "/", "--tmpfs", "/tmp", "--dev", "/dev", "--proc", "/proc"]
-        return [
-            shutil.which("bwrap") or "bwrap",
-            *mounts,
-            "--unshare-pid",
-            "--unshare-ipc",
-            *network,
-            "--die-with-parent",
-            "--clearenv",
-            "--chdir",
-            "/tmp",
-            *arguments,
-        ]
+        given = [word for name, value in variables.items() for word in ("--setenv", name, value)]
+        rules = [*apart, *mounts, "--die-with-parent", "--clearenv", *given, "--chdir", "/tmp"]
+        return [shutil.which("bwrap") or "bwrap", *rules, *arguments]
     chroot = shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin")
     if os.geteuid() == 0 and chroot:
         return [chroot, "--userspec=10001:10001", str(root), *arguments]
@@ -144,7 +141,7 @@ def _unzip(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise Corrupted(f"The package is damaged ({error}).", hint="Build it again.") from None
 
 

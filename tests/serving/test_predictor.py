@@ -152,7 +152,7 @@ def test_one_request_twice_in_a_turn_is_logged_once(world: World, predictor: End
 def test_another_request_with_the_same_id_is_a_conflict(world: World, predictor: EndpointPredictor) -> None:
     assert predictor.predict(plain(1.0), "1").outputs.tolist() == [pytest.approx(0.11)]
     for one in (predictor, world.predictor()):
-        with pytest.raises(Conflict, match="another request|Another request"):
+        with pytest.raises(Conflict, match="Another request"):
             one.predict(plain(2.0), "1")
     assert len(logged(world)) == 1
 

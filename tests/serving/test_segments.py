@@ -258,3 +258,14 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pa
         written_twice = len(found) // 2000 - len(set(found))  # Written, and killed before it could say so.
         assert len(found) % 2000 == 0
         assert 0 <= written_twice <= attempt
+
+
+def test_segments_that_are_passed_over_end_at_their_last_record_not_at_the_zeros_after_it(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path)
+    writer.append([batch(1)], NOW)
+    other = SegmentWriter(tmp_path)
+    other.append([batch(2)], NOW + timedelta(days=1))
+    reader = SegmentReader(tmp_path)
+    _, position = reader.placed(Position(), 1)
+    writer.append([batch(3)], NOW)
+    assert len(reader.since(position)[0]) == 1

@@ -9,6 +9,7 @@ import msgspec
 
 from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
+from everloop.kernel.usecase import Json
 from everloop.store.entities import Digest
 
 VariantRole = Literal["stable", "canary", "shadow"]
@@ -110,11 +111,21 @@ class FeedbackReceipt(msgspec.Struct, frozen=True):
     duplicates: int
 
 
+class Compaction(msgspec.Struct, frozen=True):
+    """What a compaction did: segments and rows that became Parquet, and files of days that had to go."""
+
+    segments: int
+    rows: int
+    bytes: int
+    removed: tuple[str, ...]
+
+
 class PredictionRecord(msgspec.Struct, frozen=True):
     """A prediction as it was logged, with the label that came for it since.
 
     `output` is None when the deployment failed on this row; `probability` is the chance that this unit had of meeting
-    this deployment; `entities` are the keys that online features were read by.
+    this deployment; `entities` are the keys that online features were read by; `outputs` is all that the model gave,
+    when that was more than one number.
     """
 
     id: str
@@ -132,6 +143,7 @@ class PredictionRecord(msgspec.Struct, frozen=True):
     latency_us: int
     label: float | None = None
     label_at: datetime | None = None
+    outputs: dict[str, Json] | None = None
 
 
 class EndpointCreated(Event, frozen=True, kw_only=True, tag="endpoints.created"):
@@ -140,6 +152,24 @@ class EndpointCreated(Event, frozen=True, kw_only=True, tag="endpoints.created")
     model: str
     features: str
     label_key: str
+
+
+class LogPolicySet(Event, frozen=True, kw_only=True, tag="endpoints.log_policy_set"):
+    """What is kept of an endpoint's predictions was decided anew."""
+
+    policy: LogPolicy
+
+
+class LogCompacted(Event, frozen=True, kw_only=True, tag="endpoints.log_compacted"):
+    """Segments of an endpoint's log became Parquet files; days that the policy does not keep are gone."""
+
+    segments: int
+    rows: int
+    removed: tuple[str, ...]
+
+
+class Revealed(Event, frozen=True, kw_only=True, tag="endpoints.revealed"):
+    """Somebody opened the sealed values of a prediction."""
 
 
 class Deployed(Event, frozen=True, kw_only=True, tag="endpoints.deployed"):

@@ -17,6 +17,7 @@ import msgspec
 from everloop.kernel.clock import from_micros
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import NAME_PATTERN
+from everloop.serving.archive import ParquetArchive
 from everloop.serving.entities import PredictionRecord
 from everloop.serving.ipc import EncodedBatch
 from everloop.serving.segments import Place, Position, SegmentReader, SegmentWriter
@@ -99,7 +100,9 @@ class LogReader:
     """Reads an endpoint's predictions, whoever writes them."""
 
     def __init__(self, home: Path, project: str, endpoint: str) -> None:
-        self._segments = SegmentReader(folder_of(home, project, endpoint))
+        folder = folder_of(home, project, endpoint)
+        self._archive = ParquetArchive(folder)
+        self._segments = SegmentReader(folder, self._archive)
         self._endpoint = endpoint
 
     def since(self, position: Position = Position()) -> tuple[list[pa.RecordBatch], Position]:
@@ -122,13 +125,32 @@ class LogReader:
         if match is None:
             return None
         millisecond = int(match["milliseconds"], 16)
-        for batch in self._backwards(millisecond):
-            if batch.column("at")[0].as_py() // 1000 != millisecond:
+        for segment in self._until(millisecond):
+            if self._archive.has(segment):
+                for found in self._archive.candidates(segment, millisecond, "prediction_id", prediction):
+                    return self._record(found.to_pylist()[0])
                 continue
-            row = pc.index(batch.column("prediction_id"), prediction).as_py()
-            if row >= 0:
-                return self._record(batch.slice(row, 1).to_pylist()[0])
+            for _, batch in self._segments.batches(segment):
+                if batch.column("at")[0].as_py() // 1000 != millisecond:
+                    continue
+                row = pc.index(batch.column("prediction_id"), prediction).as_py()
+                if row >= 0:
+                    return self._record(batch.slice(row, 1).to_pylist()[0])
         return None
+
+    def of_key(self, key: str) -> list[PredictionRecord]:
+        """The predictions about a unit, oldest first; what is archived is found by an index."""
+        import pyarrow.compute as pc
+
+        found: list[PredictionRecord] = []
+        for segment in self._segments.segments():
+            if self._archive.has(segment):
+                batches = list(self._archive.with_key(segment, key))
+            else:
+                every = (batch for _, batch in self._segments.batches(segment))
+                batches = [batch.filter(pc.equal(batch.column("key"), key)) for batch in every]
+            found += [self._record(row) for batch in batches for row in batch.to_pylist()]
+        return found
 
     def newest(self, limit: int, before: str = "") -> list[PredictionRecord]:
         """The newest predictions, newest first; `before` pages: pass the last id that you saw."""
@@ -148,19 +170,28 @@ class LogReader:
 
     def _backwards(self, millisecond: int | None) -> Iterator[pa.RecordBatch]:
         """All batches, newest first, without the segments that began after a time."""
+        for segment in self._until(millisecond):
+            if self._archive.has(segment):
+                yield from self._archive.backwards(segment, millisecond)
+            else:
+                yield from reversed([batch for _, batch in self._segments.batches(segment)])
+
+    def _until(self, millisecond: int | None) -> Iterator[str]:
+        """The segments that had begun at a time, newest first."""
         for segment in reversed(self._segments.segments()):
             if millisecond is None or int(segment.partition("-")[0]) // 1000 <= millisecond:
-                yield from reversed([batch for _, batch in self._segments.batches(segment)])
+                yield segment
 
     def _record(self, row: dict[str, object]) -> PredictionRecord:
         fields = {name: value for name, value in row.items() if ":" not in name}
-        output = fields.pop("output")
+        output, outputs = fields.pop("output"), fields.pop("outputs", None)
         features = {name.removeprefix(FEATURE): _value(v) for name, v in row.items() if name.startswith(FEATURE)}
         entities = {name.removeprefix(ENTITY): value for name, value in row.items() if name.startswith(ENTITY)}
         return msgspec.convert(
             fields
             | {"id": fields["prediction_id"], "endpoint": self._endpoint, "at": from_micros(int(str(fields["at"])))}
-            | {"features": features, "entities": entities, "output": _value(output)},
+            | {"features": features, "entities": entities, "output": _value(output)}
+            | {"outputs": None if outputs is None else msgspec.json.decode(str(outputs))},
             PredictionRecord,
         )
 

@@ -35,6 +35,11 @@ class LogKeys:
         self._known: dict[str, bytes] = {}
         self._ciphers: dict[str, AESGCM] = {}
 
+    @property
+    def exist(self) -> bool:
+        """Whether anything was ever hidden with them."""
+        return self._file.exists()
+
     def pseudonym(self, key: str) -> str:
         """Another name for a unit or an entity, always the same one. Ids of predictions stay as they are."""
         if _PREDICTION.fullmatch(key):

@@ -11,6 +11,7 @@ from datetime import datetime
 from threading import Event, Lock, Thread
 
 import numpy as np
+from msgspec.structs import replace
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import EverloopError
@@ -19,6 +20,7 @@ from everloop.serving.computed import Computed, Done
 from everloop.serving.entities import FeedbackReceipt, Label
 from everloop.serving.inferencelog import LogReader, LogWriter
 from everloop.serving.labellog import LabelWriter
+from everloop.serving.logkeys import log_keys
 from everloop.serving.request import Answer, PredictionRequest
 from everloop.serving.requestindex import RequestIndex
 from everloop.serving.turn import Turn
@@ -78,6 +80,9 @@ class EndpointPredictor:
         Raises:
             InvalidInput: a label has no key, or its value is not a finite number.
         """
+        if self._routing.endpoint.log.pseudonyms:
+            keys = log_keys(self._session.home, self._session.project)
+            labels = [replace(label, key=keys.pseudonym(label.key)) if label.key else label for label in labels]
         return self._labels.append(labels, self._session.clock.now())
 
     def refresh(self) -> int:

@@ -7,13 +7,14 @@ checksum of the message in its padding, so that a reader tells a record from one
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -105,10 +106,8 @@ class SegmentWriter:
         number = 0
         while self._file < 0:
             self._name = f"{micros(at):017d}-{os.getpid()}-{number}.arrows"
-            try:
-                self._file = os.open(self._folder / self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                number += 1
+            self._file = _created(self._folder / self._name)
+            number += 1
         self._schema, self._month, self._offset, self._filled = schema, (at.year, at.month), 0, 0
         self._write(_framed(schema.serialize()))
         _sync_folder(self._folder)
@@ -138,19 +137,38 @@ class SegmentWriter:
             self._file = -1
 
 
+class Archive(Protocol):
+    """Where segments go that are finished, in another form. Offsets mean there what they meant in the segment."""
+
+    def segments(self) -> set[str]:
+        """The names of the segments that are here; a segment's file goes only after it is."""
+        ...
+
+    def has(self, segment: str) -> bool:
+        """Whether a segment is here by now."""
+        ...
+
+    def batches(self, segment: str, offset: int, size: int) -> Iterator[tuple[Place, pa.RecordBatch]]:
+        """What was written from an offset on, or within so many bytes; several records may come as one."""
+        ...
+
+
 class SegmentReader:
     """Reads what any process has appended to the segments of a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, archive: Archive | None = None) -> None:
         self._folder = folder
+        self._archive = archive
         self._schemas: dict[str, tuple[pa.Schema, int]] = {}
 
     def segments(self) -> list[str]:
         """The names of the segments, oldest first."""
         try:
-            return sorted(entry.name for entry in os.scandir(self._folder) if entry.name.endswith(".arrows"))
+            here = {entry.name for entry in os.scandir(self._folder) if entry.name.endswith(".arrows")}
         except FileNotFoundError:
             return []
+        # In this order: a segment goes only after the archive has it, so that one of the two looks finds it.
+        return sorted(here | self._archive.segments()) if self._archive else sorted(here)
 
     def since(self, position: Position) -> tuple[list[pa.RecordBatch], Position]:
         """The batches that were appended after a position, and the position after them. Costs ~10 µs a segment."""
@@ -163,7 +181,7 @@ class SegmentReader:
         found: list[tuple[Place, pa.RecordBatch]] = []
         for segment in reversed(self.segments()):
             if enough and len(found) >= enough:
-                offsets.setdefault(segment, (self._folder / segment).stat().st_size)
+                offsets.setdefault(segment, self._end(segment))
                 continue
             new = list(self.batches(segment, offsets.get(segment, 0)))
             if new:
@@ -179,7 +197,15 @@ class SegmentReader:
         """
         import pyarrow as pa
 
-        schema, offset, data = self._data(segment, offset, size)
+        if self._archive and self._archive.has(segment):
+            yield from self._archive.batches(segment, offset, size)
+            return
+        try:
+            schema, offset, data = self._data(segment, offset, size)
+        except FileNotFoundError:
+            if self._archive and self._archive.has(segment):  # It was archived meanwhile.
+                yield from self._archive.batches(segment, offset, size)
+            return
         at = 0
         while (message := _message(data, at, segment, offset)) is not None:
             length = message.metadata.size + _PREFIX.size + message.body.size
@@ -190,13 +216,16 @@ class SegmentReader:
         """The batch that stands at a place; None when its segment is gone."""
         return next((batch for _, batch in self.batches(place.segment, place.offset, place.size)), None)
 
+    def _end(self, segment: str) -> int:
+        """Where the next record of a segment will begin: what is filled with zeros ahead does not count."""
+        end = 0
+        for place, _ in self.batches(segment):
+            end = place.offset + place.size
+        return end
+
     def _data(self, segment: str, offset: int, size: int) -> tuple[pa.Schema | None, int, bytes]:
         """The schema of a segment, and its bytes from an offset on, but not before the first record."""
-        try:
-            opened = (self._folder / segment).open("rb", buffering=0)
-        except FileNotFoundError:
-            return None, offset, b""
-        with opened:
+        with (self._folder / segment).open("rb", buffering=0) as opened:
             file = opened.fileno()
             head = self._head(segment, file)
             if head is None:
@@ -265,6 +294,19 @@ def _message(data: bytes, at: int, segment: str, offset: int) -> pa.Message | No
 
 def _checksum(metadata: memoryview, body: memoryview) -> int:
     return zlib.crc32(body, zlib.crc32(metadata))
+
+
+def _created(path: Path) -> int:
+    """A new file, locked: who can lock it later knows that nobody writes any more. -1 when it cannot be ours."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return -1
+    fcntl.flock(file, fcntl.LOCK_EX)
+    if path.exists():
+        return file
+    os.close(file)  # Somebody who tidies up took it for a left-over, in the moment before it was locked.
+    return -1
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,20 +13,26 @@ from everloop.kernel.usecase import usecase
 from everloop.registry import service as models
 from everloop.registry.entities import ModelVersion
 from everloop.serving.entities import (
+    Compaction,
     Deployed,
     Deployment,
     Endpoint,
     EndpointCreated,
     FeedbackReceipt,
     Label,
+    LogCompacted,
+    LogPolicy,
+    LogPolicySet,
     PredictionRecord,
+    Revealed,
     RolledBack,
     Share,
     TrafficChange,
     TrafficMoved,
 )
-from everloop.serving.inferencelog import LogReader
+from everloop.serving.inferencelog import ENTITY, FEATURE, LogReader
 from everloop.serving.labellog import LabelReader, shared_writer
+from everloop.serving.logkeys import SEALED, LogKeys, log_keys
 from everloop.serving.tables import deployments as deployed
 from everloop.serving.tables import endpoints, traffic_changes
 from everloop.serving.traffic import allocate, check
@@ -202,6 +208,64 @@ def traffic_history(session: Session, name: Name) -> list[TrafficChange]:
     return session.all(TrafficChange, select(traffic_changes).where(mine).order_by(traffic_changes.c.revision.desc()))
 
 
+@usecase("endpoints.set_log_policy", permission="endpoints:deploy", route="PUT /endpoints/{name}/log-policy")
+def set_log_policy(session: Session, name: Name, policy: LogPolicy) -> Endpoint:
+    """Decide what is kept of an endpoint's predictions from now on, and how; what was logged before stays as it is.
+
+    Raises:
+        InvalidInput: the policy leaves out or seals the label's key, which labels are joined by.
+    """
+    endpoint = get(session, name)
+    taken = {*policy.without, *policy.encrypted} & {endpoint.label_key} - {""}
+    if taken:
+        raise InvalidInput(
+            f"{endpoint.label_key!r} is the label's key of {name!r}.",
+            hint="Hide it with pseudonyms: labels still join.",
+        )
+    session.execute(update(endpoints).where(_is(endpoints, session, name)).values({"log": policy}))
+    session.emit(LogPolicySet(subject=session.urn("endpoint", name), policy=policy))
+    return replace(endpoint, log=policy)
+
+
+@usecase("endpoints.compact_log", permission="endpoints:deploy", route="POST /endpoints/{name}/log/compact", long=True)
+def compact_log(session: Session, name: Name) -> Compaction:
+    """Turn the finished segments of an endpoint's log into Parquet files by day, and let go of days past retention.
+
+    Readers see each prediction once at any moment. It can be killed anywhere and called again.
+    """
+    from everloop.serving.compaction import compact
+
+    with session.begin(write=False) as unit:
+        endpoint = get(unit, name)
+    done = compact(session.home, session.project, endpoint, session.clock.now())
+    if done.segments or done.removed:
+        with session.begin() as unit:
+            urn = unit.urn("endpoint", name)
+            unit.emit(LogCompacted(subject=urn, segments=done.segments, rows=done.rows, removed=done.removed))
+    return done
+
+
+@usecase("endpoints.reveal", permission="endpoints:reveal", route="POST /endpoints/{name}/predictions/{id}/reveal")
+def reveal(session: Session, name: Name, id: str) -> PredictionRecord:
+    """A prediction with its sealed values opened; the events keep who asked.
+
+    Raises:
+        NotFound: this endpoint has logged no prediction with that id.
+        Misconfigured: the key is not in the home.
+    """
+    record = prediction(session, name, id)
+    keys = log_keys(session.home, session.project)
+    session.emit(Revealed(subject=session.urn("prediction", name, id)))
+    return replace(
+        record,
+        features={about: _opened(keys, value, FEATURE + about) for about, value in record.features.items()},
+        entities={
+            about: None if value is None else str(_opened(keys, value, ENTITY + about))
+            for about, value in record.entities.items()
+        },
+    )
+
+
 @usecase("endpoints.predictions", permission="endpoints:read", route="GET /endpoints/{name}/predictions")
 def predictions(session: Session, name: Name, limit: int = 100, before: str = "") -> list[PredictionRecord]:
     """The newest predictions of an endpoint, newest first, without their labels.
@@ -242,16 +306,30 @@ def feedback(session: Session, name: Name, labels: tuple[Label, ...]) -> Feedbac
         InvalidInput: a label has no key, or its value is not a finite number.
     """
     with session.begin(write=False) as unit:
-        get(unit, name)
+        endpoint = get(unit, name)
+    if endpoint.log.pseudonyms:
+        keys = log_keys(session.home, session.project)
+        labels = tuple(replace(label, key=keys.pseudonym(label.key)) if label.key else label for label in labels)
     return shared_writer(session.home, session.project, name).append(labels, session.clock.now())
 
 
+def _opened(keys: LogKeys, value: float | str | None, about: str) -> float | str | None:
+    if not isinstance(value, str) or not value.startswith(SEALED):
+        return value
+    text = keys.open(value, about)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _check_servable(endpoint: Endpoint, found: ModelVersion) -> None:
-    """An endpoint answers with one number a row, made from its own feature service."""
+    """An endpoint's models are made from its own feature service, and it keeps the values of their inputs."""
     trained = found.trained
-    if len(trained.signature.outputs) > 1:
+    shaped = [field.name for field in trained.signature.inputs if field.shape]
+    if shaped:
         raise Refused(
-            f"Version {found.version} of {found.model!r} has {len(trained.signature.outputs)} outputs, not one.",
+            f"Version {found.version} of {found.model!r} takes arrays in each row: {', '.join(shaped)}.",
             hint=f"Serve it without an endpoint: everloop serve models:/{found.model}/{found.version}",
         )
     if trained.features and trained.features != endpoint.features:

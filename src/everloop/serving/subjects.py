@@ -10,6 +10,7 @@ from everloop.datasets.splits.entities import Sighting, Subject
 from everloop.serving.entities import Endpoint
 from everloop.serving.inferencelog import ENTITY, FEATURE, LogReader
 from everloop.serving.labellog import LabelReader
+from everloop.serving.logkeys import SEALED, LogKeys, log_keys
 from everloop.serving.service import list_endpoints
 
 if TYPE_CHECKING:
@@ -32,20 +33,33 @@ def _in_logs(session: Session, endpoint: Endpoint, subject: Subject) -> list[Sig
     is_key = endpoint.label_key == subject.column
     columns = [FEATURE + subject.column, ENTITY + subject.column, *(["key"] if is_key else [])]
     predictions = LogReader(session.home, session.project, endpoint.name).since()[0]
-    found = [Sighting(urn, sum(_rows(batch, columns, subject.value) for batch in predictions), "logged predictions")]
+    keys = log_keys(session.home, session.project)
+    values = [subject.value, *([keys.pseudonym(subject.value)] if keys.exist else [])]
+    count = sum(_rows(batch, columns, values) + _sealed(batch, columns, subject.value, keys) for batch in predictions)
+    found = [Sighting(urn, count, "logged predictions")]
     if is_key:
         labels = LabelReader(session.home, session.project, endpoint.name).since()[0]
-        found.append(Sighting(urn, sum(_rows(batch, ["key"], subject.value) for batch in labels), "labels"))
+        found.append(Sighting(urn, sum(_rows(batch, ["key"], values) for batch in labels), "labels"))
     return found
 
 
-def _rows(batch: pa.RecordBatch, columns: Sequence[str], value: str) -> int:
-    """The rows that have the value in one of the columns."""
+def _sealed(batch: pa.RecordBatch, columns: Sequence[str], value: str, keys: LogKeys) -> int:
+    """The rows that have the value sealed in one of the columns."""
+    found = 0
+    for name in columns:
+        if name in batch.schema.names and batch.schema.field(name).type == "string":
+            sealed = [text for text in batch.column(name).to_pylist() if text is not None and text.startswith(SEALED)]
+            found += sum(keys.open(text, name) == value for text in sealed)
+    return found
+
+
+def _rows(batch: pa.RecordBatch, columns: Sequence[str], values: Sequence[str]) -> int:
+    """The rows that have one of the values in one of the columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pa.array([False] * batch.num_rows)
     for name in columns:
         if name in batch.schema.names:
-            found = pc.or_(found, pc.fill_null(pc.equal(batch.column(name).cast(pa.string()), value), False))
+            found = pc.or_(found, pc.is_in(batch.column(name).cast(pa.string()), pa.array(values)))
     return int(pc.sum(found).as_py() or 0)

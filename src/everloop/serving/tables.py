@@ -19,7 +19,7 @@ endpoints = Table(
     Column("allocation", Encoded(tuple[Span, ...]), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created", UtcTime, nullable=False),
-    Column("log", Encoded(LogPolicy), nullable=False),
+    Column("log", Encoded(LogPolicy), nullable=False, server_default="{}"),
 )
 deployments = Table(
     "deployments",

@@ -400,6 +400,10 @@ SERVING = [
     ),
     Example("endpoints.predictions", {"name": "late", "limit": 3}),
     Example("endpoints.prediction", {"name": "late", "id": "none"}, fails="not_found"),
+    Example("endpoints.reveal", {"name": "late", "id": "none"}, fails="not_found"),
+    Example("endpoints.set_log_policy", {"name": "late", "policy": {"sample": 0.5, "retention_days": 30}}),
+    Example("endpoints.set_log_policy", {"name": "late", "policy": {"without": ["id"]}}, fails="invalid_input"),
+    Example("endpoints.compact_log", {"name": "late"}),
 ]
 ROLLOUTS = [
     Example("rollouts.start", {"endpoint": "late", "version": 2, "strategy": CANARY}, label="rollout"),

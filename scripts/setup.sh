@@ -66,5 +66,17 @@ if [ "$what" = test ] && command -v npm >/dev/null; then
   npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3 >/dev/null 2>&1 \
     || echo "setup: Azurite could not be installed; the tests of Azure will be skipped"
 fi
+# Clients of other inference servers pin what contradicts our own pins; each has an environment of its own.
+if [ "$what" = test ]; then
+  for client in kserve==0.21.0 mlserver==1.7.1; do
+    folder=.venv/clients/${client%%==*}
+    [ -e "$folder/.$client" ] && continue
+    { .venv/bin/uv venv --quiet --clear --python .venv/bin/python "$folder" \
+      && { .venv/bin/uv pip install --quiet --python "$folder" "$client" 2>/dev/null \
+        || .venv/bin/uv pip install --quiet --system-certs --python "$folder" "$client"; } \
+      && touch "$folder/.$client"; } \
+      || echo "setup: $client could not be installed; its part of the conformance tests will be skipped"
+  done
+fi
 rm -f .venv/.setup-"$what"-*
 touch "$stamp"

@@ -253,11 +253,11 @@ def _lenient(head: bytes, rest: memoryview, strict: Exception) -> tuple[InferReq
     """A request as some clients write it: with null for what is not given, and NaN and Infinity, which is no JSON."""
     try:
         payload = _given(json.loads(head))
-        for key in ("inputs", "outputs"):
-            payload[key] = [_given(one) for one in payload.get(key, ())]
+        for key in payload.keys() & {"inputs", "outputs"}:
+            payload[key] = [_given(one) for one in payload[key]]
         data = [tensor.pop("data", None) for tensor in payload["inputs"]]
         request = msgspec.convert(payload, InferRequest)
-    except (*MALFORMED, ValueError, TypeError, AttributeError):
+    except (*MALFORMED, ValueError, TypeError, KeyError, AttributeError):
         raise InvalidInput(
             f"The body is no inference request: {strict}.",
             hint='Send {"inputs": [{"name", "shape", "datatype", "data"}]}.',

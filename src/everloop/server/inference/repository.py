@@ -55,6 +55,8 @@ class Repository:
     async def load(self, name: str, version: str = "") -> None:
         """Serve a version of a model beside those that are served; without one, its newest version instead of them.
 
+        What is served already stays as it is.
+
         Raises:
             NotFound: there is no such model or version.
             Refused: this process serves what it was started with.
@@ -66,11 +68,11 @@ class Repository:
             if version and any(one.versions == (version,) for one in before):
                 return
             found = await run_in_threadpool(self._load, name, version)
-            if all(one.versions != found.versions for one in before):
-                self._plane.add(found)
+            if any(one.versions == found.versions for one in before):
+                return
+            self._plane.add(found)
             for one in before if not version else ():
-                if one.versions != found.versions:
-                    self._plane.remove(name, one.versions[0])
+                self._plane.remove(name, one.versions[0])
 
     async def unload(self, name: str, version: str = "") -> None:
         """Serve a version of a model no more; without one, none of its versions. Running requests are answered.

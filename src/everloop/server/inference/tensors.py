@@ -328,11 +328,12 @@ def _decoder(kind: str, depth: int) -> msgspec.json.Decoder[Any]:
 
 
 def _flat(values: list[Any], depth: int, shape: Sequence[int]) -> list[Any]:
-    """Nested lists as one; those that nest as deep as the shape must have its lengths."""
+    """Nested lists as one: they nest as the shape does, and have its lengths."""
+    if depth not in (1, len(shape)):
+        raise ValueError(f"its lists nest {depth} deep, and the shape has {len(shape)} dimensions")
     for level in range(1, depth):
-        wanted = shape[level] if depth == len(shape) and len(values) else len(values[0]) if values else 0
-        if any(len(row) != wanted for row in values):
-            raise ValueError(f"a list in it has not the length {wanted}")
+        if any(len(row) != shape[level] for row in values):
+            raise ValueError(f"a list in it has not the length {shape[level]}")
         values = list(chain.from_iterable(values))
     return values
 

@@ -132,3 +132,16 @@ class Layer:
 
     def predict(self, columns: Columns) -> np.ndarray:
         return self.scores(InputMatrix(self.inputs)(columns))
+
+
+class Sneaky:
+    """An estimator that is not scikit-learn's."""
+
+    def __init__(self) -> None:
+        self.fitted = True
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return rows[:, 0]
+
+    def get_params(self) -> dict[str, object]:
+        return {}

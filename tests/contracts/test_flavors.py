@@ -19,7 +19,7 @@ from everloop.kernel.errors import Corrupted, InvalidInput
 from everloop.registry.columns import InputMatrix, check_inputs, signature_of
 from everloop.registry.entities import Field, Signature
 from everloop.registry.flavor import Flavor, outputs_of
-from tests.backends.pythonmodels import Layer
+from tests.backends.pythonmodels import Layer, Sneaky
 
 ROWS = 300
 Columns = dict[str, np.ndarray]
@@ -405,28 +405,67 @@ class TestLightgbm:
         assert ran.stdout.strip() == "[]"
 
 
-class Sneaky:
-    """Something that would run when it is made."""
-
-    def __init__(self) -> None:
-        self.fitted = True
-
-    def predict(self, rows: np.ndarray) -> np.ndarray:
-        return rows[:, 0]
-
-    def get_params(self) -> dict[str, object]:
-        return {}
-
-
 @pytest.mark.slow
 class TestSklearn:
     """What is scikit-learn's alone."""
 
-    def test_a_class_of_ones_own_is_refused_by_name(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kind", ["RandomForestClassifier", "HistGradientBoostingClassifier"])
+    def test_a_tree_that_leads_out_of_itself_is_corrupted(self, tmp_path: Path, kind: str) -> None:
+        import sklearn.ensemble
+
+        from everloop.backends.flavors.treebounds import check_trees
+
+        data = columns()
+        rows = np.nan_to_num(InputMatrix(signature_of(data).inputs)(data))
+        native = getattr(sklearn.ensemble, kind)(random_state=1).fit(rows, late(data))
+        check_trees([native])
+        if kind == "RandomForestClassifier":
+            native.estimators_[3].tree_.children_left[0] = 1 << 40
+        else:
+            native._predictors[3][0].nodes["left"][0] = 1 << 20
+        with pytest.raises(Corrupted, match="leads out"):
+            check_trees([native])
+
+    def test_a_class_of_ones_own_is_kept_with_its_source_and_refused_by_name(self, tmp_path: Path) -> None:
         from everloop.kernel.errors import Refused
 
+        flavor = backends.load("flavors", "sklearn")()
+        flavor.save(Sneaky(), tmp_path, signature_of(columns()))
         with pytest.raises(Refused, match="Sneaky"):
-            backends.load("flavors", "sklearn")().save(Sneaky(), tmp_path, signature_of(columns()))
+            flavor.load(tmp_path)
+        assert (tmp_path / "code/tests/backends/pythonmodels.py").is_file()
+        assert ["Sneaky" in problem for problem in flavor.code_in(tmp_path)] == [True]
+
+    def test_a_class_of_ones_own_is_loaded_by_who_trusts_it(self, tmp_path: Path) -> None:
+        data = columns()
+        flavor = backends.load("flavors", "sklearn")()
+        flavor.save(Sneaky(), tmp_path, signature_of(data))
+        scores = flavor.load_trusted(tmp_path).predict(data)
+        assert np.array_equal(scores, data["distance"], equal_nan=True)
+
+    def test_a_linear_model_says_what_moved_its_score(self, tmp_path: Path) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        data = {"a": np.arange(9.0), "b": np.arange(9.0) ** 2}
+        rows, label = np.column_stack(list(data.values())), np.arange(9) > 4
+        native = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, label)
+        flavor = backends.load("flavors", "sklearn")()
+        flavor.save(native, tmp_path, signature_of(data))
+        found = flavor.load(tmp_path).contributions(data)
+        assert np.allclose(found.sum(axis=1) + native[-1].intercept_, native.decision_function(rows))
+
+    def test_several_labels_give_a_column_each(self, tmp_path: Path) -> None:
+        from sklearn.ensemble import RandomForestClassifier
+
+        data = {"a": np.arange(40.0), "b": np.arange(40.0) % 7}
+        rows = np.column_stack(list(data.values()))
+        native = RandomForestClassifier(5, random_state=1).fit(rows, np.column_stack([rows[:, 0] > 20, rows[:, 1] > 3]))
+        flavor = backends.load("flavors", "sklearn")()
+        flavor.save(native, tmp_path, signature_of(data, ("late", "far")))
+        found = flavor.load(tmp_path).predict(data)
+        assert np.array_equal(found, np.column_stack([each[:, 1] for each in native.predict_proba(rows)]))
 
     def test_an_untrusted_type_in_a_file_is_refused_before_it_is_made(self, tmp_path: Path) -> None:
         import skops.io

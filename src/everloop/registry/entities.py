@@ -14,7 +14,7 @@ from everloop.kernel.usecase import Json
 from everloop.store.entities import Digest
 
 FILES = "mlflow"
-"""The flavor of what MLflow's clients logged: files that are kept as they are, and that only those clients load."""
+"""The flavor of what MLflow's clients logged: files that are kept as they are."""
 Type = Literal[
     "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
     "bool", "string", "bytes",

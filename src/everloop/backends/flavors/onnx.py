@@ -81,7 +81,7 @@ class OnnxFlavor:
     def save(self, native: object, folder: Path, signature: Signature) -> None:
         """Write the graph and the fields."""
         data = _bytes_of(native)
-        session = _session(data)
+        session = session_of(data)
         if session is None:
             raise InvalidInput("It is no whole ONNX model.", hint="Check it with onnx.checker.check_model.")
         _check_places(session, signature)
@@ -92,7 +92,7 @@ class OnnxFlavor:
         """The graph of a folder; operators that are not ONNX Runtime's own cannot be loaded from it."""
         inputs = modelfolder.read_fields(folder)
         outputs = modelfolder.read_fields(folder, modelfolder.OUTPUTS)
-        session = _session(modelfolder.read(folder, MODEL))
+        session = session_of(modelfolder.read(folder, MODEL))
         if session is None:
             raise Corrupted(f"{MODEL} is no whole ONNX model.", hint="Register the model again.")
         return OnnxPredictor(session, inputs, outputs)
@@ -149,7 +149,7 @@ def _bytes_of(native: object) -> bytes:
     return bytes(serialize(deterministic=True))
 
 
-def _session(data: bytes) -> Any:
+def session_of(data: bytes) -> Any:
     """ONNX Runtime's session (`Any`: it is untyped), or None for what is no model; files beside it are never read."""
     import onnxruntime
 

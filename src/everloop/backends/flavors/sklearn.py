@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from everloop.backends.flavors import modelfolder, sources
+from everloop.backends.flavors.treebounds import check_trees
 from everloop.kernel.errors import Corrupted, InvalidInput, Misconfigured, Refused
 from everloop.registry.entities import Field, Finding, Signature
 
@@ -223,18 +224,21 @@ def unknown_types(data: bytes) -> list[str]:
     return sorted(set(found) - set(TRUSTED))
 
 
-def from_skops(data: bytes) -> Any:
+def from_skops(data: bytes, trusted: Collection[str] = TRUSTED) -> Any:
     """The estimator (`Any`: scikit-learn is untyped) in skops's bytes, of trusted types only.
 
     Raises:
         Refused: it holds others.
+        Corrupted: a tree in it leads out of itself.
     """
     import skops.io
 
     try:
-        return skops.io.loads(data, trusted=list(TRUSTED))
+        found = skops.io.loads(data, trusted=list(trusted))
     except skops.io.exceptions.UntrustedTypesFoundException as error:
         raise Refused(str(error)) from None
+    check_trees(found)
+    return found
 
 
 def _linear(estimator: Any) -> tuple[Any, Any]:

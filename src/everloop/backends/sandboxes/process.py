@@ -174,7 +174,8 @@ class ProcessSandbox:
     """Runs models in processes of their own.
 
     `hidden` are folders that must look empty to them, beside the usual places of keys; `memory` is in megabytes,
-    `seconds` is what an answer may take; without `must_be_offline` they are run even where they cannot be kept from the network.
+    `seconds` is what an answer may take; without `must_be_offline` they are run even where they cannot be kept from the
+    network.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.registry import service, tags
+from everloop.registry import mlmodel, service, tags
 from everloop.registry.entities import FILES, Alias, Model, ModelVersion, RegisteredModel, Signature
 from everloop.server.mlflow import artifacts, filters, loggedmodels, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
@@ -160,7 +160,7 @@ def create_version(caller: Caller, request: CreateVersion) -> Answer:
         service.get(unit, request.name)
         entries, made_by = _files_of(unit, request.source)
         run = runs.row_of(unit, request.run_id).id if request.run_id else made_by
-        trained = Model(FILES, unit.store.put_tree(entries), Signature((), ()))
+        trained = Model(FILES, unit.store.put_tree(entries), _signature_of(unit, entries))
         now = unit.clock.now()
         proposed = ModelVersion(request.name, 0, trained, run, "", now, request.description, request.source)
         made = service.add(unit, proposed)
@@ -297,6 +297,15 @@ def _files_of(session: Session, source: str) -> tuple[Sequence[TreeEntry], str]:
         return (), ""
     made_by = loggedmodels.existing(session, place.logged).run if place.logged else place.run
     return _below(artifacts.files_at(session, place), place.path, source), made_by
+
+
+def _signature_of(session: Session, entries: Sequence[TreeEntry]) -> Signature:
+    """What the model's own description says that it takes; nothing, where it says nothing that we have types for."""
+    described = next((entry for entry in entries if entry.path == mlmodel.NAME), None)
+    try:
+        return mlmodel.read(session.store.get(described.digest)).signature if described else Signature((), ())
+    except InvalidInput:  # Such a version can be kept and fetched; asked to serve it, its flavor says what is wrong.
+        return Signature((), ())
 
 
 def _experiment_of(session: Session, run: str) -> str:

@@ -7,6 +7,7 @@ Where a port is given for it, gRPC asks the same data plane beside it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -36,6 +37,9 @@ from everloop.server.security import Gate, Guard
 
 if TYPE_CHECKING:
     from everloop.server.inference.grpc.door import GrpcDoor
+
+SWITCH_SECONDS = 0.0005
+"""A model that holds Python's lock for long gives it back so often, so that those who cannot be let in hear it soon."""
 
 
 def _nothing() -> None:
@@ -88,6 +92,7 @@ def serve(serving: Serving, where: Where, announce: Callable[[str], None]) -> No
         for address in addresses:
             announce(address)
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     serving.plane.warm_up()
     protocol = wired(serving.plane, serving.gate, callers, serving.metrics)
     process.run(build_app(serving, beside), listening, listen, protocol)

@@ -61,4 +61,4 @@ class Pace:
             return
         largest = fitting[-1]
         self.per_row = max(self._seconds[largest] / self._rows[largest], 1e-9)
-        self.most = max(1, min(int(self._budget / self.per_row), 1 << (largest + 1), LARGEST))
+        self.most = max(1, min(int(self._budget / self.per_row), int(2 * self._rows[largest]), LARGEST))

@@ -150,6 +150,11 @@ class Wire(HttpToolsProtocol):
             self._idle = None
         self._calls.clear()
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # What asyncio asks for; uvicorn always ends.
+        """The client sends no more; what it asked is answered before the connection ends."""
+        self._ending = self._ending or bool(self._calls)
+        return bool(self._calls)
+
     def data_received(self, data: bytes) -> None:
         """Answer what can be answered at once, and hand the rest on."""
         if self._missing:

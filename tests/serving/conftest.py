@@ -27,6 +27,7 @@ HOUR = datetime(2026, 1, 1, tzinfo=UTC)
 PLAIN = (Field("x", "float64"), Field("carrier", "string"))
 FED = (Field("airport_weather.wind", "float64"), Field("distance", "float64"), Field("origin", "string"))
 OUTPUT = (Field("probability", "float64"),)
+NAMED = (Field("verdict", "string"), Field("classes", "float64", shape=(2,)), *OUTPUT)
 
 
 class Formula(msgspec.Struct):
@@ -38,6 +39,7 @@ class Formula(msgspec.Struct):
     raises: bool = False
     nan_over: float = 1e300
     inputs: tuple[Field, ...] = PLAIN
+    is_named: bool = False
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         if self.raises:
@@ -49,6 +51,15 @@ class Formula(msgspec.Struct):
         return np.zeros((len(columns[self.input]), len(self.inputs)))
 
 
+class Named(Formula):
+    """The same with outputs of other kinds: a text, a vector, and the number."""
+
+    def infer(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        numbers = self.predict(columns)
+        texts = np.array(["late" if number > 0.5 else "in time" for number in numbers], dtype=object)
+        return {"verdict": texts, "classes": np.stack([1 - numbers, numbers], axis=1), "probability": numbers}
+
+
 class Formulas:
     """The flavor of formulas: a real implementation of the port, without the weight of a library."""
 
@@ -58,7 +69,8 @@ class Formulas:
         (folder / "formula.json").write_bytes(msgspec.json.encode(native))
 
     def load(self, folder: Path) -> Formula:
-        return msgspec.json.decode((folder / "formula.json").read_bytes(), type=Formula)
+        formula = msgspec.json.decode((folder / "formula.json").read_bytes(), type=Formula)
+        return Named(**msgspec.structs.asdict(formula)) if formula.is_named else formula
 
     def scan(self, folder: Path) -> list[Finding]:
         return []
@@ -76,10 +88,10 @@ class World:
 
     def register(self, name: str = "delay", service: str = "", **formula: object) -> int:
         """Register a formula as the model's next version; its number."""
-        made = Formula(**formula, inputs=FED if service else PLAIN)
+        made = Formula(**{"inputs": FED if service else PLAIN} | formula)
         session = self.platform.session()
         with session.begin() as unit, unit.activate():
-            signature = Signature(made.inputs, OUTPUT)
+            signature = Signature(made.inputs, NAMED if made.is_named else OUTPUT)
             trained = save_model(made, flavor="formula", signature=signature)
             trained = msgspec.structs.replace(trained, features=service, features_version=1 if service else 0)
             return models.register(unit, name, trained).version

@@ -68,7 +68,8 @@ class ParquetArchive:
         except FileNotFoundError:
             return set()
         with listed:
-            return {each.name.removesuffix(ENTRY) for each in listed if each.name.endswith(".arrows" + ENTRY)}
+            names = [each.name for each in listed if each.name.endswith(".arrows" + ENTRY)]
+            return {name.removesuffix(ENTRY) for name in names if not name.startswith(".")}
 
     def has(self, segment: str) -> bool:
         """Whether a segment is here by now."""

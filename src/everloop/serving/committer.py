@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from everloop.kernel.errors import EverloopError, Unavailable
@@ -70,20 +70,28 @@ class Committer:
     def __init__(self, writer: LogWriter, name: str) -> None:
         self._writer = writer
         self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._starting, self._is_working = Lock(), False
         self._thread = Thread(target=self._work, name=f"commit {name}", daemon=True)
 
     def submit(self, commit: Commit) -> None:
         """Queue a turn; they are settled in this order."""
-        if not self._thread.ident:
-            self._thread.start()
+        if not self._is_working:
+            self._start()
         self._queue.put(commit)
 
     def close(self) -> None:
         """Write what is queued, and end."""
-        if self._thread.ident:
+        if self._is_working:
             self._queue.put(None)
             self._thread.join()
         self._writer.close()
+
+    def _start(self) -> None:
+        """Begin to work; several threads may come at once."""
+        with self._starting:
+            if not self._is_working:
+                self._thread.start()
+                self._is_working = True
 
     def _work(self) -> None:
         for taken in self._taken():

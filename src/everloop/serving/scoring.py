@@ -99,13 +99,9 @@ class Scored:
         parts = (*self.answering, *self.beside)
         if all(part.values is None for part in parts):
             return None
+        whole = all(part.values is not None for part in parts)
         return {
-            output.name: self._ordered(
-                [
-                    np.full(len(part.rows), None, dtype=object) if part.values is None else part.values[output.name]
-                    for part in parts
-                ]
-            )
+            output.name: self._ordered([_values(part, output.name, as_objects=not whole) for part in parts])
             for output in outputs
         }
 
@@ -234,6 +230,18 @@ def _first_number(values: Columns, outputs: Sequence[Field]) -> np.ndarray:
     categories = next((output.categories for output in outputs if output.name == name), ())
     codes = {category: float(code) for code, category in enumerate(categories)}
     return np.array([codes.get(str(value), 0.0) for value in first.reshape(len(first), -1)[:, 0].tolist()])
+
+
+def _values(part: Part, name: str, *, as_objects: bool) -> np.ndarray:
+    """An output of a part; as objects, arrays go together with the None of parts that failed."""
+    if part.values is None:
+        return np.full(len(part.rows), None, dtype=object)
+    if not as_objects:
+        return part.values[name]
+    found = np.empty(len(part.rows), dtype=object)
+    for row, value in enumerate(part.values[name].tolist()):
+        found[row] = value
+    return found
 
 
 def _numbered(count: int) -> np.ndarray:

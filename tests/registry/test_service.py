@@ -341,4 +341,6 @@ def test_every_change_is_an_event_in_the_ledger(platform: Platform, trained_apar
     platform.call("models.promote", {"name": "delay", "version": 1, "reason": "good"})
     with platform.session().begin(write=False) as unit:
         written = unit.scalars(select(ledger.c.kind).order_by(ledger.c.sequence))
-    assert written == ["models.created", "models.registered", "models.approval", "models.alias_moved"]
+    assert written == [
+        *("models.compiled", "models.created", "models.registered", "models.approval", "models.alias_moved")
+    ]

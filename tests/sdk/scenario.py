@@ -352,6 +352,8 @@ MODELS = [
     Example("models.versions", {"name": "late"}),
     Example("models.version", {"name": "late", "version": 1}),
     Example("models.card", {"name": "late", "version": 2}),
+    Example("models.compilation", {"name": "late", "version": 1}),
+    Example("models.compile", {"name": "late", "version": 2}),
     Example("models.set_alias", {"name": "late", "alias": "candidate", "version": 2}),
     Example("models.set_alias", {"name": "late", "alias": "candidate", "version": 7}, fails="not_found"),
     Example("models.aliases", {"name": "late"}),

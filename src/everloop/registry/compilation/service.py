@@ -6,7 +6,6 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import NotFound, Refused
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.registry import save
 from everloop.registry import service as models
 from everloop.registry.compilation import kept
 from everloop.registry.compilation.entities import Compilation
@@ -38,6 +37,4 @@ def compile_version(session: Session, name: Name, version: int = 0) -> Compilati
         )
     from everloop.registry.compilation.compiler import compile_again
 
-    made = compile_again(session, wanted.trained)
-    save.forget(wanted.trained)
-    return made
+    return compile_again(session, wanted.trained)

@@ -61,9 +61,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Function:
-    """The door of one package, asked call by call."""
+    """The door of one package, asked call by call; `model` is what it serves."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, model: str) -> None:
+        self.model = model
         self._app = app
         self._loop = asyncio.new_event_loop()
 
@@ -81,7 +82,8 @@ def function() -> Function:
     """
     place = os.environ.get(PACKAGE) or os.environ.get("LAMBDA_TASK_ROOT") or "."
     gate = gate_of(Exposure("0.0.0.0", os.environ.get(TOKEN, ""), open=True))  # Nothing listens.
-    return Function(build_app(serving([opened(Path(place))], gate, os.environ)))
+    model = opened(Path(place))
+    return Function(build_app(serving([model], gate, os.environ)), model.name)
 
 
 def handler(event: Json, context: Context | None = None) -> Any:
@@ -144,13 +146,8 @@ def _call_of_plain(event: Json) -> Call:
     tensors = isinstance(inputs, list) and all(isinstance(i, dict) and i.keys() >= {"name", "datatype"} for i in inputs)
     path = "/invocations"
     if inputs and tensors:
-        path = f"/v2/models/{_first_name()}/infer"
+        path = f"/v2/models/{function().model}/infer"
     return Call("POST", path, "", {"content-type": "application/json"}, msgspec.json.encode(event))
-
-
-def _first_name() -> str:
-    reply = function().ask(Call("GET", "/v2", "", {}, b""))
-    return str(msgspec.json.decode(reply.body)["models"][0])
 
 
 def _plain(reply: Reply) -> Any:

@@ -8,8 +8,8 @@ from math import ceil
 
 from everloop.kernel.errors import InvalidInput
 
-_CPU = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,3})?)(?P<unit>m?)")
-_MEMORY = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,3})?)(?P<unit>Ki|Mi|Gi|Ti|k|M|G|T)?")
+_CPU = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?P<unit>m?)")
+_MEMORY = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)(?P<unit>Ki|Mi|Gi|Ti|k|M|G|T)?")
 _BYTES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
 _LEAST_MEMORY, _MOST_MEMORY, _MOST_CPU = 16, 2**24, 1_024_000
 

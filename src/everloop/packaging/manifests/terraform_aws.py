@@ -27,7 +27,7 @@ def ecs(workload: Workload) -> Written:
         Refused: no task of Fargate is large enough, or a release is a shadow.
     """
     _no_shadow(workload, "A load balancer")
-    if workload.placement.gpu:
+    if workload.size.gpu:
         raise Refused("Fargate has no GPUs.", hint="Use --kind sagemaker.")
     blocks = [
         *_head(workload),
@@ -76,7 +76,7 @@ def function(workload: Workload) -> Written:
     if len(workload.releases) > 1:
         raise Refused("A function holds one version.", hint="Use --kind ecs, or deploy one version: MODEL@VERSION.")
     least, most = _LAMBDA_MEMORY
-    if workload.size.memory_limit > most or workload.placement.gpu:
+    if workload.size.memory_limit > most or workload.size.gpu:
         raise Refused("Lambda has no GPUs and at most 10 GiB of memory.", hint="Use --kind ecs or sagemaker.")
     blocks = [
         *_head(workload),

@@ -25,7 +25,7 @@ def cloud_run(workload: Workload) -> Written:
     release = workload.stable
     if len(workload.releases) > 1:
         raise Refused("Terraform writes one revision of a service at a time.", hint="Use --kind vertex or kubernetes.")
-    if workload.placement.gpu or workload.size.cpu_limit > _MOST_CORES * 1000:
+    if workload.size.gpu or workload.size.cpu_limit > _MOST_CORES * 1000:
         raise Refused("This service of Cloud Run has 8 cores at most and no GPU.", hint="Use --kind vertex.")
     arguments = {
         "name": workload.name,

@@ -19,7 +19,8 @@ class LoadPoint(msgspec.Struct, frozen=True):
     """What a server did under one load; `offered` and `achieved` are requests a second.
 
     Latency counts from the moment that a request was due, whether or not it could be sent then. `cpu_us` is the
-    server's processor time for a request; `generator` is how much of its own core the generator of the load was using.
+    server's processor time for a request; `late_ms` is what the generator of the load itself was late by, 99 times of
+    100.
     """
 
     offered: float
@@ -30,17 +31,18 @@ class LoadPoint(msgspec.Struct, frozen=True):
     longest_ms: float
     errors: int
     cpu_us: float
-    generator: float
+    late_ms: float
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where it was measured."""
+    """Where it was measured; `others` is the share of its processors that other work took meanwhile."""
 
     processor: str
     cores: int
     memory_mib: int
     system: str
     python: str
+    others: float
 
 
 class ModelProfile(msgspec.Struct, frozen=True):

@@ -13,13 +13,15 @@ import selectors
 import socket
 import sys
 from collections import deque
-from time import perf_counter, process_time
+from time import perf_counter
 
 import msgspec
 
 _SECONDS_TO_FINISH = 5.0
 _SPIN_SECONDS = 0.001
 _SAID_MOST = 500
+_ERRORS_MOST = 1000
+_OK = 200
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -40,15 +42,16 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came back: the latencies in seconds in the order of the answers, and how busy the generator was.
+    """What came back: the latencies in seconds in the order of the answers, and how many got none or another.
 
-    `said` is the first answer that was none of the wanted.
+    `late` is how late 99 of 100 were seen to be due, which is what the generator adds; `said` is the first answer that
+    was another.
     """
 
     latencies: list[float]
     errors: int
     seconds: float
-    busy: float
+    late: float
     said: str = ""
 
 
@@ -101,34 +104,34 @@ class Generator:
         self._latencies: list[float] = []
         self._errors = 0
         self._said = ""
+        self._late: list[float] = []
 
     def run(self) -> Result:
         """Send it all and wait for the answers, at most five seconds after the last was due."""
-        started, worked = perf_counter(), process_time()
-        waited = self._drive(started)
+        started = perf_counter()
+        self._drive(started)
         seconds = perf_counter() - started
-        # What it spun while nothing was due is no work.
-        busy = max(0.0, process_time() - worked - waited) / seconds
         self._errors += self._busy + len(self._waiting)
-        return Result(self._latencies, self._errors, seconds, min(1.0, busy), self._said)
+        late = sorted(self._late)[int(len(self._late) * 0.99)] if self._late else 0.0
+        return Result(self._latencies, self._errors, seconds, late, self._said)
 
-    def _drive(self, started: float) -> float:
-        load, gaps = self._load, random.Random(self._load.seed)
-        end, due, waited = started + load.seconds, started, 0.0
+    def _drive(self, started: float) -> None:
+        load, end = self._load, started + self._load.seconds
+        planned = _moments(load, started)
         while True:
             now = perf_counter()
-            while load.rate and due <= now and due < end:
-                self._waiting.append(due)
-                due += gaps.expovariate(load.rate)
+            while planned and planned[-1] <= now:
+                self._late.append(now - planned[-1])
+                self._waiting.append(planned.pop())
             if not load.rate and now < end:
                 self._waiting.extend([now] * (len(self._free) - len(self._waiting)))
             self._send()
-            over = now >= end or (load.rate and due >= end)
+            over = not planned and now >= end
             if (over and not self._busy and not self._waiting) or now > end + _SECONDS_TO_FINISH:
-                return waited
-            if self._errors > len(self._latencies) + 1000:
-                return waited  # It answers with nothing but errors: no figure would come of more.
-            waited += self._receive(end if over or not load.rate else due, now)
+                return
+            if self._errors > len(self._latencies) + _ERRORS_MOST:
+                return  # It answers with nothing but errors: no figure would come of more.
+            self._receive(planned[-1] if planned else end, now)
 
     def _send(self) -> None:
         while self._waiting and self._free:
@@ -142,28 +145,26 @@ class Generator:
             except OSError:
                 self._hung_up(connection)
 
-    def _receive(self, until: float, now: float) -> float:
-        """Take the answers that are there; the seconds for which there were none."""
+    def _receive(self, until: float, now: float) -> None:
+        """Take the answers that are there; sleep only where nothing is due for longer than a sleep is late."""
         wait = until - now - _SPIN_SECONDS
         events = self._selector.select(min(wait, 0.1) if wait > 0 else 0)
         at = perf_counter()
-        if not events:
-            # Only what was spun through counts: the selector's own sleep takes no processor's time.
-            return 0.0 if wait > 0 else at - now
         for key, _ in events:
-            connection: _Connection = key.data
-            status = connection.answer()
-            if status < 0:
-                self._hung_up(connection)
-            elif status:
-                self._busy -= 1
-                self._free.append(connection)
-                if status == 200:
-                    self._latencies.append(at - connection.due)
-                else:
-                    self._errors += 1
-                    self._said = self._said or connection.last.decode(errors="replace")[-_SAID_MOST:]
-        return 0.0
+            self._take(key.data, at)
+
+    def _take(self, connection: _Connection, at: float) -> None:
+        status = connection.answer()
+        if status < 0:
+            self._hung_up(connection)
+        elif status:
+            self._busy -= 1
+            self._free.append(connection)
+            if status == _OK:
+                self._latencies.append(at - connection.due)
+                return
+            self._errors += 1
+            self._said = self._said or connection.last.decode(errors="replace")[-_SAID_MOST:]
 
     def _hung_up(self, connection: _Connection) -> None:
         """Count what was lost, and dial again: one lost connection is one error, not a smaller load."""
@@ -177,6 +178,13 @@ class Generator:
             return
         self._selector.register(fresh.read, selectors.EVENT_READ, fresh)
         self._free.append(fresh)
+
+
+def _moments(load: Load, started: float) -> list[float]:
+    """When requests are due, the last one first: as many as the rate says, as if nobody had agreed with anybody."""
+    drawn = random.Random(load.seed)
+    count = min(load.most, round(load.rate * load.seconds))
+    return sorted((started + drawn.random() * load.seconds for _ in range(count)), reverse=True)
 
 
 def _length(head: bytes) -> int:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Refused, Unavailable
 from everloop.kernel.progress import Progress
-from everloop.packaging.sizing.entities import Limit, LoadPoint, Machine, ModelProfile
+from everloop.packaging.sizing.entities import Limit, LoadPoint, ModelProfile
 from everloop.packaging.sizing.generator import Load, Result
+from everloop.packaging.sizing.machine import Others, machine, peak_mib, process_seconds
 from everloop.packaging.sizing.recommendation import holds, sustained
 from everloop.packaging.sizing.requests import infer_requests
 from everloop.packaging.sizing.serverport import ModelServers, Started
@@ -25,7 +24,6 @@ CONNECTIONS = 64
 _RISING = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
 """Parts of what the server did when it was asked as fast as it answers."""
 _REFINED = 3
-_GENERATOR_BUSY = 0.9
 _TIMEOUT_SECONDS = 60
 _LEAST_REQUESTS = 200
 """A p99 of fewer requests is the second-worst of them, or the worst."""
@@ -56,7 +54,7 @@ class Probe:
         self._seed = 0
 
     def point(self, rate: float, seconds: float, connections: int = CONNECTIONS) -> LoadPoint:
-        """What the server does under a load.
+        """What the server does under a load; a rate of 0 asks as fast as it answers.
 
         Raises:
             Unavailable: the server ended, or refused every request.
@@ -66,11 +64,16 @@ class Probe:
         load = Load(
             self._server.host, self._server.port, self._requests, rate, lasting, connections, self._seed, self._cores
         )
-        before = _cpu_seconds(self._server.pid)
+        before = process_seconds(self._server.pid)
         result = _generated(load)
-        used = _cpu_seconds(self._server.pid) - before
+        used = process_seconds(self._server.pid) - before
         self._told()
         return _point(rate, result, used, lasting)
+
+    def twice(self, rate: float, seconds: float, latency_ms: float) -> LoadPoint:
+        """A load that counts as missed only when it is missed again: other work on the machine is not the server's."""
+        first = self.point(rate, seconds)
+        return first if holds(first, latency_ms) else min(first, self.point(rate, seconds), key=lambda one: one.p99_ms)
 
 
 def measured(session: Session, version: ModelVersion, latency_ms: float, *, quick: bool) -> ModelProfile:
@@ -85,6 +88,7 @@ def measured(session: Session, version: ModelVersion, latency_ms: float, *, quic
     progress = session.ports.get(Progress)
     requests = infer_requests(version.model, version.trained.signature)
     servers = session.ports.get(ModelServers)
+    others = Others()
     with servers.started(session.project, version.model, version.version, theirs) as server:
         probe = Probe(server, requests, ours, _counter(progress, 3 + len(_RISING) + plan.refined))
         probe.point(0, plan.alone / 2)  # Caches fill and code is compiled: nobody sizes by the first second.
@@ -96,7 +100,8 @@ def measured(session: Session, version: ModelVersion, latency_ms: float, *, quic
             )
         full = probe.point(0, plan.full)
         points = _searched(probe, full.achieved, latency_ms, plan)
-        memory = _memory_mib(server.pid)
+        memory = peak_mib(server.pid)
+        others.ended(server.pid)
     best = sustained(points, latency_ms)
     return ModelProfile(
         version.model,
@@ -110,25 +115,11 @@ def measured(session: Session, version: ModelVersion, latency_ms: float, *, quic
         points,
         round(best, 1),
         _limit(points, latency_ms),
-        min((point for point in points if holds(point, latency_ms)), key=_load_of, default=alone).cpu_us,
+        max((point for point in points if holds(point, latency_ms)), key=_load_of, default=alone).cpu_us,
         memory,
         round(server.start_seconds, 3),
-        machine(),
+        machine(others.share),
         session.clock.now(),
-    )
-
-
-def machine() -> Machine:
-    """The machine that this runs on."""
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    memory = [int(line.split()[1]) // 1024 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
-    processor = names[0] if names else platform.machine()
-    return Machine(
-        processor,
-        len(os.sched_getaffinity(0)),
-        memory[0] if memory else 0,
-        platform.release(),
-        platform.python_version(),
     )
 
 
@@ -137,13 +128,13 @@ def _searched(probe: Probe, most: float, latency_ms: float, plan: _Plan) -> tupl
     points: list[LoadPoint] = []
     low, high = 0.0, 0.0
     for part in _RISING:
-        points.append(probe.point(most * part, plan.each))
+        points.append(probe.twice(most * part, plan.each, latency_ms))
         if not holds(points[-1], latency_ms):
             high = points[-1].offered
             break
         low = points[-1].offered
     for _ in range(plan.refined if low and high else 0):
-        points.append(probe.point((low + high) / 2, plan.each))
+        points.append(probe.twice((low + high) / 2, plan.each, latency_ms))
         low, high = (points[-1].offered, high) if holds(points[-1], latency_ms) else (low, points[-1].offered)
     return tuple(sorted(points, key=_load_of))
 
@@ -154,7 +145,7 @@ def _load_of(point: LoadPoint) -> float:
 
 def _limit(points: Sequence[LoadPoint], latency_ms: float) -> Limit:
     broken = next((point for point in points if not holds(point, latency_ms)), points[-1])
-    if broken.generator > _GENERATOR_BUSY:
+    if broken.late_ms > latency_ms / 2:
         return "generator"
     return "errors" if broken.errors else "latency"
 
@@ -194,7 +185,7 @@ def _point(rate: float, result: Result, used: float, lasting: float) -> LoadPoin
         longest_ms=round(answered[-1] * 1000, 3),
         errors=result.errors,
         cpu_us=round(used / count * 1e6, 1),
-        generator=round(result.busy, 3),
+        late_ms=round(result.late * 1000, 3),
     )
 
 
@@ -206,31 +197,6 @@ def _cores() -> tuple[list[int], list[int]]:
     """A core for the server and the others for the load; the same one where there is only one."""
     mine = sorted(os.sched_getaffinity(0))
     return mine[:1], mine[1:] or mine
-
-
-def _cpu_seconds(pid: int) -> float:
-    """What a process has used of processors.
-
-    Raises:
-        Unavailable: it has ended.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        raise Unavailable("The server under load has ended.", hint="See what it logged.") from None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory_mib(pid: int) -> int:
-    peak = [int(line.split()[1]) for line in _lines(f"/proc/{pid}/status") if line.startswith("VmHWM")]
-    return -(-peak[0] // 1024) if peak else 0
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:

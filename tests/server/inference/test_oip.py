@@ -137,6 +137,18 @@ def test_nan_and_infinity_come_in_as_some_clients_write_them() -> None:
     assert np.array_equal(found, [np.nan, -np.inf, 1.0], equal_nan=True)
 
 
+@pytest.mark.parametrize("number", ["1e999", '"\\ud800"', "1" * 5000, "[" * 5000 + "]" * 5000])
+def test_what_no_client_means_is_refused_beside_what_some_write(number: str) -> None:
+    body = f'{{"id": null, "inputs": [{{"name": "x", "datatype": "FP64", "shape": [2], "data": [NaN, {number}]}}]}}'
+    with pytest.raises(InvalidInput):
+        oip.decode(body.encode())
+
+
+def test_half_a_surrogate_is_no_id() -> None:
+    with pytest.raises(InvalidInput):
+        oip.decode(b'{"id": "\\uD800", "outputs": null, "inputs": []}')
+
+
 def test_bytes_that_are_no_text_are_refused_in_json_and_go_out_as_binary_data() -> None:
     values = {"y": np.array([b"\xff"], dtype=object)}
     with pytest.raises(InvalidInput, match="binary_data"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isinf
 from typing import Any
 
 import msgspec
@@ -252,7 +253,10 @@ def _cut(name: str, size: Json, values: object, rest: memoryview) -> memoryview:
 def _lenient(head: bytes, rest: memoryview, strict: Exception) -> tuple[InferRequest, dict[str, np.ndarray]]:
     """A request as some clients write it: with null for what is not given, and NaN and Infinity, which is no JSON."""
     try:
-        payload = _given(json.loads(head))
+        loaded = json.loads(head, parse_float=_finite)
+        if b"\\ud" in head.lower():
+            json.dumps(loaded, ensure_ascii=False).encode()  # Half a surrogate is no text.
+        payload = _given(loaded)
         for key in payload.keys() & {"inputs", "outputs"}:
             payload[key] = [_given(one) for one in payload[key]]
         data = [tensor.pop("data", None) for tensor in payload["inputs"]]
@@ -264,6 +268,12 @@ def _lenient(head: bytes, rest: memoryview, strict: Exception) -> tuple[InferReq
         ) from None
     check_wishes(request.outputs)
     return request, _tensors(request, data, rest)
+
+
+def _finite(number: str) -> float:
+    if isinf(found := float(number)):
+        raise ValueError(f"{number[:40]} is out of range")
+    return found
 
 
 def _given(one: Any) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from everloop.kernel.version import VERSION
+
 if TYPE_CHECKING:
     from everloop.datasets.entities import Snapshot as Snapshot
     from everloop.datasets.quality.expectations import AllNull as AllNull
@@ -121,7 +123,7 @@ if TYPE_CHECKING:
     from everloop.tracking.active import log_metrics as log_metrics
     from everloop.tracking.active import log_parameters as log_parameters
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "AllNull": "everloop.datasets.quality.expectations",

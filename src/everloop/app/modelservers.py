@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from time import perf_counter, sleep
 from typing import IO
 
-import httpx
 import msgspec
 
 from everloop.app.processes import die_with_parent
@@ -78,6 +77,8 @@ def _port(child: subprocess.Popen[bytes], log: IO[bytes]) -> int:
 
 
 def _wait(port: int, child: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    import httpx
+
     until = perf_counter() + _TIMEOUT_SECONDS
     while perf_counter() < until and child.poll() is None:
         try:

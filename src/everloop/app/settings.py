@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`best-effort` runs them even where the kernel cannot keep them from the network."""
     max_body_mb: int = 64
     """The largest request body that the server reads, in megabytes."""
+    serving_slo_ms: int = 50
+    """The time to an answer that an inference server keeps to: what it could not answer in it is refused at once."""
     private_sources: bool = False
     """Whether callers of the server may have it import from, push to and pull from its own folders and network."""
 

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
-from everloop import __version__
+from everloop.app.settings import Settings
 from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound
+from everloop.kernel.version import VERSION
 from everloop.server.inference import oip
 from everloop.server.inference.served import Answered, Served, ServedModel
 from everloop.server.inference.tensors import columns_of
@@ -23,8 +24,6 @@ from everloop.serving.together import rows_of
 
 LARGE = 1 << 18
 """Bodies over this many bytes are decoded in a thread, so that others need not wait for it."""
-SLO_SECONDS = 0.05
-"""The target of the time to an answer where nobody sets another one."""
 T = TypeVar("T")
 
 
@@ -44,8 +43,8 @@ class DataPlane:
     what was asked before is answered by what it was asked.
     """
 
-    def __init__(self, served: Sequence[Served], metrics: Metrics, slo_seconds: float = SLO_SECONDS) -> None:
-        self._slo_seconds = slo_seconds
+    def __init__(self, served: Sequence[Served], metrics: Metrics, target_seconds: float = 0.0) -> None:
+        self._slo_seconds = target_seconds or slo_seconds(Settings())
         self.rows = metrics.counter("everloop_predictions_total", "Rows answered.")
         self.rejected = metrics.counter("everloop_rejected_total", "Requests that were not let in, or not in time.")
         self._seconds = metrics.histogram("everloop_predict_seconds", "Time from a parsed request to its answer.")
@@ -95,7 +94,7 @@ class DataPlane:
 
     def describe(self) -> ServerMetadata:
         """What this server is."""
-        return ServerMetadata("everloop", __version__, oip.EXTENSIONS, self._names())
+        return ServerMetadata("everloop", VERSION, oip.EXTENSIONS, self._names())
 
     def metadata(self, name: str, version: str = "") -> oip.ModelMetadata:
         """What a model takes and gives.
@@ -194,6 +193,11 @@ class _Asked:
         """Wake the asker."""
         if not self.future.done():
             self.future.set_result(answer)
+
+
+def slo_seconds(settings: Settings) -> float:
+    """The time to an answer that a server keeps to."""
+    return max(settings.serving_slo_ms, 1) / 1e3
 
 
 async def decoded(body: bytes, decode: Callable[[], T]) -> T:

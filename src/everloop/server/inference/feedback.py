@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,7 +15,9 @@ from everloop.kernel.errors import InvalidInput
 from everloop.server.answers import answer
 from everloop.server.inference.tensors import MALFORMED
 from everloop.serving.entities import Label
-from everloop.serving.predictor import EndpointPredictor
+
+if TYPE_CHECKING:
+    from everloop.serving.predictor import EndpointPredictor
 
 
 class Feedback(msgspec.Struct):

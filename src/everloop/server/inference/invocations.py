@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from everloop import __version__
 from everloop.governance.roles import require
+from everloop.kernel.version import VERSION
 from everloop.registry.entities import Field
 from everloop.server.answers import JSON, answer
 from everloop.server.inference import scoring
@@ -62,7 +62,7 @@ async def live(request: Request) -> Response:
 
 async def told(request: Request) -> Response:
     """The version of Everloop."""
-    return PlainTextResponse(__version__)
+    return PlainTextResponse(VERSION)
 
 
 def predictions_of(values: Values) -> list[object]:

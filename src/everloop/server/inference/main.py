@@ -8,14 +8,13 @@ from everloop.app.platform import Platform
 from everloop.registry import service as models
 from everloop.server import health
 from everloop.server.authentication import authenticator, has_token
-from everloop.server.inference.dataplane import DataPlane
+from everloop.server.inference.dataplane import DataPlane, slo_seconds
 from everloop.server.inference.door import Serving, Where, serve
 from everloop.server.inference.feedback import EndpointDoor
 from everloop.server.inference.repository import Repository
 from everloop.server.inference.served import ServedEndpoint, ServedModel
 from everloop.server.metrics import Metrics
 from everloop.server.security import Gate, check_exposure
-from everloop.serving.predictor import EndpointPredictor
 from everloop.serving.reference import load_direct, load_version
 
 
@@ -34,6 +33,8 @@ def serve_endpoint(
         Misconfigured: others could reach it and it would not ask who they are, or gRPC is not installed.
         Unavailable: a port is taken.
     """
+    from everloop.serving.predictor import EndpointPredictor  # Arrow, which models that are served alone do without.
+
     predictor = EndpointPredictor(platform.session(), name)
     metrics = Metrics()
     metrics.gauge(
@@ -41,7 +42,7 @@ def serve_endpoint(
         "The revision of the traffic in force.",
         lambda: float(predictor.routing.endpoint.revision),
     )
-    plane = DataPlane([ServedEndpoint(predictor)], metrics)
+    plane = DataPlane([ServedEndpoint(predictor)], metrics, slo_seconds(platform.settings.values))
     serving = Serving(
         plane,
         metrics,
@@ -73,7 +74,7 @@ def serve_models(
     """
     served = [ServedModel(load_direct(platform.session(), ref)) for ref in refs]
     metrics = Metrics()
-    plane = DataPlane(served, metrics)
+    plane = DataPlane(served, metrics, slo_seconds(platform.settings.values))
     serving = Serving(
         plane,
         metrics,

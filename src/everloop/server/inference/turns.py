@@ -27,7 +27,7 @@ INLINE_SECONDS = 0.0005
 
 
 class Asked(Protocol):
-    """A request that waits for its turn. `size` is the bytes that it keeps in memory, `arrived` is by `perf_counter`."""
+    """A request that waits for its turn. `size` is the bytes that it keeps, `arrived` is by `perf_counter`."""
 
     request: PredictionRequest
     rows: int
@@ -118,7 +118,7 @@ class Turns:
             self._worker.submit(self._work, run, rows)
 
     def _taken(self, now: float) -> tuple[list[Asked], int]:
-        """What the next run holds, in the order of arrival: as many rows as may be run together, at least one request."""
+        """What the next run holds, in the order of arrival: as many rows as may run together, at least one request."""
         run: list[Asked] = []
         rows, most, waiting = 0, self.admission.pace.most, self._waiting
         while waiting and (not run or rows + waiting[0].rows <= most):

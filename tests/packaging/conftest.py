@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from everloop.packaging.entities import Package
 from everloop.registry.columns import signature_of
 from everloop.registry.entities import Model
 from everloop.registry.save import save_model
+from tests.conftest import START, opened
 from tests.registry.conftest import Columns, booster, columns, trained_apart
 
 __all__ = ["booster", "columns", "trained_apart"]
@@ -35,24 +37,32 @@ def package(registered: Platform) -> Package:
 
 @pytest.fixture(scope="session")
 def workshop(
-    tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path, booster: object, columns: Columns
+    tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path, booster: object, columns: Columns, worker_id: str
 ) -> Iterator[Platform]:
-    """A platform for all tests that pack, so that the layers which all images share are made once; it signs.
+    """A platform for all tests that pack, in all processes that run tests; it signs.
 
-    Its model `delay` has two versions: the first has three trees less.
+    So the layers which all images share are made once. Its model `delay` has two versions, of seven trees and of ten.
     """
-    from tests.conftest import START, opened
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+    with (folder / "workshop.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fresh = not (folder / "workshop").exists()
+        with opened(folder / "workshop", empty_catalog, SimulatedClock(START)) as platform:
+            if fresh:
+                _furnish(platform, booster, columns)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            yield platform
 
-    with opened(tmp_path_factory.mktemp("workshop") / "home", empty_catalog, SimulatedClock(START)) as platform:
-        platform.call("packages.create_key", {})
-        for trees in (7, 10):
-            shorter = lightgbm_of(booster, trees)
-            with platform.session().activate():
-                trained = save_model(
-                    shorter, flavor="lightgbm", signature=signature_of(columns), metrics={"roc_auc": 0.7}
-                )
-            platform.call("models.register", {"name": "delay", "trained": trained})
-        yield platform
+
+def _furnish(platform: Platform, booster: object, columns: Columns) -> None:
+    platform.call("packages.create_key", {})
+    for trees in (7, 10):
+        shorter = lightgbm_of(booster, trees)
+        with platform.session().activate():
+            trained = save_model(shorter, flavor="lightgbm", signature=signature_of(columns), metrics={"roc_auc": 0.7})
+        platform.call("models.register", {"name": "delay", "trained": trained})
+    built(platform, "image")
 
 
 def lightgbm_of(booster: object, trees: int) -> object:

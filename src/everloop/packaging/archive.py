@@ -6,7 +6,7 @@ import ast
 import importlib.metadata
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,12 +15,18 @@ import msgspec
 from everloop.catalog.session import Session
 from everloop.packaging.entities import Manifest
 from everloop.packaging.runner import MANIFEST, MODEL, REQUIREMENTS
+from everloop.registry.compilation.kept import known
 from everloop.registry.entities import ModelVersion
 from everloop.registry.flavor import Flavor
+from everloop.store.entities import Digest, TreeEntry
 
 _RUNNER = "everloop.packaging.runner"
 _ALWAYS = (_RUNNER, "everloop.registry.columns")
 _HOUSE = "everloop"
+_RUN_BY_ITSELF = ("msgspec", "numpy")
+_GRAPH = ("onnxruntime",)
+ONNX = "model.onnx"
+"""The file of a compiled form that ONNX Runtime runs."""
 _START = f"""import sys
 from pathlib import Path
 
@@ -33,10 +39,12 @@ _MODE = 0o100644 << 16
 _SHEBANG = b"#!/usr/bin/env python3\n"
 
 
-def manifest_of(session: Session, version: ModelVersion) -> Manifest:
-    """What the package of a version holds."""
+def manifest_of(session: Session, version: ModelVersion, compiled: Sequence[TreeEntry] = ()) -> Manifest:
+    """What the package of a version holds; with a compiled form, that form's requirements are all there are."""
     flavor = session.ports.get(Flavor, version.trained.flavor)
-    requirements = {*flavor.requirements(), f"msgspec=={importlib.metadata.version('msgspec')}"}
+    needed = [*_RUN_BY_ITSELF, *(_GRAPH if any(entry.path == ONNX for entry in compiled) else ())]
+    pins = [f"{name}=={importlib.metadata.version(name)}" for name in (needed if compiled else ["msgspec"])]
+    requirements = {*pins, *(() if compiled else flavor.requirements())}
     kind = type(flavor)
     return Manifest(
         version.model,
@@ -47,7 +55,20 @@ def manifest_of(session: Session, version: ModelVersion) -> Manifest:
         tuple(sorted(requirements)),
         session.store.tree(version.trained.digest),
         f"everloop {importlib.metadata.version('everloop')}",
+        tuple(compiled),
     )
+
+
+def compiled_files(session: Session, version: ModelVersion) -> tuple[TreeEntry, ...]:
+    """The files of a version's compiled form, where one was proven and can be run here."""
+    found = known(session, version.trained)
+    if found is None or not found.compiled:
+        return ()
+    if found.engine == "onnx":
+        return session.store.tree(Digest(found.compiled)) if find_spec("onnxruntime") else ()
+    from everloop.registry.trees.kernel import available
+
+    return session.store.tree(Digest(found.compiled)) if available() else ()
 
 
 def packed(session: Session, manifest: Manifest) -> bytes:

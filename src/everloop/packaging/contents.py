@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,9 +25,8 @@ SCAN = "scan.json"
 SERVER = "everloop.server.inference.standalone"
 HANDLER = "everloop.server.inference.awslambda"
 _RUNNER = ("everloop.packaging.runner", "everloop.registry.columns", "everloop.registry.flavor")
-_COMPILED = "everloop.registry.compilation"
+_COMPILED = "everloop.registry.trees.compiled"
 _HOUSE = "everloop"
-_NATIVE = ("*.so", "*.c")
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -39,12 +38,9 @@ class Contents(msgspec.Struct, frozen=True):
     papers: dict[str, bytes]
 
 
-def contents_of(session: Session, version: ModelVersion, manifest: Manifest, *, server: bool) -> Contents:
-    """What a package of a version holds; with a `server` also what it listens with."""
-    wanted = [*distributions.RUNTIME, *(distributions.SERVER if server else ())]
-    if not manifest.compiled:
-        wanted += manifest.requirements
-    libraries = distributions.closure(wanted)
+def contents_of(session: Session, version: ModelVersion, manifest: Manifest, doors: Sequence[str]) -> Contents:
+    """What a package of a version holds; `doors` are the distributions that it is asked through."""
+    libraries = distributions.closure([*distributions.RUNTIME, *manifest.requirements, *doors])
     scanned = report(session, version)
     papers = {
         MANIFEST: msgspec.json.encode(manifest, order="sorted"),
@@ -93,8 +89,7 @@ def code(started: tuple[str, ...]) -> dict[str, bytes]:
     found = code_of(started)
     root = Path(find_spec(_HOUSE).origin or "").parent.parent  # type: ignore[union-attr]  # this very package
     for folder in sorted({Path(path).parent for path in found}):
-        for pattern in _NATIVE:
-            found |= {(folder / path.name).as_posix(): path.read_bytes() for path in (root / folder).glob(pattern)}
+        found |= {(folder / path.name).as_posix(): path.read_bytes() for path in (root / folder).glob("*.so")}
     return found
 
 

@@ -16,6 +16,8 @@ RUNTIME = ("msgspec", "numpy")
 """What every package needs to predict."""
 SERVER = ("httptools", "starlette", "uvicorn", "uvloop")
 """What the server in a package needs beside."""
+FUNCTION = ("httptools", "starlette")
+"""What a function needs beside, which is asked call by call and listens to nobody."""
 _ALONE = frozenset({"lightgbm"})
 """Distributions of which only a shared library is used, so that nothing which they require is needed."""
 _NEEDLESS_FOLDERS = frozenset({"tests", "test", "testing/data", "__pycache__", "f2py", "include", "_pyinstaller"})

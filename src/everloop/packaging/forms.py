@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 from everloop.catalog.session import Session
-from everloop.packaging import archive, awslambda, clouds, executable, wheel
+from everloop.packaging import archive, awslambda, clouds, distributions, executable, wheel
 from everloop.packaging import contents as held
 from everloop.packaging.contents import Contents
 from everloop.packaging.entities import Form
@@ -19,10 +19,11 @@ from everloop.packaging.image import build as images
 from everloop.packaging.image.layers import Layer
 from everloop.packaging.image.libraries import loader_of_this_python
 from everloop.registry.entities import ModelVersion
+from everloop.registry.save import load_model
 from everloop.store.entities import Digest
 
-_SERVERS: tuple[Form, ...] = ("image", "executable", "sagemaker", "vertex", "azureml")
-"""The forms that answer over HTTP by themselves."""
+_SILENT: tuple[Form, ...] = ("archive", "wheel")
+"""The forms that answer to whoever starts or imports them, and to nobody else."""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -40,10 +41,18 @@ def build(session: Session, version: ModelVersion, form: Form) -> tuple[Built, C
         Refused: the form cannot hold it.
         Misconfigured: something that is packed along is not installed here.
     """
-    manifest = archive.manifest_of(session, version)
-    contents = held.contents_of(session, version, manifest, server=form in _SERVERS)
+    load_model(session, version.trained)  # It asks whether somebody trusts the code that a model brings.
+    compiled = archive.compiled_files(session, version) if form != "archive" else ()  # A zip runs no compiled code.
+    manifest = archive.manifest_of(session, version, compiled)
+    contents = held.contents_of(session, version, manifest, doors=_doors(form))
     built = _BUILDERS[form](session, contents, form)
     return msgspec.structs.replace(built, parts=contents.papers | built.parts), contents
+
+
+def _doors(form: Form) -> tuple[str, ...]:
+    if form in _SILENT:
+        return ()
+    return distributions.FUNCTION if form == "lambda" else distributions.SERVER
 
 
 def _archive(session: Session, contents: Contents, form: Form) -> Built:

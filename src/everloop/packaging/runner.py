@@ -20,12 +20,13 @@ from everloop.packaging.entities import Manifest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from everloop.registry.flavor import Flavor, Predictor
+    from everloop.registry.flavor import CodeFlavor, Flavor, Predictor
 
 MANIFEST = "manifest.json"
 REQUIREMENTS = "requirements.txt"
 MODEL = "model/"
 COMPILED = "compiled/"
+_COMPILER = "everloop.registry.trees.compiled"
 _SERVER = "everloop.server.inference.standalone"
 _USAGE = "Run it as: predict < columns.json, manifest, or serve --port 8080."
 
@@ -113,14 +114,26 @@ def predict(manifest: Manifest, predictor: Predictor, body: bytes) -> Answer:
 
 
 def _loaded(manifest: Manifest, folder: Path) -> Predictor:
+    if manifest.compiled and (folder / COMPILED).is_dir():
+        compiled = importlib.import_module(_COMPILER).load_compiled
+        found = compiled(folder / COMPILED, manifest.signature.inputs, lambda: _native(manifest, folder))
+        if found is not None:
+            return cast("Predictor", found)
+    return _native(manifest, folder)
+
+
+def _native(manifest: Manifest, folder: Path) -> Predictor:
+    """The model as its flavor loads it. Code that it brings was trusted when it was packed."""
     module, _, name = manifest.flavor.partition(":")
     try:
         flavor = cast("Flavor", getattr(importlib.import_module(module), name)())
+        with_code = cast("CodeFlavor", flavor) if hasattr(flavor, "code_in") else None
+        if with_code is not None and with_code.code_in(folder / MODEL):
+            return with_code.load_trusted(folder / MODEL)
+        return flavor.load(folder / MODEL)
     except ModuleNotFoundError as error:
-        raise Misconfigured(
-            f"The package needs {error.name}.", hint=f"pip install {' '.join(manifest.requirements)}"
-        ) from None
-    return flavor.load(folder / MODEL)
+        needed = "the model's own library" if manifest.compiled else f"pip install {' '.join(manifest.requirements)}"
+        raise Misconfigured(f"The package needs {error.name}.", hint=needed) from None
 
 
 if __name__ == "__main__":

@@ -147,8 +147,7 @@ def _unzip(path: Path, folder: Path) -> None:
 
 def _libraries(package: Package, folder: Path) -> Path:
     """What a wheel requires, as pip would have installed it."""
-    needed = package.manifest.requirements if not package.manifest.compiled else ()
-    for one in distributions.closure([*distributions.RUNTIME, *needed]):
+    for one in distributions.closure([*distributions.RUNTIME, *package.manifest.requirements]):
         for place, path in distributions.files_of(one.name):
             target = folder / place
             target.parent.mkdir(parents=True, exist_ok=True)

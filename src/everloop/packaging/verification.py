@@ -78,7 +78,9 @@ def compared(session: Session, package: Package, predictor: Predictor) -> Verifi
     started = perf_counter()
     packed = np.asarray(run_packed(session, package, columns).scores, dtype=np.float64)
     seconds = perf_counter() - started
-    own = predictor.predict(arrays_of(signature, columns))
+    native = getattr(predictor, "native", None)
+    same_kind = predictor if native is None or package.manifest.compiled else native()
+    own = same_kind.predict(arrays_of(signature, columns))
     same = packed.shape == own.shape
     difference = float(np.max(np.abs(packed - own))) if same else float("inf")
     passed = same and np.array_equal(packed, own, equal_nan=True)

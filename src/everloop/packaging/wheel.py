@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import sysconfig
 
 from everloop.catalog.session import Session
 from everloop.packaging import contents as held
@@ -67,7 +68,7 @@ def module_of(model: str) -> str:
 
 def file_name(manifest: Manifest) -> str:
     """The wheel's own name, which pip reads."""
-    return f"{module_of(manifest.model)}-{manifest.version}-py3-none-any.whl"
+    return f"{module_of(manifest.model)}-{manifest.version}-{_tag(manifest)}.whl"
 
 
 def wheel_of(session: Session, contents: Contents) -> bytes:
@@ -81,11 +82,17 @@ def wheel_of(session: Session, contents: Contents) -> bytes:
     packed = held.files_of(session, manifest, contents.papers)
     files |= {f"{module}/{_PACKAGE}/{name}": data for name, data in packed.items()}
     about = f"{module}-{manifest.version}.dist-info"
-    files |= {f"{about}/METADATA": _metadata(contents), f"{about}/WHEEL": _WHEEL}
+    files |= {f"{about}/METADATA": _metadata(contents), f"{about}/WHEEL": _WHEEL.format(tag=_tag(manifest)).encode()}
     return zipped(files | {f"{about}/RECORD": _record(files, f"{about}/RECORD")})
 
 
-_WHEEL = b"Wheel-Version: 1.0\nGenerator: everloop\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+_WHEEL = "Wheel-Version: 1.0\nGenerator: everloop\nRoot-Is-Purelib: true\nTag: {tag}\n"
+
+
+def _tag(manifest: Manifest) -> str:
+    """Where it can be installed: the kernel of compiled trees is made for this platform."""
+    compiled = any(entry.path == "trees.bin" for entry in manifest.compiled)
+    return f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}" if compiled else "py3-none-any"
 
 
 def _metadata(contents: Contents) -> bytes:
@@ -103,7 +110,7 @@ def _metadata(contents: Contents) -> bytes:
 
 
 def _required(manifest: Manifest) -> tuple[str, ...]:
-    return ("msgspec", "numpy", *(() if manifest.compiled else manifest.requirements))
+    return ("msgspec", "numpy", *manifest.requirements)
 
 
 def _record(files: dict[str, bytes], own: str) -> bytes:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from everloop.app.platform import Platform
+from everloop.packaging import distributions
 from everloop.packaging.contents import contents_of
 from everloop.packaging.entities import Package
 from everloop.packaging.image import build
@@ -82,7 +83,7 @@ def test_all_layers_made_anew_are_the_same(workshop: Platform, tmp_path: Path) -
     package = built(workshop, "image")
     version = workshop.call("models.version", {"name": "delay"})
     elsewhere = replace(workshop.session(), resources=replace(workshop.resources, home=tmp_path))
-    contents = contents_of(elsewhere, version, package.manifest, server=True)
+    contents = contents_of(elsewhere, version, package.manifest, doors=distributions.SERVER)
     anew = [f"sha256:{layer.digest}" for layer in build.rootfs(elsewhere, contents)]
     assert anew == [layer.digest for layer in manifest_of(workshop, package).layers]
 

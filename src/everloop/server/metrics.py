@@ -191,6 +191,8 @@ DOORS = (
     "/ajax-api",
     "/v2",
     "/invocations",
+    "/models",
+    "/score",
     "/feedback",
     "/healthz",
     "/readyz",

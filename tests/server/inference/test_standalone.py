@@ -233,3 +233,14 @@ def test_a_running_server_is_small(late: Standalone) -> None:
     status = Path(f"/proc/{late.process.pid}/status").read_text()
     megabytes = int(status.split("VmRSS:")[1].split()[0]) >> 10
     assert megabytes < 80
+
+
+def test_it_answers_grpc_beside_http(tmp_path: Path) -> None:
+    client = pytest.importorskip("tritonclient.grpc")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with Standalone(unpacked(tmp_path / "late"), "--grpc-port", port) as process:
+        assert process.http.get("/ping").status_code == 200
+        with client.InferenceServerClient(f"127.0.0.1:{port}") as asked:
+            assert asked.is_model_ready("late")
+            assert asked.get_model_metadata("late").versions == ["3"]

@@ -161,7 +161,7 @@ def _measured(door: Door, asked: Mapping[str, object]) -> ModelProfile:
     from everloop.app.platform import Platform
     from everloop.kernel.progress import Progress
 
-    with progress(door) as bars:
+    with progress(door, "loads") as bars:
         if isinstance(door.platform, Platform):
             door.platform.resources.ports.provide(Progress, lambda: bars)
         found: ModelProfile = door.call("packages.measure", asked)

@@ -119,9 +119,19 @@ def test_a_packaged_model_may_send_nothing_anywhere(found: list[Any]) -> None:
 def test_the_image_is_the_one_that_was_named_and_asked_where_it_listens(found: list[Any]) -> None:
     only = container(found)
     assert only["image"] == release().image
-    assert only["readinessProbe"]["httpGet"] == {"path": "/v2/health/ready", "port": "http"}
-    assert only["livenessProbe"]["httpGet"] == {"path": "/v2/health/live", "port": "http"}
+    assert only["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    assert only["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert [port["name"] for port in only["ports"]] == ["http"]
+
+
+def test_a_packaged_model_is_started_as_its_server_takes_it_open_to_whom_the_network_lets_in(found: list[Any]) -> None:
+    from everloop.server.inference.standalone import Exposure, _parser, gate_of
+
+    words = _parser().parse_args(["/opt/ml/model", *container(found)["args"]])
+    assert (words.host, words.port, words.open) == ("0.0.0.0", 8080, True)
+    assert gate_of(Exposure(words.host, "", words.open))
+    with_token = [one for one in container(found)["env"] if one["name"] == "EVERLOOP_TOKEN"]
+    assert with_token[0]["valueFrom"]["secretKeyRef"]["optional"] is True
 
 
 def test_the_requests_and_limits_are_the_sizes(found: list[Any]) -> None:

@@ -15,8 +15,8 @@ from tests.packaging.manifests.conftest import divided, judged, tool, workload, 
 
 def test_a_unit_serves_its_own_release_on_its_own_port() -> None:
     files, _ = written_for(divided(95, 5))
-    assert "/opt/everloop/late-r1/model --port 8080\n" in files["late-r1.service"]
-    assert "/opt/everloop/late-r2/model --port 8081\n" in files["late-r2.service"]
+    assert "/opt/everloop/late-r1 --port 8080\n" in files["late-r1.service"]
+    assert "/opt/everloop/late-r2 --port 8081\n" in files["late-r2.service"]
 
 
 def test_a_packaged_model_is_reached_from_its_machine_alone_and_reaches_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from everloop.packaging.manifests.container import arguments, ready_path
+from everloop.packaging.manifests.container import READY, arguments
 from everloop.packaging.manifests.documents import without_empty, written
 from everloop.packaging.manifests.entities import PORT, Release, Workload
 
@@ -24,7 +24,7 @@ def written_for(workload: Workload) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def service(workload: Workload, release: Release, port: int) -> dict[str, Any]:
     """A release as a service: read-only, without capabilities, started again when it ends."""
-    asked = _ASK.format(port=PORT, path=ready_path(workload))
+    asked = _ASK.format(port=PORT, path=READY)
     return without_empty(
         [
             ("image", release.image),
@@ -52,7 +52,7 @@ def service(workload: Workload, release: Release, port: int) -> dict[str, Any]:
 def _environment(workload: Workload) -> dict[str, str]:
     threads = {"OMP_NUM_THREADS": str(max(1, workload.size.cpu_limit // 1000))}
     if workload.placement.runtime == "package":
-        return threads
+        return threads | {"EVERLOOP_TOKEN": "${EVERLOOP_TOKEN:-}"}
     host = workload.placement.host
     return threads | {
         "EVERLOOP_HOST": "0.0.0.0",

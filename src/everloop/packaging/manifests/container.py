@@ -10,6 +10,10 @@ from everloop.packaging.manifests.quantities import cpu_text, memory_text
 
 SECRET = "everloop"
 """Has EVERLOOP_DATABASE_URL and EVERLOOP_STORE_URL, for images that hold Everloop and not the model."""
+TOKEN_SECRET = "everloop-token"
+"""May have the token that a packaged model's callers must show, under the key `token`."""
+READY, LIVE = "/readyz", "/healthz"
+"""What answers 200 when the model can be asked, and while the process is well."""
 GPU = "nvidia.com/gpu"
 _STARTS_WITHIN = 60
 _SECURITY = {
@@ -21,20 +25,10 @@ _SECURITY = {
 }
 
 
-def ready_path(workload: Workload) -> str:
-    """What answers 200 when the model can be asked."""
-    return "/readyz" if workload.placement.runtime == "platform" else "/v2/health/ready"
-
-
-def live_path(workload: Workload) -> str:
-    """What answers 200 while the process is well."""
-    return "/healthz" if workload.placement.runtime == "platform" else "/v2/health/live"
-
-
 def arguments(workload: Workload, release: Release) -> list[str]:
-    """What the container is told to do; an image that holds the model knows it."""
+    """What the server is told. One that holds the model is open to whom the network lets in, unless it has a token."""
     if workload.placement.runtime == "package":
-        return []
+        return ["--host", "0.0.0.0", "--port", str(PORT), "--open"]
     return ["everloop", "serve", f"models:/{release.model}/{release.version}", "--port", str(PORT)]
 
 
@@ -48,9 +42,9 @@ def container(workload: Workload, release: Release) -> dict[str, Any]:
             ("env", _environment(workload, release)),
             ("envFrom", [{"secretRef": {"name": SECRET}}] if workload.placement.runtime == "platform" else []),
             ("ports", [{"name": "http", "containerPort": PORT}]),
-            ("startupProbe", _probe(ready_path(workload), 1, _starts_within(workload.size))),
-            ("readinessProbe", _probe(ready_path(workload), 5, 2)),
-            ("livenessProbe", _probe(live_path(workload), 10, 3)),
+            ("startupProbe", _probe(READY, 1, _starts_within(workload.size))),
+            ("readinessProbe", _probe(READY, 5, 2)),
+            ("livenessProbe", _probe(LIVE, 10, 3)),
             # A Service goes on sending for a moment after a pod was told to end.
             ("lifecycle", {"preStop": {"sleep": {"seconds": 5}}}),
             ("resources", resources(workload.size)),
@@ -73,7 +67,8 @@ def _environment(workload: Workload, release: Release) -> list[dict[str, Any]]:
     """One thread a library: its own idea of how many is the machine's number of cores, not the container's."""
     threads = [{"name": "OMP_NUM_THREADS", "value": str(max(1, workload.size.cpu_limit // 1000))}]
     if workload.placement.runtime == "package":
-        return threads
+        key = {"name": TOKEN_SECRET, "key": "token", "optional": True}
+        return [*threads, {"name": "EVERLOOP_TOKEN", "valueFrom": {"secretKeyRef": key}}]
     name = release.name
     own = f"{name},{name}.$(NAMESPACE),{name}.$(NAMESPACE).svc,{name}.$(NAMESPACE).svc.cluster.local"
     hosts = f"{own},{workload.placement.host}" if workload.placement.host else own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files as resources_of
 
-from everloop.packaging.manifests.container import arguments, live_path, ready_path, resources
+from everloop.packaging.manifests.container import LIVE, READY, arguments, resources
 from everloop.packaging.manifests.documents import written
 from everloop.packaging.manifests.entities import PORT, Release, Workload
 from everloop.packaging.manifests.kubernetes import UTILIZATION, has_route, notes
@@ -44,7 +44,7 @@ def values(workload: Workload) -> dict[str, object]:
         "startSeconds": round(10 * size.start_seconds),
         "threads": max(1, size.cpu_limit // 1000),
         "resources": resources(size),
-        "paths": {"ready": ready_path(workload), "live": live_path(workload)},
+        "paths": {"ready": READY, "live": LIVE},
         "route": {"enabled": has_route(workload), "gateway": placement.gateway or "gateway", "host": placement.host},
         "releases": _releases(workload),
     }

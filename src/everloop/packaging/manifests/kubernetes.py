@@ -18,6 +18,7 @@ _SECRET_NOTE = (
     "The secret `everloop` must hold EVERLOOP_DATABASE_URL and EVERLOOP_STORE_URL, and callers show a token "
     "(everloop tokens create)."
 )
+_TOKEN_NOTE = "Whom the NetworkPolicy lets in may ask, unless the secret `everloop-token` has a token (key `token`)."
 _STICKY_NOTE = (
     "The route divides requests, not units: one unit may meet several versions. Where it must not, use "
     "everloop serve ENDPOINT, which divides by key, or your gateway's session persistence."
@@ -37,6 +38,8 @@ def notes(workload: Workload) -> tuple[str, ...]:
     found = [f"Pods of namespaces labelled {_GATEWAYS}=true may ask too: label the one of your gateway."]
     if workload.placement.runtime == "platform":
         found.append(_SECRET_NOTE)
+    else:
+        found.append(_TOKEN_NOTE)
     if len(workload.answering) > 1:
         found.append(_STICKY_NOTE)
     return tuple(found)

@@ -44,7 +44,9 @@ def written_for(workload: Workload) -> tuple[dict[str, str], tuple[str, ...]]:
         f"{release.name}.service": unit(workload, release, PORT + place)
         for place, release in enumerate(workload.releases)
     }
-    where = [f"Unpack {one.model}@{one.version} into /opt/everloop/{one.name}/model." for one in workload.releases]
+    where = [
+        f"Unpack the package of {one.model}@{one.version} into /opt/everloop/{one.name}." for one in workload.releases
+    ]
     if workload.placement.runtime == "platform":
         where = ["/etc/everloop.env must hold EVERLOOP_DATABASE_URL and EVERLOOP_STORE_URL, readable by root alone."]
     return files, ("Everloop must be installed in /opt/everloop/venv.", *where)
@@ -87,7 +89,7 @@ def _words(release: Release, port: int, *, platform: bool) -> list[str]:
         program = ["/opt/everloop/venv/bin/everloop", "serve", f"models:/{release.model}/{release.version}"]
     else:
         program = ["/opt/everloop/venv/bin/python", "-m", "everloop.server.inference.standalone"]
-        program.append(f"/opt/everloop/{release.name}/model")
+        program.append(f"/opt/everloop/{release.name}")
     return [*program, "--port", str(port)]
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from everloop.kernel.errors import Refused
-from everloop.packaging.manifests.container import arguments, ready_path
+from everloop.packaging.manifests.container import READY, arguments
 from everloop.packaging.manifests.entities import PORT, Release, Workload
 from everloop.packaging.manifests.hcl import Block, Expression, value_text, written
 from everloop.packaging.manifests.kubernetes import UTILIZATION
@@ -33,13 +33,16 @@ def ecs(workload: Workload) -> Written:
         *_head(workload),
         _variable("vpc_id", "string", "The network."),
         _variable("subnets", "list(string)", "Subnets in two zones at least."),
+        _variable("callers", "list(string)", "The networks that may ask, such as 10.0.0.0/8."),
         Block("data", ("aws_region", "this")),
         *_cluster(workload),
         *_balancer(workload),
         *(block for release in workload.releases for block in _task(workload, release)),
         Block("output", ("url",), {"value": Expression('"http://${aws_lb.this.dns_name}"')}),
     ]
-    return {"main.tf": written(*blocks)}, ("The load balancer speaks HTTP: add a certificate and an HTTPS listener.",)
+    return {"main.tf": written(*blocks)}, (
+        "The load balancer is reached from your own network only, over HTTP: add a certificate and an HTTPS listener.",
+    )
 
 
 def sagemaker(workload: Workload) -> Written:
@@ -139,7 +142,7 @@ def _variable(name: str, type: str, description: str) -> Block:
 
 def _cluster(workload: Workload) -> list[Block]:
     inside = {"protocol": "tcp", "security_groups": [Expression("aws_security_group.balancer.id")]}
-    outside: dict[str, Any] = {"protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"]}
+    outside: dict[str, Any] = {"protocol": "tcp", "cidr_blocks": Expression("var.callers")}
     everywhere = Block("egress", (), {"from_port": 0, "to_port": 0, "protocol": "-1", "cidr_blocks": ["0.0.0.0/0"]})
     return [
         *_role("ecs-tasks.amazonaws.com", "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"),
@@ -162,6 +165,7 @@ def _security_group(name: str, *rules: Block) -> Block:
 def _balancer(workload: Workload) -> list[Block]:
     balancer = {
         "name_prefix": "model-",
+        "internal": True,
         "load_balancer_type": "application",
         "security_groups": [Expression("aws_security_group.balancer.id")],
         "subnets": Expression("var.subnets"),
@@ -196,7 +200,7 @@ def _target_group(workload: Workload, release: Release) -> Block:
         "vpc_id": Expression("var.vpc_id"),
         "deregistration_delay": 15,
     }
-    check = {"path": ready_path(workload), "interval": 10, "healthy_threshold": 2}
+    check = {"path": READY, "interval": 10, "healthy_threshold": 2}
     labels = ("aws_lb_target_group", _identifier(release))
     return Block("resource", labels, arguments, (Block("health_check", (), check),))
 

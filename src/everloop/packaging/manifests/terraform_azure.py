@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from everloop.kernel.errors import Refused
-from everloop.packaging.manifests.container import arguments, live_path, ready_path
+from everloop.packaging.manifests.container import LIVE, READY, arguments
 from everloop.packaging.manifests.documents import Document, without_empty, written
 from everloop.packaging.manifests.entities import PORT, Release, Workload
 from everloop.packaging.manifests.hcl import Block, Expression
@@ -101,9 +101,9 @@ def _template(workload: Workload, release: Release) -> Block:
     told = arguments(workload, release)
     holds = {"name": "model", "image": release.image, "cpu": cpu, "memory": memory}
     checks = (
-        ("startup_probe", ready_path(workload), 1, 30),
-        ("readiness_probe", ready_path(workload), 5, 2),
-        ("liveness_probe", live_path(workload), 10, 3),
+        ("startup_probe", READY, 1, 30),
+        ("readiness_probe", READY, 5, 2),
+        ("liveness_probe", LIVE, 10, 3),
     )
     probes = tuple(
         Block(
@@ -132,8 +132,8 @@ def _ingress() -> Block:
 def _deployment(workload: Workload, endpoint: str, release: Release) -> Document:
     size = workload.size
     server = {
-        "liveness_route": {"path": live_path(workload), "port": PORT},
-        "readiness_route": {"path": ready_path(workload), "port": PORT},
+        "liveness_route": {"path": LIVE, "port": PORT},
+        "readiness_route": {"path": READY, "port": PORT},
         "scoring_route": {"path": "/score", "port": PORT},
     }
     return without_empty(

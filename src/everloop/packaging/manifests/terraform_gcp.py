@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from everloop.kernel.errors import Refused
-from everloop.packaging.manifests.container import arguments, live_path, ready_path
+from everloop.packaging.manifests.container import LIVE, READY, arguments
 from everloop.packaging.manifests.entities import PORT, Release, Workload
 from everloop.packaging.manifests.hcl import Block, Expression, written
 from everloop.packaging.manifests.quantities import memory_text
@@ -75,8 +75,8 @@ def _template(workload: Workload, release: Release) -> Block:
         (
             Block("ports", (), {"container_port": PORT}),
             Block("resources", (), {"limits": limits}),
-            _probe("startup_probe", ready_path(workload), 1, 60),
-            _probe("liveness_probe", live_path(workload), 10, 3),
+            _probe("startup_probe", READY, 1, 60),
+            _probe("liveness_probe", LIVE, 10, 3),
         ),
     )
     scaling = {"min_instance_count": size.replicas, "max_instance_count": size.most}
@@ -124,8 +124,8 @@ def _uploaded(workload: Workload, release: Release) -> list[str]:
         f"--display-name={release.name}",
         f"--container-image-uri={release.image}",
         f"--container-ports={PORT}",
-        "--container-predict-route=/invocations",
-        f"--container-health-route={ready_path(workload)}",
+        "--container-predict-route=/predict",
+        "--container-health-route=/health",
     ]
 
 

@@ -130,6 +130,13 @@ def test_answers_are_written_as_the_encoder_writes_them(values: dict[str, Any]) 
     assert (json.loads(body), end) == (json.loads(expected), 0)
 
 
+@pytest.mark.parametrize("values", [{"y": np.array([0.1, np.nan])}, {"y": np.arange(9.0)[::2], "id": ["a"] * 5}])
+def test_binary_answers_are_written_as_the_encoder_writes_them(values: dict[str, Any]) -> None:
+    body, end = Plan(Named()).write(Answered("1", "", values), Asking({}, 1, "", binary=True))
+    expected, until = oip.encode(oip.InferResponse("m", "1", []), values, binary=True)
+    assert (json.loads(body[:end]), body[end:]) == (json.loads(expected[:until]), expected[until:])
+
+
 @pytest.mark.parametrize(
     ("more", "read"),
     [

@@ -128,6 +128,14 @@ class Client:
         """The outputs, by name."""
         return answers(self.call("ModelInfer", message, **metadata))
 
+    def stream(self, bodies: Sequence[bytes], **metadata: str) -> list[Any]:
+        """The responses to a stream of requests."""
+        made = self._channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            response_deserializer=pb.ModelStreamInferResponse.FromString,
+        )
+        return list(made(iter(bodies), timeout=30, metadata=tuple(metadata.items())))
+
     def refusal(self, method: str, message: Any, **metadata: str) -> tuple[str, str]:
         """The code and the message with which a call is refused."""
         try:

@@ -310,6 +310,18 @@ def test_a_compressed_message_counts_as_what_it_becomes(delay: Client) -> None:
     assert len(delay.infer(flights(2))["probability"]) == 2
 
 
+def test_a_stream_answers_each_request_and_goes_on_after_what_it_refuses(delay: Client) -> None:
+    bodies = [
+        flights(2, id="one").SerializeToString(),
+        b"\xff\xff",
+        request("nothing", [], id="two").SerializeToString(),
+    ]
+    found = delay.stream([*bodies, flights(3, raw=True, id="three").SerializeToString()])
+    assert [one.infer_response.id for one in found] == ["one", "", "two", "three"]
+    assert [bool(one.error_message) for one in found] == [False, True, True, False]
+    assert len(answers(found[3].infer_response)["probability"]) == 3
+
+
 def test_requests_at_once_by_both_doors_each_get_their_own_rows(delay: Client, endpoint: Process) -> None:
     expected = {first: over_http(endpoint, "delay", tensors(7, first)) for first in range(16)}
     wrong: list[int] = []

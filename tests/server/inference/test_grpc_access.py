@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from everloop.app.platform import Platform
@@ -128,3 +129,13 @@ def test_without_a_port_for_it_nothing_of_grpc_is_imported(home: Path, tmp_path:
     (tmp_path / "grpc.py").write_text("raise SystemExit(77)")
     with Process(home, ["delay"], PYTHONPATH=str(tmp_path)) as process:
         assert process.infer().status_code == 200
+
+
+def test_a_stream_of_nobody_is_refused(guarded: Client, platform: Platform) -> None:
+    body = request("delay", tensors(1)).SerializeToString()
+    with pytest.raises(grpc.RpcError) as refusal:
+        guarded.stream([body])
+    assert refusal.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(grpc.RpcError) as refusal:
+        guarded.stream([body], **token(platform, "streaming-reader", "reader"))
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED

@@ -108,19 +108,26 @@ class GrpcDoor:
 
     async def _stream(self, bodies: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         started, code = perf_counter(), "CANCELLED"
+        refused: EverloopError | None = None
         try:
             headers = _headers(context)
             principal = await self._gate.caller(headers, client_of(context.peer()), public=False)
             async for response in self._answers.stream(Call(principal, headers, b""), bodies):
                 body: bytes = response.SerializeToString()
                 yield body
-            code = "OK"
+            code = grpc.StatusCode.OK.name
         except EverloopError as error:
-            code = _code(error).name
-            await context.abort(_code(error), _message(error))
+            refused = error
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # The log tells what the caller must not see.
+            refused = self._crashed(error)
         finally:
+            code = _code(refused).name if refused else code
             self._calls.add(method=STREAM, code=code)
             self._seconds.observe(perf_counter() - started, method=STREAM)
+        if refused:
+            await context.abort(_code(refused), _message(refused))
 
     def _door(self, method: str, answer: Method) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
         async def called(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
@@ -154,9 +161,12 @@ class GrpcDoor:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  # The log tells what the caller must not see.
-            identity = self._new_id()
-            log.error("error %s", identity, exc_info=error)
-            return EverloopError(f"Something went wrong in the server; its log tells more under {identity}.")
+            return self._crashed(error)
+
+    def _crashed(self, error: Exception) -> EverloopError:
+        identity = self._new_id()
+        log.error("error %s", identity, exc_info=error)
+        return EverloopError(f"Something went wrong in the server; its log tells more under {identity}.")
 
 
 def _options(limit: int) -> tuple[tuple[str, int], ...]:

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
-from everloop.kernel.errors import EverloopError, NotFound, PermissionDenied
+from everloop.kernel.errors import EverloopError, InvalidInput, NotFound, PermissionDenied
 from everloop.server.inference import oip
 from everloop.server.inference.admission import deadline_of
 from everloop.server.inference.asking import KEY_HEADER
@@ -156,9 +156,7 @@ class Methods:
                 response.infer_response.CopyFrom(await self.infer(Call(call.principal, call.headers, body)))
             except EverloopError as error:
                 response.error_message = str(error)
-            asked = parsed(pb.ModelInferRequest, body) if response.error_message else None
-            if asked is not None:
-                response.infer_response.id = asked.id
+                response.infer_response.id = _id_of(body)
             yield response
 
     async def index(self, call: Call) -> Message:
@@ -189,3 +187,11 @@ class Methods:
     async def share_memory(self, call: Call) -> Message:
         """There is no shared memory."""
         raise shared_memory_refused("System and CUDA")
+
+
+def _id_of(body: bytes) -> str:
+    """The id of a request that was refused, if it is one."""
+    try:
+        return parsed(pb.ModelInferRequest, body).id
+    except InvalidInput:
+        return ""

@@ -88,9 +88,10 @@ class ServedEndpoint:
 
     @property
     def outputs(self) -> tuple[Field, ...]:
-        """The score, and what it can be traced by."""
-        score = self.predictor.routing.stable.output
-        return (Field(score, "float64"), Field("prediction_id", "string"), Field("model_version", "int64"))
+        """The score, or all that the model gives when that is more than a number, and what it can be traced by."""
+        routing = self.predictor.routing
+        own = routing.outputs or (Field(routing.stable.output, "float64"),)
+        return (*own, Field("prediction_id", "string"), Field("model_version", "int64"))
 
     def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
         """Answers that are committed when they are in the log."""
@@ -98,7 +99,12 @@ class ServedEndpoint:
 
     def _answered(self, answer: Answer) -> Answered:
         names = [field.name for field in self.outputs]
-        values = (answer.outputs, answer.prediction_ids, answer.model_versions.astype(np.int64, copy=False))
+        own = [answer.outputs] if answer.values is None else list(answer.values.values())
+        values: list[Sequence[str] | np.ndarray] = [
+            *own,
+            answer.prediction_ids,
+            answer.model_versions.astype(np.int64, copy=False),
+        ]
         return Answered(self.versions[0], answer.request_id, dict(zip(names, values, strict=True)))
 
 

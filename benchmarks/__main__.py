@@ -24,6 +24,7 @@ SUBJECTS = (
     "memo",
     "tracking",
     "serving",
+    "trees",
     "inferencelog",
     "monitoring",
     "sequential",

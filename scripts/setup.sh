@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv with every dependency, and installs the system packages that are missing.
 #   scripts/setup.sh run     what the demo needs: Python's venv module and OpenMP
-#   scripts/setup.sh test    that, and the real servers that the tests start: PostgreSQL, Redis, Chromium, Mercurial
+#   scripts/setup.sh test    that, and what the tests start: PostgreSQL, Redis, Chromium, Mercurial, tools for images
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-run}
@@ -25,6 +25,12 @@ if [ "$what" = test ]; then
   need redis-server command -v redis-server
   need chromium command -v chromium
   need mercurial command -v hg
+  # What images are unpacked, run and pushed with.
+  need skopeo command -v skopeo
+  need umoci command -v umoci
+  need runc command -v runc
+  need bubblewrap command -v bwrap
+  need docker-registry command -v docker-registry
 fi
 
 if [ ${#missing[@]} -gt 0 ] || [ ${#wished[@]} -gt 0 ]; then

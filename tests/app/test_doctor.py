@@ -17,6 +17,7 @@ from everloop.app.doctor import Finding, examine, is_broken
 from everloop.app.platform import Platform
 from everloop.app.settings import Loaded, load
 from everloop.kernel.clock import SystemClock
+from everloop.registry.trees import kernel
 
 LOOK = importlib.metadata.packages_distributions
 Examined = Callable[..., dict[str, Finding]]
@@ -149,3 +150,12 @@ def test_little_space_is_a_warning(examined: Examined, monkeypatch: pytest.Monke
 def test_a_clock_from_another_century_is_broken(examined: Examined, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SystemClock, "now", lambda self: datetime(1999, 1, 1, tzinfo=UTC))
     assert examined()["clock"].state == "broken"
+
+
+def test_a_kernel_that_was_not_compiled_is_a_warning(examined: Examined, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "LIBRARY", Path("/nowhere.so"))
+    kernel.library.cache_clear()
+    found = examined()["trees"]
+    kernel.library.cache_clear()
+    assert found.state == "warning"
+    assert "slower" in found.message

@@ -51,7 +51,8 @@ class Finding(msgspec.Struct, frozen=True):
 def examine(settings: Loaded) -> list[Finding]:
     """Look at everything, from the interpreter to the clock. Nothing is made or changed but probes in the stores."""
     values = settings.values
-    found = [_python(), *_dependencies(), *_backends(), _openmp(), _home(Path(values.home)), _space(Path(values.home))]
+    found = [_python(), *_dependencies(), *_backends(), _openmp(), _kernel()]
+    found += [_home(Path(values.home)), _space(Path(values.home))]
     if Path(values.home).is_dir():
         found += _kept(settings)
     else:
@@ -118,6 +119,17 @@ def _openmp() -> Finding:
     except OSError:
         return Finding("libgomp", "warning", "libgomp.so.1 is missing; LightGBM needs it.", "apt-get install libgomp1")
     return Finding("libgomp", "ok", "libgomp.so.1 is there.")
+
+
+def _kernel() -> Finding:
+    """Whether models of trees run in the kernel that was compiled at installation."""
+    from everloop.registry.trees.kernel import library
+
+    try:
+        library()
+    except EverloopError as error:
+        return Finding("trees", "warning", f"{error.message} Models run in their own libraries, slower.", error.hint)
+    return Finding("trees", "ok", "The kernel for trees is there.")
 
 
 def _home(home: Path) -> Finding:

@@ -160,7 +160,8 @@ import sys, numpy as np
 from pathlib import Path
 from everloop.registry.entities import Field
 from everloop.registry.trees.compiled import load_compiled
-fields = [Field("distance", "float64"), Field("hour", "int64"), Field("carrier", "string", categories=("AA", "B6", "UA"))]
+carrier = Field("carrier", "string", categories=("AA", "B6", "UA"))
+fields = [Field("distance", "float64"), Field("hour", "int64"), carrier]
 predictor = load_compiled(Path(sys.argv[1]), fields)
 predictor.predict({"distance": np.array([1.0]), "hour": np.array([3]), "carrier": np.array(["AA"], object)})
 print(*({"lightgbm", "sklearn", "pandas", "onnxruntime", "sqlalchemy", "pyarrow"} & set(sys.modules)))

@@ -56,7 +56,7 @@ def _on_thresholds(table: TreeTable, nodes: np.ndarray, led: np.ndarray) -> list
     if table.arithmetic.float32_inputs:
         with np.errstate(over="ignore"):
             single = threshold.astype(np.float32)
-        sides += [single, np.nextafter(single, np.float32(np.inf)), np.nextafter(single, np.float32(-np.inf))]
+            sides += [single, np.nextafter(single, np.float32(np.inf)), np.nextafter(single, np.float32(-np.inf))]
     found = []
     for values in sides:
         rows = led.copy()

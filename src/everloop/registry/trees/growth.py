@@ -73,7 +73,7 @@ def divided(thresholds: np.ndarray, *, float32: bool, strict: bool) -> np.ndarra
     """
     if not float32:
         return np.nextafter(thresholds, -np.inf) if strict else np.asarray(thresholds, np.float64)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         single = thresholds.astype(np.float32)
         above = single > thresholds if not strict else single >= thresholds
         single = np.where(above, np.nextafter(single, np.float32(-np.inf)), single)

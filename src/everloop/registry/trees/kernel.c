@@ -17,7 +17,7 @@
 enum { CATEGORICAL = 1, UNKNOWN_RIGHT = 2 };
 enum { IDENTITY, SIGMOID, SOFTMAX, EXP, SIGMOID32, SOFTMAX32, EXP32, SQUARE, LOG1PEXP };
 enum { EXACT, TRUNCATED, NATURAL };
-enum { LANES = 8, BLOCK = 64, KEYS = 8192 };
+enum { LANES = 8, BLOCK = 64, KEYS = 8192, LAYOUT = 1 };
 
 typedef struct {
     int64_t key;     /* the threshold; of a leaf the bits of its value, or which row of `values` it gives */
@@ -251,4 +251,10 @@ int64_t everloop_score(const Forest *forest, const double *matrix, int64_t count
     if (keys != few)
         free(keys);
     return -1;
+}
+
+/* What kernel.py must agree with: an editable install can have a library that is older than its Python. */
+int64_t everloop_layout(void)
+{
+    return LAYOUT * 1000 + (int64_t)sizeof(Forest);
 }

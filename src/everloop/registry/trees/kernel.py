@@ -14,6 +14,8 @@ from everloop.registry.trees.table import Link, Rule, TreeTable
 
 LIBRARY = Path(__file__).with_name("libtrees.so")
 _bytes_of: Any = (ctypes.c_char * 0).from_buffer  # `Any`: ctypes is not told that arrays are buffers.
+_LAYOUT = 1
+"""Which layout of a table the kernel must be made for: kernel.c has the same number."""
 _SMALL = 4096
 """Up to so many bytes, a copy costs less than to ask NumPy where an array lies."""
 
@@ -108,6 +110,13 @@ def library() -> ctypes.CDLL:
         raise Misconfigured(
             f"The kernel for trees is not there ({error}).", hint="Install a C compiler, then Everloop again."
         ) from None
+    try:
+        loaded.everloop_layout.restype = ctypes.c_int64
+        layout = loaded.everloop_layout()
+    except AttributeError:
+        layout = 0
+    if layout != _LAYOUT * 1000 + ctypes.sizeof(_Forest):
+        raise Misconfigured("The kernel for trees is of another version.", hint="Install Everloop again.")
     loaded.everloop_score.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
     loaded.everloop_score.restype = ctypes.c_int64
     return loaded

@@ -71,6 +71,11 @@ export UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 sync=(.venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}")
 # uv brings its own certificates; where a proxy has others, the system's must do.
 "${sync[@]}" 2>/dev/null || "${sync[@]}" --system-certs
+# PyTorch is large, so it is in no lock: tests of networks are skipped where it cannot be had.
+if [ "$what" = test ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+  timeout 300 .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 >/dev/null 2>&1 \
+    || echo "setup: PyTorch could not be installed; the tests of PyTorch, Keras and Transformers will be skipped"
+fi
 # Azure's tests are skipped where there is no npm.
 if [ "$what" = test ] && command -v npm >/dev/null; then
   npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3 >/dev/null 2>&1 \

@@ -168,7 +168,28 @@ _LIGHTGBM = {
     "lightgbm.basic": "Booster",
     "lightgbm.sklearn": "LGBMClassifier LGBMModel LGBMRanker LGBMRegressor",
 }
-_STATSMODELS: dict[str, str] = {}
+_STATSMODELS = {
+    "pandas": "DatetimeIndex Index MultiIndex RangeIndex StringDtype",
+    "pandas.arrays": "ArrowStringArray",
+    "pandas.core.indexes.base": "_new_Index",
+    "pyarrow.lib": "_restore_array py_buffer type_for_alias",
+    "statsmodels.base.data": "ModelData PandasData",
+    "statsmodels.discrete.discrete_model": (
+        "BinaryResultsWrapper Logit LogitResults MNLogit MultinomialResults MultinomialResultsWrapper NegativeBinomial "
+        "NegativeBinomialResults NegativeBinomialResultsWrapper Poisson PoissonResults PoissonResultsWrapper Probit "
+        "ProbitResults"
+    ),
+    "statsmodels.genmod.families.family": "Binomial Gamma Gaussian InverseGaussian NegativeBinomial Poisson Tweedie",
+    "statsmodels.genmod.families.links": (
+        "CLogLog Cauchy Identity InversePower InverseSquared Log LogC LogLog Logit NegativeBinomial Power Probit Sqrt"
+    ),
+    "statsmodels.genmod.families.varfuncs": "Binomial NegativeBinomial Power VarianceFunction",
+    "statsmodels.genmod.generalized_linear_model": "GLM GLMResults GLMResultsWrapper",
+    "statsmodels.regression.linear_model": ("GLS OLS OLSResults RegressionResults RegressionResultsWrapper WLS"),
+    "statsmodels.regression.quantile_regression": "QuantReg QuantRegResults",
+    "statsmodels.robust.norms": "AndrewWave HuberT LeastSquares RamsayE TrimmedMean TukeyBiweight",
+    "statsmodels.robust.robust_linear_model": "RLM RLMResults RLMResultsWrapper",
+}
 
 
 def _pairs(names: dict[str, str]) -> frozenset[tuple[str, str]]:

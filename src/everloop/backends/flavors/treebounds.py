@@ -1,7 +1,7 @@
 """Trees of scikit-learn, held to their own bounds: compiled code follows their indices without looking.
 
-A file that was made by hand can name a node or a column that is not there. It holds nothing but numbers, and still reads
-other memory, or ends the process, when it is asked.
+A file that was made by hand can name a node or a column that is not there. It holds nothing but numbers, and still
+reads other memory, or ends the process, when it is asked.
 """
 
 from __future__ import annotations

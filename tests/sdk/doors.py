@@ -175,7 +175,11 @@ def _words(usecase: UseCase, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _query(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in arguments.items()}
+    """A query has texts: numbers as they are, and what has fields as JSON."""
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, (bool, dict)) else value
+        for name, value in arguments.items()
+    }
 
 
 def _json(value: Any) -> Any:

@@ -16,7 +16,7 @@ RUNTIME = ("msgspec", "numpy")
 """What every package needs to predict."""
 SERVER = ("httptools", "starlette", "uvicorn", "uvloop")
 """What the server in a package needs beside."""
-FUNCTION = ("httptools", "starlette")
+FUNCTION = ("httptools", "starlette", "uvicorn")
 """What a function needs beside, which is asked call by call and listens to nobody."""
 _ALONE = frozenset({"lightgbm"})
 """Distributions of which only a shared library is used, so that nothing which they require is needed."""

@@ -114,13 +114,10 @@ class PackageSigned(Event, frozen=True, kw_only=True, tag="packages.signed"):
 
     digest: Digest
     form: Form
-    fingerprint: str
 
 
 class KeyCreated(Event, frozen=True, kw_only=True, tag="packages.key_created"):
     """A key to sign packages with was made."""
-
-    fingerprint: str
 
 
 class ImagePushed(Event, frozen=True, kw_only=True, tag="packages.pushed"):

@@ -101,7 +101,7 @@ def create_key(session: Session) -> PublicKey:
     """Make the key that packages are signed with from now on, and give its public half."""
     made = signing.create_key(session)
     with session.begin() as unit:
-        unit.emit(KeyCreated(subject=unit.urn("principal", unit.principal), fingerprint=made.fingerprint))
+        unit.emit(KeyCreated(subject=unit.urn("principal", unit.principal)))
     return made
 
 
@@ -188,7 +188,7 @@ def _called(package: Package) -> str:
 
 
 def _signed(session: Session, package: Package) -> Package:
-    fingerprint = signing.public_key(session).fingerprint
+    signing.public_key(session)  # Without a key nothing is written out.
     with handed_out(session, package) as content:
         signature = session.store.put(signing.signature_of(session, content))
     made = msgspec.structs.replace(package, parts=package.parts | {signing.SIGNATURE: signature})
@@ -197,5 +197,5 @@ def _signed(session: Session, package: Package) -> Package:
         here &= (packages.c.version == made.version) & (packages.c.digest == made.digest)
         unit.execute(update(packages).where(here).values(parts=made.parts))
         urn = unit.urn("package", made.model, made.digest)
-        unit.emit(PackageSigned(subject=urn, digest=made.digest, form=made.form, fingerprint=fingerprint))
+        unit.emit(PackageSigned(subject=urn, digest=made.digest, form=made.form))
     return made

@@ -17,8 +17,8 @@ from everloop.registry.trees.compiled import CompiledPredictor
 from everloop.registry.trees.kernel import Kernel
 from everloop.registry.trees.onnx import Graph, to_onnx
 
-FEATURES, ROWS = 30, 5_000
-CALLS = 32
+FEATURES, ROWS = 30, 2_000
+CALLS = 16
 
 
 def run() -> Sequence[Figure]:

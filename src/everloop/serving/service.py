@@ -214,6 +214,7 @@ def set_log_policy(session: Session, name: Name, policy: LogPolicy) -> Endpoint:
 
     Raises:
         InvalidInput: the policy leaves out or seals the label's key, which labels are joined by.
+        Misconfigured: values are to be sealed, and nothing here can.
     """
     endpoint = get(session, name)
     taken = {*policy.without, *policy.encrypted} & {endpoint.label_key} - {""}
@@ -222,6 +223,8 @@ def set_log_policy(session: Session, name: Name, policy: LogPolicy) -> Endpoint:
             f"{endpoint.label_key!r} is the label's key of {name!r}.",
             hint="Hide it with pseudonyms: labels still join.",
         )
+    if policy.encrypted:
+        log_keys(session.home, session.project).seal("", "")  # What cannot seal says so now, not to who asks.
     session.execute(update(endpoints).where(_is(endpoints, session, name)).values({"log": policy}))
     session.emit(LogPolicySet(subject=session.urn("endpoint", name), policy=policy))
     return replace(endpoint, log=policy)

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
-from everloop.registry.columns import InputMatrix, arrays_of, check_inputs, columns_of, signature_of
+from everloop.registry.columns import (
+    InputMatrix,
+    MatrixColumns,
+    arrays_of,
+    check_inputs,
+    columns_of,
+    signature_of,
+    typed,
+)
 from everloop.registry.entities import Field, Signature
 from tests.examples import examples
 
@@ -164,3 +172,79 @@ def test_a_part_of_the_rows_gives_that_part_of_the_matrix(rows: int, cut: int) -
     matrix = InputMatrix(signature_of(whole).inputs)
     part = {name: values[:cut] for name, values in whole.items()}
     assert np.array_equal(matrix(part), matrix(whole)[:cut], equal_nan=True)
+
+
+RANGES = {"int8": (-128, 127), "int16": (-(2**15), 2**15 - 1), "int32": (-(2**31), 2**31 - 1), "uint8": (0, 255)}
+
+
+def one(kind: str) -> Signature:
+    return Signature((Field("hour", kind),), (Field("p", "float64"),))  # type: ignore[arg-type]  # a type, by name
+
+
+@pytest.mark.parametrize("kind", RANGES)
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+@given(value=st.integers(-(2**40), 2**40))
+def test_an_integer_passes_exactly_when_its_type_holds_it(kind: str, dtype: str, value: int) -> None:
+    low, high = RANGES[kind]
+    columns = {"hour": np.array([0, value], dtype)}
+    matrix = MatrixColumns(("hour",), np.array([[0.0], [float(value)]]))
+    if low <= value <= high:
+        assert check_inputs(one(kind), columns) == check_inputs(one(kind), matrix) == 2
+        assert typed(one(kind).inputs, columns)["hour"].tolist() == [0, value]
+    else:
+        for given_ in (columns, matrix):
+            with pytest.raises(InvalidInput, match=rf"hour must be {kind} .*not {value}"):
+                check_inputs(one(kind), given_)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("uint64", -1), ("int64", 2**63), ("uint64", 2**64), ("int64", -(2**70))])
+def test_integers_beyond_64_bits_are_refused_and_not_wrapped(kind: str, value: int) -> None:
+    signature = one(kind)
+    with pytest.raises(InvalidInput, match=f"hour must be {kind}"):
+        check_inputs(signature, arrays_of(signature, {"hour": [1, value]}))
+
+
+def test_the_greatest_integers_of_64_bits_come_through_exactly() -> None:
+    found = typed(one("uint64").inputs, arrays_of(one("uint64"), {"hour": [2**64 - 1]}))
+    assert found["hour"].tolist() == [2**64 - 1]
+
+
+@pytest.mark.parametrize(("kind", "least"), [("float32", 3.5e38), ("float16", 65520.0)])
+def test_a_number_beyond_a_narrow_float_is_refused_and_infinity_is_not(kind: str, least: float) -> None:
+    with pytest.raises(InvalidInput, match=f"hour must be {kind} .up to"):
+        check_inputs(one(kind), {"hour": np.array([1.0, least])})
+    assert check_inputs(one(kind), {"hour": np.array([np.inf, np.nan])}) == 2
+    assert typed(one(kind).inputs, {"hour": np.array([0.1])})["hour"][0] == np.dtype(kind).type(0.1)
+
+
+def test_tensors_of_integers_know_no_gaps() -> None:
+    with pytest.raises(InvalidInput, match="hour has missing values, which int8 cannot hold"):
+        typed(one("int8").inputs, {"hour": np.array([1.0, np.nan])})
+
+
+def test_bytes_are_bytes_and_no_texts() -> None:
+    assert check_inputs(one("bytes"), {"hour": np.array([b"\xff", None], dtype=object)}) == 2
+    with pytest.raises(InvalidInput, match="hour must be bytes, not str"):
+        check_inputs(one("bytes"), {"hour": np.array(["x"], dtype=object)})
+
+
+def test_nested_lists_out_of_json_have_the_shape_of_their_field() -> None:
+    signature = Signature((Field("image", "float32", shape=(2, 2)),), ())
+    found = arrays_of(signature, {"image": [[[1, 2], [3, None]], [[5, 6], [7, 8]]]})
+    assert check_inputs(signature, found) == 2
+    assert typed(signature.inputs, found)["image"].shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize("values", [[[1, 2]], [[["1", "2"], ["3", "4"]]], [[[1, 2], [3]]], [[[1, True], [3, 4]]]])
+def test_nested_lists_that_do_not_fit_are_named(values: list[object]) -> None:
+    signature = Signature((Field("image", "float32", shape=(2, 2)),), ())
+    with pytest.raises(InvalidInput, match="image"):
+        check_inputs(signature, arrays_of(signature, {"image": values}))
+
+
+def test_arrays_tell_their_types_and_shapes() -> None:
+    columns = {"image": np.zeros((3, 2, 2), np.float32), "hour": np.zeros(3, np.int16)}
+    told = signature_of(columns, {"p": np.zeros(3, np.float32), "word": np.array(["a", "b", "a"])})
+    assert [(it.type, it.shape) for it in told.inputs] == [("float32", (2, 2)), ("int64", ())]
+    assert [(it.type, it.categories) for it in told.outputs] == [("float32", ()), ("string", ())]
+    assert signature_of(columns, narrow=True).inputs[1].type == "int16"

@@ -18,7 +18,7 @@ from everloop.registry.trees.kernel import Kernel
 from everloop.registry.trees.onnx import Graph, to_onnx
 
 FEATURES, ROWS = 30, 2_000
-CALLS = 16
+CALLS, TURNS = 16, 4
 
 
 def run() -> Sequence[Figure]:
@@ -41,10 +41,10 @@ def _measured(flavor: str, name: str, train: Callable[[np.ndarray, np.ndarray], 
         calls = [MatrixColumns(tuple(f.name for f in signature.inputs), rows[at : at + count]) for at in _starts(count)]
         ours = Side("compiled", _asked(compiled, calls))
         what = f"{name}, {count} row{'s' if count > 1 else ''}"
-        yield compare(what, ours, Side("its library", _asked(native, calls)), each=CALLS)
+        yield compare(what, ours, Side("its library", _asked(native, calls)), each=CALLS * TURNS)
         if graph is not None:
             runtime = CompiledPredictor(signature.inputs, Graph(graph))
-            yield compare(what, ours, Side("ONNX Runtime", _asked(runtime, calls)), each=CALLS)
+            yield compare(what, ours, Side("ONNX Runtime", _asked(runtime, calls)), each=CALLS * TURNS)
 
 
 def _starts(count: int) -> range:
@@ -52,7 +52,7 @@ def _starts(count: int) -> range:
 
 
 def _asked(predictor: Predictor, calls: Sequence[MatrixColumns]) -> Callable[[], object]:
-    return lambda: [predictor.predict(columns) for columns in calls]
+    return lambda: [predictor.predict(columns) for _ in range(TURNS) for columns in calls]
 
 
 def _models() -> Iterator[tuple[str, str, Callable[[np.ndarray, np.ndarray], object]]]:

@@ -26,7 +26,7 @@ def boundary_rows(table: TreeTable, sample: np.ndarray, most: int = MOST) -> np.
     nodes = np.flatnonzero(table.inner)
     wanted = max(1, most // (2 * (_variants(table) + 1)))
     if len(nodes) > wanted:
-        nodes = np.sort(random.choice(nodes, wanted, replace=False))
+        nodes = np.sort(random.permutation(nodes)[:wanted])
     led = _led(table, nodes, sample)
     numeric = ~table.categorical[nodes]
     parts = [

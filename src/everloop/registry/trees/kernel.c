@@ -2,8 +2,8 @@
  *
  * Each value of a row becomes a whole number in the same order, twice: once with missing above everything, once below.
  * So a node only names the column that fits it, and one comparison of whole numbers does for missing values, infinities
- * and noughts alike. Eight walks go side by side, so that the processor waits for eight nodes at once instead of for
- * one: eight trees of one row, or eight rows in one tree. A leaf looks at a column that is below everything: who has
+ * and noughts alike. Many walks go side by side, so that the processor waits for many nodes at once instead of for
+ * one: sixteen trees of one row, or eight rows in one tree. A leaf looks at a column that is below everything: who has
  * come there stays there.
  *
  * Nothing here locks or changes what it was given but `out`, so any number of threads may score with one forest. The
@@ -17,7 +17,7 @@
 enum { CATEGORICAL = 1, UNKNOWN_RIGHT = 2 };
 enum { IDENTITY, SIGMOID, SOFTMAX, EXP, SIGMOID32, SOFTMAX32, EXP32, SQUARE, LOG1PEXP };
 enum { EXACT, TRUNCATED, NATURAL };
-enum { LANES = 8, BLOCK = 64, KEYS = 8192, LAYOUT = 1 };
+enum { LANES = 8, WIDE = 16, BLOCK = 64, KEYS = 8192, LAYOUT = 1 };
 
 typedef struct {
     int64_t key;     /* the threshold; of a leaf the bits of its value, or which row of `values` it gives */
@@ -108,6 +108,8 @@ static void descend(const Forest *forest, const int64_t *const *keys, int32_t *a
         walk(forest, keys, at, lanes, 1);
     else if (lanes == LANES)
         walk(forest, keys, at, LANES, 0);
+    else if (lanes == WIDE)
+        walk(forest, keys, at, WIDE, 0);
     else
         walk(forest, keys, at, lanes, 0);
 }
@@ -129,10 +131,12 @@ static inline void add(const Forest *forest, int64_t tree, const Node *leaf, dou
 
 static void one_row(const Forest *forest, const int64_t *keys, double *out)
 {
-    const int64_t *rows[LANES] = {keys, keys, keys, keys, keys, keys, keys, keys};
-    for (int64_t tree = 0; tree < forest->trees; tree += LANES) {
-        const int lanes = forest->trees - tree < LANES ? (int)(forest->trees - tree) : LANES;
-        int32_t at[LANES];
+    const int64_t *rows[WIDE];
+    for (int lane = 0; lane < WIDE; lane++)
+        rows[lane] = keys;
+    for (int64_t tree = 0; tree < forest->trees; tree += WIDE) {
+        const int lanes = forest->trees - tree < WIDE ? (int)(forest->trees - tree) : WIDE;
+        int32_t at[WIDE];
         for (int lane = 0; lane < lanes; lane++)
             at[lane] = forest->roots[tree + lane];
         descend(forest, rows, at, lanes);

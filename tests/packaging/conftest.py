@@ -74,6 +74,16 @@ def lightgbm_of(booster: object, trees: int) -> object:
 
 
 def built(workshop: Platform, form: str, version: int = 2) -> Package:
-    """The package of a version in a form; what was built before is found again."""
+    """The package of a version in a form, built once in this process."""
+    if (form, version) not in _built:
+        _built[form, version] = packed(workshop, form, version)
+    return _built[form, version]
+
+
+def packed(workshop: Platform, form: str, version: int) -> Package:
+    """The package of a version in a form, built now."""
     package: Package = workshop.call("packages.build", {"model": "delay", "version": version, "form": form})
     return package
+
+
+_built: dict[tuple[str, int], Package] = {}

@@ -46,6 +46,7 @@ def test_a_module_brings_its_packages_and_what_it_imports() -> None:
         "everloop/kernel/clock.py",
         "everloop/kernel/errors.py",
         "everloop/kernel/ids.py",
+        "everloop/kernel/version.py",
     }
 
 

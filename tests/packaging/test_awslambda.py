@@ -11,12 +11,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from everloop.app.platform import Platform
 from everloop.kernel.errors import Refused
 from everloop.packaging import awslambda
-from everloop.packaging.distributions import Packed
+from everloop.packaging.distributions import FUNCTION, RUNTIME, Packed, closure
+from everloop.packaging.entities import ScanReport
 from tests.packaging.conftest import built
 from tests.server.inference.lambdaruntime import LambdaFunction
 
@@ -108,6 +110,15 @@ def test_what_is_over_the_limits_is_refused_with_another_way(
     monkeypatch.setattr(awslambda, "MOST_UNZIPPED", 1_000_000)
     with pytest.raises(Refused, match=r"unzipped; Lambda takes 1,000,000.*image"):
         workshop.call("packages.build", {"model": "delay", "form": "lambda"})
+
+
+@pytest.mark.slow
+def test_the_scan_warns_of_libraries_that_lambda_is_too_old_for(workshop: Platform) -> None:
+    package = built(workshop, "lambda")
+    report = msgspec.json.decode(workshop.resources.store.get(package.parts["scan.json"]), type=ScanReport)
+    warned = {finding.path for finding in report.findings if finding.severity == "warning"}
+    assert warned == set(awslambda.too_new(closure([*RUNTIME, *FUNCTION, *package.manifest.requirements])))
+    assert report.passed
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from everloop.packaging import distributions
 from everloop.packaging.entities import IMAGES, Form, Manifest, Package, ScanReport
 from everloop.packaging.running import unpacked
 from everloop.packaging.verification import examples, run_packed
-from tests.packaging.conftest import built
+from tests.packaging.conftest import built, packed
 
 FORMS: tuple[Form, ...] = get_args(Form)
 PAPERS = {"manifest.json", "mlbom.cdx.json", "requirements.txt", "sbom.cdx.json", "scan.json", "signature.json"}
@@ -34,7 +34,7 @@ def test_a_package_of_every_form_answers_what_the_model_does(workshop: Platform,
 
 @pytest.mark.parametrize("form", FORMS)
 def test_packing_again_in_any_form_gives_the_same_package(workshop: Platform, form: Form) -> None:
-    assert built(workshop, form) == built(workshop, form)
+    assert packed(workshop, form, 2) == built(workshop, form)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -57,7 +57,7 @@ def test_the_files_of_an_image_are_its_layout_and_those_of_a_wheel_itself(worksh
     image = workshop.call("packages.files", {"model": "delay", "form": built(workshop, "image").form})
     wheel = workshop.call("packages.files", {"model": "delay", "form": built(workshop, "wheel").form})
     assert {"oci-layout", "index.json", "manifest.json"} < {entry.path for entry in image}
-    assert [entry.path for entry in wheel] == ["everloop_model_delay-2-py3-none-any.whl"]
+    assert [entry.path.startswith("everloop_model_delay-2-py3-none-") for entry in wheel] == [True]
 
 
 def test_no_paper_tells_of_this_machine(workshop: Platform) -> None:

@@ -17,8 +17,19 @@ from tests.sdk.scenario import SCENARIO, objects
 areas.load_all()
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("doors")]  # The scenario is lived through at each door, once.
 DOORS = ("python", "http", "rest", "command line")
-VOLATILE = {"secret", "seconds", "latency_us", "milliseconds", "oldest", "native_us", "compiled_us"}
-"""Fields that differ between two platforms, however alike they are: measured times, times of disks, secrets."""
+VOLATILE = {
+    "secret",
+    "seconds",
+    "latency_us",
+    "milliseconds",
+    "oldest",
+    "native_us",
+    "compiled_us",
+    "pem",
+    "fingerprint",
+    "signature.json",
+}
+"""Fields that differ between two platforms, however alike they are: measured times, times of disks, secrets, keys."""
 
 Answers = dict[str, list[Outcome]]
 

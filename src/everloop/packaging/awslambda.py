@@ -17,6 +17,7 @@ from everloop.packaging.contents import Contents
 from everloop.packaging.distributions import Packed
 from everloop.packaging.image.interpreter import with_bytecode
 from everloop.packaging.image.layers import File
+from everloop.registry.entities import Finding
 
 HANDLER = f"{held.HANDLER}.handler"
 MOST_ZIPPED = 50 << 20
@@ -58,6 +59,18 @@ def configuration(contents: Contents) -> bytes:
         "Description": f"Model {manifest.model}, version {manifest.version}",
     }
     return msgspec.json.format(msgspec.json.encode(body), indent=2)
+
+
+def scanned(contents: Contents) -> Contents:
+    """The contents, with a warning in the scan for each library that Lambda's system may be too old for."""
+    scan = held.scan_of(contents)
+    problem = "It asks for a newer C library than Lambda's runtime has: take a newer Python, or the form image."
+    warnings = tuple(Finding(pin, problem, "warning") for pin in too_new(contents.libraries))
+    if not warnings:
+        return contents
+    report = msgspec.structs.replace(scan, findings=scan.findings + warnings)
+    data = msgspec.json.format(msgspec.json.encode(report, order="sorted"), indent=2)
+    return msgspec.structs.replace(contents, papers=contents.papers | {held.SCAN: data})
 
 
 def too_new(libraries: Sequence[Packed]) -> list[str]:

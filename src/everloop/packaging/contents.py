@@ -17,7 +17,6 @@ from everloop.packaging.entities import Manifest, ScanReport
 from everloop.packaging.runner import COMPILED, MANIFEST, MODEL, REQUIREMENTS
 from everloop.packaging.scan import report
 from everloop.registry.entities import ModelVersion
-from everloop.store.entities import Digest
 
 SBOM = "sbom.cdx.json"
 MLBOM = "mlbom.cdx.json"
@@ -58,21 +57,6 @@ def files_of(session: Session, manifest: Manifest, papers: Mapping[str, bytes]) 
     for folder, entries in ((MODEL, manifest.files), (COMPILED, manifest.compiled)):
         files |= {folder + entry.path: session.store.get(entry.digest) for entry in entries}
     return files
-
-
-def payload(session: Session, manifest: Manifest, folder: Path) -> None:
-    """Write manifest.json, model/, compiled/ and requirements.txt into a folder."""
-    lines = "".join(f"{line}\n" for line in manifest.requirements).encode()
-    papers = {MANIFEST: msgspec.json.encode(manifest, order="sorted"), REQUIREMENTS: lines}
-    for name, data in files_of(session, manifest, papers).items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-
-
-def parts(session: Session, contents: Contents) -> dict[str, Digest]:
-    """The papers, kept in the store beside the package."""
-    return {name: session.store.put(data) for name, data in sorted(contents.papers.items())}
 
 
 def modules(manifest: Manifest, *doors: str) -> tuple[str, ...]:

@@ -66,8 +66,11 @@ def _wheel(session: Session, contents: Contents, form: Form) -> Built:
 
 
 def _lambda(session: Session, contents: Contents, form: Form) -> Built:
+    contents = awslambda.scanned(contents)
     data = awslambda.zip_of(session, contents)
-    return Built(session.store.put(data), len(data), {"lambda.json": awslambda.configuration(contents)})
+    return Built(
+        session.store.put(data), len(data), contents.papers | {"lambda.json": awslambda.configuration(contents)}
+    )
 
 
 def _image(session: Session, contents: Contents, form: Form) -> Built:

@@ -26,6 +26,7 @@ import everloop.registry.compilation.entities
 import everloop.registry.entities
 import everloop.registry.trust.entities
 import everloop.rollouts.entities
+import everloop.serving.configuration
 import everloop.serving.entities
 import everloop.store.entities
 import everloop.tracking.entities
@@ -160,7 +161,7 @@ class EndpointsGroup:
         """Turn the finished segments of an endpoint's log into Parquet files by day, and let go of days past retention."""
     def create(self, name: str, model: str, features: str = '', label_key: str = '', version: int = 0) -> everloop.serving.entities.Endpoint:
         """Make an endpoint that answers with a version of a model, the newest by default."""
-    def deploy(self, name: str, version: int = 0) -> everloop.serving.entities.Deployment:
+    def deploy(self, name: str, version: int = 0, configuration: everloop.serving.configuration.Configuration | None = None, resources: everloop.serving.configuration.Resources | None = None, package: str = '') -> everloop.serving.entities.Deployment:
         """Make a model version (the newest by default) a deployment of an endpoint; it has no traffic yet."""
     def deployments(self, name: str) -> builtins.list[everloop.serving.entities.Deployment]:
         """The deployments of an endpoint, oldest first."""

@@ -44,6 +44,11 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "digest", name=op.f("pk_model_trusts")),
     )
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("configuration", sa.Text(), server_default="{}", nullable=False))
+        batch_op.add_column(sa.Column("resources", sa.Text(), server_default="{}", nullable=False))
+        batch_op.drop_constraint(batch_op.f("uq_deployments_project_endpoint_version"), type_="unique")
+
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
         batch_op.add_column(sa.Column("log", sa.Text(), server_default="{}", nullable=False))
 
@@ -61,6 +66,13 @@ def downgrade() -> None:
 
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
         batch_op.drop_column("log")
+
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.create_unique_constraint(
+            batch_op.f("uq_deployments_project_endpoint_version"), ["project", "endpoint", "version"]
+        )
+        batch_op.drop_column("resources")
+        batch_op.drop_column("configuration")
 
     op.drop_table("model_trusts")
     op.drop_table("model_profiles")

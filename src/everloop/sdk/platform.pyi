@@ -22,6 +22,7 @@ import everloop.packaging.entities
 import everloop.packaging.manifests.entities
 import everloop.packaging.sizing.entities
 import everloop.pipelines.entities
+import everloop.registry.calibration.entities
 import everloop.registry.compilation.entities
 import everloop.registry.entities
 import everloop.registry.trust.entities
@@ -267,6 +268,10 @@ class ModelsGroup:
         """The decisions about a version, newest first."""
     def approve(self, name: str, version: int, decision: typing.Literal['approved', 'rejected'], reason: str, evidence: collections.abc.Mapping[str, everloop.kernel.usecase.Json] = ...) -> everloop.registry.entities.Approval:
         """Record a decision about a version, by who asks, with what it was based on."""
+    def calibrate(self, name: str, version: int = 0, alpha: float = 0.1) -> everloop.registry.calibration.entities.Calibration:
+        """Measure on a version's holdout how far the truth lies from its answers, all but the part `alpha` of the time."""
+    def calibrations(self, name: str, version: int = 0) -> builtins.list[everloop.registry.calibration.entities.Calibration]:
+        """How far a version's answers lie from the truth, for each share of misses that was measured."""
     def card(self, name: str, version: int = 0) -> str:
         """The model card as Markdown, with the decisions about the version and where it came from."""
     def compilation(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:

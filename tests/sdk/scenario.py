@@ -354,6 +354,8 @@ MODELS = [
     Example("models.card", {"name": "late", "version": 2}),
     Example("models.compilation", {"name": "late", "version": 1}),
     Example("models.compile", {"name": "late", "version": 2}),
+    Example("models.calibrate", {"name": "late", "version": 1, "alpha": 0.2}, fails="invalid_input"),
+    Example("models.calibrations", {"name": "late", "version": 1}),
     Example("models.set_alias", {"name": "late", "alias": "candidate", "version": 2}),
     Example("models.set_alias", {"name": "late", "alias": "candidate", "version": 7}, fails="not_found"),
     Example("models.aliases", {"name": "late"}),
@@ -380,6 +382,16 @@ SERVING = [
     Example("endpoints.list"),
     Example("endpoints.get", {"name": "late"}),
     Example("endpoints.deploy", {"name": "late", "version": 2}),
+    Example(
+        "endpoints.deploy",
+        {
+            "name": "late",
+            "version": 2,
+            "configuration": {"fallback": {"kind": "constant", "value": 0.2}, "circuit": {"rate": 0.5}},
+            "resources": {"cpu": 1, "memory_mb": 256},
+        },
+    ),
+    Example("endpoints.deploy", {"name": "late", "configuration": {"interval": 2}}, fails="invalid_input"),
     Example("endpoints.deployments", {"name": "late"}),
     Example(
         "endpoints.set_traffic",

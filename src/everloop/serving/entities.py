@@ -10,9 +10,12 @@ import msgspec
 from everloop.kernel.events import Event
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json
+from everloop.serving.configuration import Configuration, Resources
 from everloop.store.entities import Digest
 
-VariantRole = Literal["stable", "canary", "shadow"]
+ShareRole = Literal["stable", "canary", "shadow"]
+VariantRole = Literal["stable", "canary", "shadow", "fallback"]
+"""A fallback has no share: it answers what others fail on, and belongs to no deployment of its own (number 0)."""
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -20,7 +23,7 @@ class Share(msgspec.Struct, frozen=True):
 
     deployment: int
     percent: float
-    role: VariantRole = "stable"
+    role: ShareRole = "stable"
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -74,7 +77,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """An immutable revision of an endpoint: one model version, fixed by its digest."""
+    """An immutable revision of an endpoint: one model version, fixed by its digest, how it answers, and on what.
+
+    `package` is the digest of the package that it is run from ("" for none). No two of an endpoint are the same.
+    """
 
     endpoint: Name
     revision: int
@@ -83,6 +89,8 @@ class Deployment(msgspec.Struct, frozen=True):
     model_digest: Digest
     package: str
     created: datetime
+    configuration: Configuration = Configuration()
+    resources: Resources = Resources()
 
 
 class TrafficChange(msgspec.Struct, frozen=True):
@@ -178,6 +186,8 @@ class Deployed(Event, frozen=True, kw_only=True, tag="endpoints.deployed"):
     deployment: int
     version: int
     digest: Digest
+    configuration: Configuration = Configuration()
+    resources: Resources = Resources()
 
 
 class TrafficMoved(Event, frozen=True, kw_only=True, tag="endpoints.traffic_moved"):

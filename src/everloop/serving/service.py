@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Table, func, select, update
+from sqlalchemy import ColumnElement, Table, select, update
 
 from everloop.catalog import lineage
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
+from everloop.packaging.tables import packages
 from everloop.registry import service as models
 from everloop.registry.entities import ModelVersion
+from everloop.serving.configuration import Configuration, OtherVersion, Resources
 from everloop.serving.entities import (
     Compaction,
     Deployed,
@@ -33,6 +35,8 @@ from everloop.serving.entities import (
 from everloop.serving.inferencelog import ENTITY, FEATURE, LogReader
 from everloop.serving.labellog import LabelReader, shared_writer
 from everloop.serving.logkeys import SEALED, LogKeys, log_keys
+from everloop.serving.nodes import members
+from everloop.serving.pinning import pinned
 from everloop.serving.tables import deployments as deployed
 from everloop.serving.tables import endpoints, traffic_changes
 from everloop.serving.traffic import allocate, check
@@ -101,33 +105,83 @@ def get(session: Session, name: Name) -> Endpoint:
 
 
 @usecase("endpoints.deploy", permission="endpoints:deploy", route="POST /endpoints/{name}/deployments")
-def deploy(session: Session, name: Name, version: int = 0) -> Deployment:
+def deploy(
+    session: Session,
+    name: Name,
+    version: int = 0,
+    configuration: Configuration | None = None,
+    resources: Resources | None = None,
+    package: str = "",
+) -> Deployment:
     """Make a model version (the newest by default) a deployment of an endpoint; it has no traffic yet.
 
-    Deploying the same version again gives the same deployment.
+    Deploying the same again gives the same deployment; another configuration is another deployment. Without a
+    configuration, or without resources, a version keeps those that it was last deployed with, and a new one takes over
+    those of the stable deployment. `package` is the digest of the package that it is to be run from.
 
     Raises:
-        Refused: the version cannot be served by this endpoint.
+        InvalidInput: something in the configuration cannot work with this version.
+        Refused: the version, or a model in its graph, cannot be served by this endpoint.
     """
     endpoint = get(session, name)
     found = models.version(session, endpoint.model, version)
-    mine = _of(deployed, session, name)
-    before = session.first(Deployment, select(deployed).where(mine & (deployed.c.version == found.version)))
-    if before is not None:
-        return before
+    before = deployments(session, name)
+    like = next((one for one in reversed(before) if one.version == found.version), None)
+    if like is not None and configuration is None and resources is None and package in ("", like.package):
+        return like
+    like = like or next((one for one in before if one.revision == endpoint.stable), None)
     _check_servable(endpoint, found)
-    last = session.scalars(select(func.max(deployed.c.revision)).where(mine))[0] or 0
+    wanted = configuration or (like.configuration if like else Configuration())
     deployment = Deployment(
-        name, last + 1, endpoint.model, found.version, found.trained.digest, "", session.clock.now()
+        name,
+        max((one.revision for one in before), default=0) + 1,
+        endpoint.model,
+        found.version,
+        found.trained.digest,
+        _packed(session, found, package),
+        session.clock.now(),
+        pinned(session, endpoint, found, wanted),
+        resources or (like.resources if like else Resources()),
     )
+    same = (one for one in before if replace(deployment, revision=one.revision, created=one.created) == one)
+    return next(same, None) or _deployed(session, deployment)
+
+
+def _deployed(session: Session, deployment: Deployment) -> Deployment:
     session.insert(deployed, deployment)
-    urn = session.urn("deployment", name, deployment.revision)
+    urn = session.urn("deployment", deployment.endpoint, deployment.revision)
     session.emit(
-        Deployed(subject=urn, deployment=deployment.revision, version=found.version, digest=found.trained.digest)
+        Deployed(
+            subject=urn,
+            deployment=deployment.revision,
+            version=deployment.version,
+            digest=deployment.model_digest,
+            configuration=deployment.configuration,
+            resources=deployment.resources,
+        )
     )
-    lineage.link(session, urn, session.urn("model", endpoint.model, found.version), "serves")
-    lineage.link(session, urn, session.urn("endpoint", name), "part_of")
+    named = {(deployment.model, deployment.version)}
+    graph, fallback = deployment.configuration.graph, deployment.configuration.fallback
+    if graph is not None:
+        named |= {(one.model or deployment.model, one.pinned) for one in members(graph)}
+    if isinstance(fallback, OtherVersion):
+        named.add((deployment.model, fallback.pinned))
+    for model, version in sorted(named):
+        lineage.link(session, urn, session.urn("model", model, version), "serves")
+    lineage.link(session, urn, session.urn("endpoint", deployment.endpoint), "part_of")
     return deployment
+
+
+def _packed(session: Session, found: ModelVersion, package: str) -> str:
+    """The digest of a package, which must be of this version."""
+    mine = (packages.c.project == session.project) & (packages.c.model == found.model)
+    query = select(packages.c.digest).where(mine & (packages.c.version == found.version))
+    if package and package not in session.scalars(query):
+        raise InvalidInput(
+            f"{package[:80]!r} is no package of version {found.version} of {found.model!r}.",
+            hint=f"everloop packages list {found.model} shows what there is.",
+        )
+    return package
 
 
 @usecase("endpoints.deployments", permission="endpoints:read", route="GET /endpoints/{name}/deployments")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Column, Integer, String, Table
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
+from everloop.serving.configuration import Configuration, Resources
 from everloop.serving.entities import LogPolicy, Share, Span
 
 endpoints = Table(
@@ -32,7 +33,8 @@ deployments = Table(
     Column("model_digest", String(64), nullable=False, info={"digest": True}),
     Column("package", String(64), nullable=False),
     Column("created", UtcTime, nullable=False),
-    UniqueConstraint("project", "endpoint", "version"),
+    Column("configuration", Encoded(Configuration), nullable=False, server_default="{}", info={"digest": True}),
+    Column("resources", Encoded(Resources), nullable=False, server_default="{}"),
 )
 traffic_changes = Table(
     "traffic_changes",

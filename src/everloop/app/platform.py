@@ -50,6 +50,7 @@ from everloop.monitoring.channel import Channel
 from everloop.packaging.sizing.serverport import ModelServers
 from everloop.pipelines.executor import Executor, SessionOpener
 from everloop.registry.flavor import Flavor, Sandbox
+from everloop.registry.watch import ModelWatch, Unwatched
 from everloop.serving.subjects import LoggedSubjects
 from everloop.store.manifests import take_over
 
@@ -206,6 +207,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
         ports.provide(Channel, partial(_opened, "channels", scheme(url), url), url)
     ports.provide_by_name(Flavor, partial(_opened, "flavors"))
     ports.provide(Sandbox, lambda: _sandbox(values))
+    ports.provide(ModelWatch, Unwatched)
 
 
 def _opened(kind: str, name: str, *arguments: str) -> Any:

@@ -22,6 +22,7 @@ ENTRIES = {
     "server": "everloop.server.main:run_server",
     "endpoint": "everloop.server.inference.main:serve_endpoint",
     "models": "everloop.server.inference.main:serve_models",
+    "workers": "everloop.server.replicas.launch:serve_with_workers",
     "controller": "everloop.server.controller:run_controller",
 }
 """What runs each process. The doors load it by name here, because they do not import each other."""

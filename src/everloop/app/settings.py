@@ -69,6 +69,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The largest request body that the server reads, in megabytes."""
     serving_slo_ms: int = 50
     """The time to an answer that an inference server keeps to: what it could not answer in it is refused at once."""
+    serving_workers: int = 0
+    """How many workers `everloop serve` and each endpoint of `everloop up` have; 0 serves without any."""
+    worker_hang_seconds: float = 10.0
+    """How long a worker may not answer, or a model may run, before another takes its place."""
+    worker_memory_mb: int = 0
+    """How much memory of its own a worker may have before another takes its place, in megabytes; 0 for no limit."""
+    worker_crashes: int = 5
+    """How many workers a model may end within a minute before it is not run any more."""
     private_sources: bool = False
     """Whether callers of the server may have it import from, push to and pull from its own folders and network."""
 

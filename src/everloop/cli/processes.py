@@ -8,7 +8,7 @@ import click
 
 from everloop.app import processes
 from everloop.cli.door import Command, Door, this_door
-from everloop.kernel.errors import EverloopError, InvalidInput
+from everloop.kernel.errors import EverloopError, InvalidInput, Refused
 
 
 def _listening(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,23 +43,41 @@ def controller(interval: float, port: int) -> None:
 @click.argument("what", nargs=-1, required=True, metavar="ENDPOINT | models:/NAME@ALIAS…")
 @_listening
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Also over gRPC, on this port; 0 takes a free one.")
-def serve(what: tuple[str, ...], host: str | None, port: int | None, grpc_port: int | None) -> None:
+@click.option("--workers", type=click.IntRange(0, 512), help="So many processes, each replaced when it fails.")
+def serve(
+    what: tuple[str, ...], host: str | None, port: int | None, grpc_port: int | None, workers: int | None
+) -> None:
     """Serve an endpoint, or registered models by name (models:/NAME@ALIAS, models:/NAME/VERSION).
 
-    It answers over HTTP, and over gRPC where --grpc-port is given.
+    It answers over HTTP, and over gRPC where --grpc-port is given. Aliases are followed when they move.
     """
     door = this_door()
     door.options |= {"host": host, "port": port}
-    values = door.local.settings.values
     announce = _announcer(door, f"serving {' '.join(what)}")
-    if all(word.startswith("models:/") for word in what):
-        processes.entry("models")(door.local, list(what), values.host, values.port, announce, grpc_port)
-        return
-    if len(what) > 1:
+    models = all(word.startswith("models:/") for word in what)
+    if len(what) > 1 and not models:
         raise InvalidInput(
             "A process serves one endpoint, or any number of models:/….", hint="Start one for each endpoint."
         )
+    count = door.settings.values.serving_workers if workers is None else workers
+    if count:
+        _with_workers(door, what, grpc_port, count, announce)
+        return
+    values = door.local.settings.values
+    if models:
+        processes.entry("models")(door.local, list(what), values.host, values.port, announce, grpc_port)
+        return
     processes.entry("endpoint")(door.local, what[0], values.host, values.port, announce, grpc_port)
+
+
+def _with_workers(
+    door: Door, what: tuple[str, ...], grpc_port: int | None, count: int, announce: Callable[[str], None]
+) -> None:
+    """Nothing is opened here: each worker opens the platform itself."""
+    values = door.settings.values
+    if values.url:
+        raise Refused("This command works on a home folder, not over HTTP.", hint="Leave out --url and EVERLOOP_URL.")
+    processes.entry("workers")(door.settings, what, values.host, values.port, announce, grpc_port, count)
 
 
 @click.command(cls=Command)

@@ -15,6 +15,7 @@ from everloop.registry.compilation import kept
 from everloop.registry.entities import Model, Provenance, Signature
 from everloop.registry.flavor import CodeFlavor, Flavor, Predictor, Sandbox
 from everloop.registry.trust import service as trust
+from everloop.registry.watch import ModelWatch
 
 AUTO = "auto"
 _LIBRARIES = {
@@ -74,6 +75,8 @@ def flavor_of(native: object) -> str:
 def load_model(session: Session, model: Model) -> Predictor:
     """The model, loaded; the last few are kept in memory, since their bytes cannot change.
 
+    A process that watches its models gets one that is watched.
+
     One that brings code is run in a sandbox, when somebody trusts it (`models.trust`) or when this very process made it
     and so has run that code already.
 
@@ -81,6 +84,10 @@ def load_model(session: Session, model: Model) -> Predictor:
         NotFound: the store does not have its files.
         Refused: it holds something that is not known to be safe.
     """
+    return session.ports.get(ModelWatch).admit(model.digest, lambda: _once(session, model))
+
+
+def _once(session: Session, model: Model) -> Predictor:
     key = (model.flavor, model.digest)
     with _lock:
         known = _loaded.get(key)

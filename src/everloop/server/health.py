@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import text
@@ -33,20 +33,20 @@ class Readiness(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...]
 
 
-def readiness(platform: Platform) -> Readiness:
-    """Try the database and the store, really: a query, and bytes that go in and come out again."""
-    checks = (_tried("database", lambda: _query(platform)), _tried("store", lambda: _round_trip(platform)))
+def readiness(platform: Platform, more: Callable[[], Sequence[Check]] = tuple) -> Readiness:
+    """Try the database and the store, really: a query, and bytes that go in and come out again; then do what is more."""
+    checks = (_tried("database", lambda: _query(platform)), _tried("store", lambda: _round_trip(platform)), *more())
     return Readiness(all(check.ok for check in checks), checks)
 
 
-def routes(platform: Platform) -> list[Route]:
-    """`/healthz` and `/readyz`."""
+def routes(platform: Platform, more: Callable[[], Sequence[Check]] = tuple) -> list[Route]:
+    """`/healthz` and `/readyz`; `more` gives checks beside the platform's own."""
 
     async def healthz(request: Request) -> Response:
         return answer({"alive": True})
 
     def readyz(request: Request) -> Response:
-        found = readiness(platform)
+        found = readiness(platform, more)
         return answer(found, status=200 if found.ready else 503)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -8,10 +8,14 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
 from everloop.kernel.errors import Unavailable
+
+if TYPE_CHECKING:
+    import uvicorn
 
 GRACE_SECONDS = 10
 """How long requests may go on after SIGTERM."""
@@ -43,11 +47,12 @@ def run(
     listening: socket.socket,
     before: Callable[[], Awaitable[None]] | None = None,
     protocol: type[asyncio.Protocol] | None = None,
+    make: Callable[[uvicorn.Config], uvicorn.Server] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT: no new requests, the running ones are finished, and `run` returns.
 
     `before` is awaited first, in the loop that serves; what it raises ends `run`. `protocol` is what connections speak
-    where it is not uvicorn's own.
+    where it is not uvicorn's own; `make` gives a server that takes its connections otherwise.
     """
     import uvicorn
 
@@ -60,7 +65,7 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config) if make is None else make(config)
 
     async def serve() -> None:
         if before is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput
@@ -13,6 +15,39 @@ from everloop.serving.direct import DirectModel
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[1-9]\d{0,8}))")
 
 
+class Reference(NamedTuple):
+    """A model's name, and a version by its number or by an alias."""
+
+    name: str
+    version: int
+    alias: str
+
+
+def parse(reference: str) -> Reference:
+    """What `models:/NAME@ALIAS` or `models:/NAME/VERSION` says.
+
+    Raises:
+        InvalidInput: it is no such reference.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise InvalidInput(
+            f"{reference!r} names no registered model.", hint="Write models:/NAME@ALIAS or models:/NAME/VERSION."
+        )
+    return Reference(match["name"], int(match["version"] or 0), match["alias"] or "")
+
+
+def resolve(session: Session, references: Sequence[Reference]) -> list[tuple[str, int]]:
+    """The names and versions that references lead to now, each once.
+
+    Raises:
+        NotFound: there is no such model, version or alias.
+    """
+    with session.begin(write=False) as unit:
+        found = [models.version(unit, *reference) for reference in references]
+    return list(dict.fromkeys((one.model, one.version) for one in found))
+
+
 def load_direct(session: Session, reference: str) -> DirectModel:
     """The model that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names.
 
@@ -20,12 +55,7 @@ def load_direct(session: Session, reference: str) -> DirectModel:
         InvalidInput: it is no such reference.
         NotFound: there is no such model, version or alias.
     """
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        raise InvalidInput(
-            f"{reference!r} names no registered model.", hint="Write models:/NAME@ALIAS or models:/NAME/VERSION."
-        )
-    return load_version(session, match["name"], int(match["version"] or 0), match["alias"] or "")
+    return load_version(session, *parse(reference))
 
 
 def load_version(session: Session, name: str, version: int = 0, alias: str = "") -> DirectModel:

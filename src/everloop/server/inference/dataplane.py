@@ -86,6 +86,18 @@ class DataPlane:
         for turns in gone:
             turns.close()
 
+    def busy(self) -> float:
+        """Since when, by `perf_counter`, the longest of the runs goes on that threads are at; 0 when none does."""
+        return min((turns.running_since for turns in self.turns if turns.running_since), default=0.0)
+
+    def arrange(self, served: Sequence[Served]) -> None:
+        """Serve exactly these, in this order: what is served already stays, the others go once they have answered."""
+        before = {turns.served: turns for turns in self.turns}
+        self.turns = tuple(before.get(one) or self._turns(one) for one in served)
+        for one, turns in before.items():
+            if one not in served:
+                turns.close()
+
     def warm_up(self) -> None:
         """Run every model before the first request comes; an endpoint's are warm when something is asked."""
         for turns in self.turns:

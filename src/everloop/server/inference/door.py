@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,6 +38,7 @@ from everloop.server.security import Gate, Guard
 
 if TYPE_CHECKING:
     from everloop.server.inference.grpc.door import GrpcDoor
+    from everloop.server.replicas.worker import Worker
 
 SWITCH_SECONDS = 0.0005
 """A model that holds Python's lock for long gives it back so often, so that those who cannot be let in hear it soon."""
@@ -51,7 +53,7 @@ class Serving:
     """All that a process serves with. `routes` are those beside the two protocols: health, feedback, a cloud's own.
 
     Without a `repository` no model comes or goes. `start` is called when the process begins to serve, `close` when it
-    has ended.
+    has ended. A `worker` is one of several processes that serve the same.
     """
 
     plane: DataPlane
@@ -62,6 +64,7 @@ class Serving:
     start: Callable[[], None] = _nothing
     close: Callable[[], None] = _nothing
     repository: Repository | None = None
+    worker: Worker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +86,22 @@ def serve(serving: Serving, where: Where, announce: Callable[[str], None]) -> No
     callers = Callers(serving.gate)
     serving = replace(serving, gate=replace(serving.gate, authenticate=callers))
     beside = None if where.grpc_port is None else _grpc_door(serving)
-    listening = process.listen(where.host, where.port)
+    worker = serving.worker
+    listening = process.listen(where.host, where.port) if worker is None else worker.listening
 
     async def listen() -> None:
         addresses = [process.address_of(listening)]
         if beside is not None and where.grpc_port is not None:
-            addresses.append(await beside.listen(where.host, where.grpc_port))
+            addresses.append(await beside.listen(where.host, where.grpc_port, shared=worker is not None))
         for address in addresses:
             announce(address)
 
     sys.setswitchinterval(SWITCH_SECONDS)
     serving.plane.warm_up()
     protocol = wired(serving.plane, serving.gate, callers, serving.metrics)
-    process.run(build_app(serving, beside), listening, listen, protocol)
+    if worker is not None:
+        worker.busy = serving.plane.busy
+    process.run(build_app(serving, beside), listening, listen, protocol, worker.server if worker else None)
 
 
 def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
@@ -113,7 +119,8 @@ def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
 
     async def scraped(request: Request) -> Response:
         require(request.state.principal, "metrics:read")
-        return Response(serving.metrics.text(), media_type=CONTENT_TYPE)
+        text = serving.metrics.text() if serving.worker is None else await run_in_threadpool(serving.worker.scrape)
+        return Response(text, media_type=CONTENT_TYPE)
 
     plane = serving.plane
     repository = serving.repository or Repository(plane)

@@ -17,6 +17,7 @@ from everloop.server.inference.tensors import MALFORMED
 from everloop.serving.entities import Label
 
 if TYPE_CHECKING:
+    from everloop.server.replicas.worker import Worker
     from everloop.serving.predictor import EndpointPredictor
 
 
@@ -32,8 +33,9 @@ _feedback = msgspec.json.Decoder(Feedback)
 class EndpointDoor:
     """The door of an endpoint's own routes."""
 
-    def __init__(self, predictor: EndpointPredictor) -> None:
+    def __init__(self, predictor: EndpointPredictor, worker: Worker | None = None) -> None:
         self._predictor = predictor
+        self._worker = worker
 
     def routes(self) -> list[Route]:
         """The two routes."""
@@ -54,6 +56,12 @@ class EndpointDoor:
         return answer(await run_in_threadpool(self._predictor.feedback, labels))
 
     async def refresh(self, request: Request) -> Response:
-        """Look up the traffic now; the revision that is in force when this answers."""
+        """Look up the traffic now; the revision that is in force, in every worker, when this answers."""
         require(request.state.principal, "endpoints:deploy")
-        return answer({"revision": await run_in_threadpool(self._predictor.refresh)})
+        return answer({"revision": await run_in_threadpool(self._refreshed)})
+
+    def _refreshed(self) -> int:
+        revision = self._predictor.refresh()
+        if self._worker is not None:
+            self._worker.spread(float(revision))
+        return revision

@@ -90,6 +90,15 @@ class Repository:
             for one in found:
                 self._plane.remove(name, one.versions[0])
 
+    async def follow(self, before: Sequence[Served], after: Sequence[Served]) -> None:
+        """Serve `after` in the place of `before`; what was loaded beside them stays.
+
+        Requests that wait are answered by what they asked.
+        """
+        async with self._changing:
+            beside = [one for one in self._served() if one not in before and one not in after]
+            self._plane.arrange([*after, *beside])
+
     def _served(self, name: str = "") -> list[Served]:
         return [turns.served for turns in self._plane.turns if name in ("", turns.served.name)]
 

@@ -62,6 +62,7 @@ class Turns:
         self._waiting: deque[Asked] = deque()
         self._scheduled = False
         self._running = False
+        self.running_since = 0.0
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -113,7 +114,7 @@ class Turns:
             self._ended(rows, seconds)
             self._commit(run, computed)
         else:
-            self._running = True
+            self._running, self.running_since = True, now
             self._worker = self._worker or ThreadPoolExecutor(1, "predict")
             self._worker.submit(self._work, run, rows)
 
@@ -150,7 +151,7 @@ class Turns:
         self._commit(run, computed)
 
     def _worked(self, rows: int, seconds: float) -> None:
-        self._running = False
+        self._running, self.running_since = False, 0.0
         self._ended(rows, seconds)
 
     def _ended(self, rows: int, seconds: float) -> None:

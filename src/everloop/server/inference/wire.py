@@ -196,6 +196,10 @@ class Wire(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def retire(self) -> None:
+        """Answer one request more, if it comes, and close the connection then."""
+        self._ending = True
+
     def response(self, call: Call, answer: Answered | EverloopError) -> bytes:
         """An answer as it goes over the wire."""
         short, head = self._short, call.head

@@ -68,14 +68,14 @@ class GrpcDoor:
         self._calls = metrics.counter("everloop_grpc_requests_total", "Calls answered.")
         self._seconds = metrics.histogram("everloop_grpc_request_seconds", "Time to the end of the answer.")
 
-    async def listen(self, host: str, port: int) -> str:
-        """Take the port, or a free one for 0; the address that it will answer under.
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> str:
+        """Take the port, or a free one for 0; the address that it will answer under. Others may share it if `shared`.
 
         Raises:
             Unavailable: the port is taken or the address is not ours.
         """
         limit = self._gate.settings.max_body_mb << 20
-        server = grpc.aio.server(options=_options(limit), maximum_concurrent_rpcs=MOST_CALLS)
+        server = grpc.aio.server(options=_options(limit, shared), maximum_concurrent_rpcs=MOST_CALLS)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, self._methods()),))
         name = f"[{host}]" if ":" in host else host
         try:
@@ -169,12 +169,12 @@ class GrpcDoor:
         return EverloopError(f"Something went wrong in the server; its log tells more under {identity}.")
 
 
-def _options(limit: int) -> tuple[tuple[str, int], ...]:
-    """The port is ours alone, and messages have a limit in bytes."""
+def _options(limit: int, shared: bool) -> tuple[tuple[str, int], ...]:
+    """The port is ours alone unless it is shared, and messages have a limit in bytes."""
     pending = ("grpc.server.max_pending_requests", "grpc.server.max_pending_requests_hard_limit")
     return (
         ("grpc.max_receive_message_length", limit),
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shared)),
         *((name, MOST_PENDING) for name in pending),
     )
 

@@ -422,6 +422,11 @@ SERVING = [
     Example("endpoints.set_log_policy", {"name": "late", "policy": {"sample": 0.5, "retention_days": 30}}),
     Example("endpoints.set_log_policy", {"name": "late", "policy": {"without": ["id"]}}, fails="invalid_input"),
     Example("endpoints.compact_log", {"name": "late"}),
+    Example(
+        "predictions.batch",
+        {"model": "late", "dataset": "flights", "into": "guesses", "version": 99},
+        fails="not_found",
+    ),
 ]
 ROLLOUTS = [
     Example("rollouts.start", {"endpoint": "late", "version": 2, "strategy": CANARY}, label="rollout"),

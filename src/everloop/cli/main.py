@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "simulate": ("loop", "Compare policies on history, before anything goes live"),
         "reproduce": ("loop", "Run a model's training again and compare hashes"),
         "rollback": ("loop", "Move a loop's model and traffic back"),
+        "predict": ("predict", "Predict tables, datasets or streams, as many rows as there are"),
         "package": ("package", "Pack a model version to run elsewhere"),
         "size": ("deploy", "How many replicas, cores and dollars a rate takes, from a load test"),
         "manifest": ("deploy", "What deploys a model or an endpoint: Kubernetes, Helm, Terraform, systemd, …"),

@@ -1,0 +1,83 @@
+"""`everloop predict`: a model's predictions for many rows, out of files, datasets or streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from everloop.cli.bars import progress
+from everloop.cli.door import Command, this_door
+from everloop.cli.reference import reference
+from everloop.serving.batch.entities import DATASET, BatchOptions, BatchReport, RowPolicy
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL[@VERSION|@ALIAS]")
+@click.option("--in", "source", required=True, metavar="PATH|PATTERN|URL|dataset:NAME", help="What is predicted.")
+@click.option("--out", required=True, metavar="PATH|dataset:NAME", help="A table by its name, or a folder.")
+@click.option("--key", multiple=True, metavar="COLUMN", help="A column that tells rows apart; it is copied.")
+@click.option("--columns", multiple=True, metavar="COLUMN", help="Copied, too; all that no input is if not given.")
+@click.option("--at", default="", metavar="COLUMN", help="When each row asks, for features as known then.")
+@click.option("--rows", type=click.Choice(get_args(RowPolicy)), default="fail", show_default=True, help="Refused rows.")
+@click.option("--workers", default=0, help="How many at once; one a core if not given.")
+@click.option("--engine", default="", metavar="NAME", help="Where the work is done: here, or ray.")
+@click.option("--endpoint", default="", metavar="NAME", help="Ask this endpoint, and log the predictions as its own.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+def predict(
+    model: str,
+    source: str,
+    out: str,
+    key: tuple[str, ...],
+    columns: tuple[str, ...],
+    at: str,
+    rows: RowPolicy,
+    workers: int,
+    engine: str,
+    endpoint: str,
+    resume: bool,
+) -> None:
+    """Predict all rows of files, of what a pattern finds, or of a dataset; beside each, the columns that are copied."""
+    from everloop.serving.batch.output import Output
+    from everloop.serving.batch.predict import Asked, How, into_dataset
+    from everloop.serving.batch.predict import predict as predicted
+
+    door = this_door()
+    wanted = reference(model)
+    copied = tuple(dict.fromkeys((*key, *columns))) or None
+    asked = Asked(
+        wanted.name,
+        wanted.alias or (str(wanted.version) if wanted.version else ""),
+        source,
+        BatchOptions(copied, at, rows),
+        endpoint,
+    )
+    how = How(workers, resume, engine)
+    session = door.local.session(project=door.options.get("project") or "")
+    with progress(door, "rows") as bars, session.activate():
+        if out.startswith(DATASET):
+            folder = session.home / "predictions" / session.project
+            made, report = into_dataset(session, asked, out.removeprefix(DATASET), folder, how, bars)
+            report = _into(report, f"{DATASET}{made.dataset}@{made.version}")
+        else:
+            report = predicted(session, asked, Output(Path(out)), how, bars)
+    door.show(report) if door.json else click.echo(_told(report))
+
+
+def _into(report: BatchReport, out: str) -> BatchReport:
+    from msgspec.structs import replace
+
+    return replace(report, out=out)
+
+
+def _told(report: BatchReport) -> str:
+    """A line about a batch."""
+    fresh = report.rows - report.resumed
+    extra = f", {report.resumed:,} of them from before" if report.resumed else ""
+    refused = f"; {report.refused:,} were refused, with a reason beside each" if report.refused else ""
+    rate = f"{fresh / max(report.seconds, 1e-9):,.0f} rows/s"
+    return (
+        f"{report.rows:,} rows by {report.model}@{report.version}{extra} are in {report.out}: {report.seconds:.1f} s, "
+        f"{rate}{refused}."
+    )

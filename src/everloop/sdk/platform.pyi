@@ -27,6 +27,7 @@ import everloop.registry.compilation.entities
 import everloop.registry.entities
 import everloop.registry.trust.entities
 import everloop.rollouts.entities
+import everloop.serving.batch.entities
 import everloop.serving.configuration
 import everloop.serving.entities
 import everloop.store.entities
@@ -384,6 +385,11 @@ class PipelinesGroup:
     def run(self, name: str, arguments: dict[str, everloop.kernel.usecase.Json] = ...) -> everloop.pipelines.entities.Execution:
         """Run a declared pipeline; steps whose code and arguments have not changed are not executed again."""
 
+class PredictionsGroup:
+    """Predictions for whole datasets."""
+    def batch(self, model: str, dataset: str, into: str, version: int = 0, alias: str = '', options: everloop.serving.batch.entities.BatchOptions = ...) -> everloop.datasets.entities.Snapshot:
+        """Predict every row of a dataset's version (`flights`, `flights@2`) into a version of the dataset `into`."""
+
 class RemotesGroup:
     """Other stores that versions of data are pushed to and pulled from."""
     def add(self, name: str, url: str) -> everloop.datasets.remotes.entities.Remote:
@@ -478,6 +484,7 @@ class Everloop:
     monitors: MonitorsGroup
     packages: PackagesGroup
     pipelines: PipelinesGroup
+    predictions: PredictionsGroup
     remotes: RemotesGroup
     rollouts: RolloutsGroup
     runs: RunsGroup

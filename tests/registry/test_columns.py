@@ -248,3 +248,8 @@ def test_arrays_tell_their_types_and_shapes() -> None:
     assert [(it.type, it.shape) for it in told.inputs] == [("float32", (2, 2)), ("int64", ())]
     assert [(it.type, it.categories) for it in told.outputs] == [("float32", ()), ("string", ())]
     assert signature_of(columns, narrow=True).inputs[1].type == "int16"
+
+
+def test_one_output_may_be_named_without_a_list() -> None:
+    columns = {"a": np.zeros(2)}
+    assert signature_of(columns, "late") == signature_of(columns, ["late"])

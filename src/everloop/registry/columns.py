@@ -40,7 +40,7 @@ def columns_of(table: pa.Table, names: Sequence[str] = ()) -> dict[str, np.ndarr
 
 def signature_of(
     columns: Mapping[str, np.ndarray],
-    outputs: Sequence[str] | Mapping[str, np.ndarray] = ("probability",),
+    outputs: str | Sequence[str] | Mapping[str, np.ndarray] = ("probability",),
     narrow: bool = False,
 ) -> Signature:
     """The signature of a model trained on these columns; the categories of strings are their values, sorted.
@@ -52,7 +52,8 @@ def signature_of(
     inputs = tuple(_field(name, values, narrow) for name, values in columns.items())
     if isinstance(outputs, Mapping):
         return Signature(inputs, tuple(_plain(_field(name, values, True)) for name, values in outputs.items()))
-    return Signature(inputs, tuple(Field(name, "float64") for name in outputs))
+    names = (outputs,) if isinstance(outputs, str) else outputs
+    return Signature(inputs, tuple(Field(name, "float64") for name in names))
 
 
 def arrays_of(signature: Signature, columns: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:

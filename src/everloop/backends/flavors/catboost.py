@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MODEL = "model.cbm"
 _MISSING = "NaN"
 """What CatBoost calls a category that is not there."""
+_KINDS = {"Poisson": "Exponent", "Tweedie": "Exponent", "RMSEWithUncertainty": "RMSEWithUncertainty"}
+"""What CatBoost's own `predict` gives for a regression, where that is not the sum of the trees."""
 
 
 class CatboostPredictor:
@@ -47,9 +49,7 @@ class CatboostPredictor:
         rows = self._rows(columns)
         if not len(rows):
             return np.empty((0, self._classes)) if self._classes > 2 else np.empty(0)
-        kind = "Probability" if self._classes else "RawFormulaVal"
-        if not self._classes and self._model.get_all_params().get("loss_function") in ("Poisson", "Tweedie"):
-            kind = "Exponent"
+        kind = "Probability" if self._classes else _KINDS.get(_loss(self._model), "RawFormulaVal")
         scores = np.asarray(self._model.predict(rows, kind, thread_count=1), dtype=np.float64)
         return scores[:, 1] if scores.ndim == 2 and scores.shape[1] == 2 and self._classes == 2 else scores
 
@@ -97,6 +97,8 @@ class CatboostFlavor:
                 f"A {type(native).__name__} is no CatBoost model.", hint="Pass a fitted CatBoostClassifier or the like."
             )
         model: Any = native
+        if not model.is_fitted():
+            raise InvalidInput(f"The {type(native).__name__} is not fitted.", hint="Call its fit first.")
         names = [str(name) for name in model.feature_names_]
         own = names != [str(at) for at in range(len(names))]
         modelfolder.check_count(len(names), signature, names if own else ())
@@ -156,8 +158,12 @@ def open_flavor() -> CatboostFlavor:
 
 
 def _is_classifier(model: Any) -> bool:
-    losses = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll")
-    return str(model.get_all_params().get("loss_function", "")).partition(":")[0] in losses
+    return _loss(model) in ("Logloss", "CrossEntropy", "Focal", "MultiClass", "MultiClassOneVsAll")
+
+
+def _loss(model: Any) -> str:
+    """The name of what was minimised, without the parameters that follow it (`Tweedie:variance_power=1.5`)."""
+    return str(model.get_all_params().get("loss_function", "")).partition(":")[0]
 
 
 def _categories(values: np.ndarray) -> list[str]:

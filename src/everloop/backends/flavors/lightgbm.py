@@ -52,7 +52,8 @@ class LightgbmFlavor:
         booster = getattr(native, "booster_", native)
         if not hasattr(booster, "model_to_string") or not hasattr(booster, "feature_name"):
             raise InvalidInput(
-                f"A {type(native).__name__} is no LightGBM model.", hint="Pass what lightgbm.train returned."
+                f"A {type(native).__name__} is no LightGBM model.",
+                hint="Pass what lightgbm.train returned, or a fitted estimator.",
             )
         _check_features(booster.feature_name(), signature)
         (folder / MODEL).write_text(booster.model_to_string())

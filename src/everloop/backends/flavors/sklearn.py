@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.skops"
 TRUSTED = (
+    "functools.partial",
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.Interval",
     "sklearn._loss.link.LogLink",
@@ -38,10 +39,21 @@ TRUSTED = (
     "sklearn._loss.loss.HalfMultinomialLoss",
     "sklearn._loss.loss.HalfPoissonLoss",
     "sklearn._loss.loss.HalfSquaredError",
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+    "sklearn.utils.validation.check_array",
 )
-"""Types of scikit-learn that hold fitted numbers and run nothing when they are made; skops trusts its estimators."""
+"""Types that hold fitted numbers and run nothing when they are made; skops trusts scikit-learn's estimators.
+
+Histograms with categories hold `partial(check_array, …)`; what a partial would call must be trusted by itself.
+"""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -198,6 +210,8 @@ def _check_fit(native: object, signature: Signature) -> None:
         raise InvalidInput(
             f"A {type(native).__name__} is no scikit-learn estimator.", hint="Pass a fitted estimator or pipeline."
         )
+    if _is_unfitted(native):
+        raise InvalidInput(f"The {type(native).__name__} is not fitted.", hint="Call its fit first.")
     inputs = [field.name for field in signature.inputs]
     names = [str(name) for name in getattr(native, "feature_names_in_", inputs)]
     count = getattr(native, "n_features_in_", len(inputs))
@@ -207,6 +221,20 @@ def _check_fit(native: object, signature: Signature) -> None:
             f" ({', '.join(inputs)}).",
             hint="Give both the same inputs.",
         )
+
+
+def _is_unfitted(native: object) -> bool:
+    """Whether one of scikit-learn's own was never fitted; only those keep to the rule that fitted attributes end so."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(native)
+    except NotFittedError:
+        return type(native).__module__.startswith("sklearn.")
+    except TypeError:  # It cannot even be fitted.
+        return False
+    return False
 
 
 def unknown_types(data: bytes) -> list[str]:

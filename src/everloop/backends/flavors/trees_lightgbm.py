@@ -17,7 +17,10 @@ _ZERO = float(np.float32(1e-35))
 """What is nearer to nothing than this is taken for nothing."""
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _MISSING_NONE, _MISSING_NAN = 0, 2
+_OWN_OBJECTIVE = "custom"
+"""The user's own: LightGBM writes no word about it, and gives the sums as they are."""
 _LINKS: dict[str, Link] = {
+    _OWN_OBJECTIVE: "identity",
     "regression": "identity",
     "regression_l1": "identity",
     "huber": "identity",
@@ -59,7 +62,7 @@ def _facts(lines: str) -> dict[str, str]:
 
 
 def _arithmetic(facts: Mapping[str, str], head: str, trees: int) -> Arithmetic | None:
-    name, *words = facts.get("objective", "").split()
+    name, *words = facts.get("objective", _OWN_OBJECTIVE).split()
     options = dict(word.partition(":")[::2] for word in words)
     link = _LINKS.get(name)
     if link is None or not set(options) <= {"sigmoid", "num_class"}:

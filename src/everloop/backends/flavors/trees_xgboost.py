@@ -38,7 +38,10 @@ def trees_of(booster: Any) -> TreeTable | None:
 
     (`Any`: XGBoost's types are not checked.)
     """
-    whole = msgspec.json.decode(bytes(booster.save_raw("json")))
+    try:
+        whole = msgspec.json.decode(bytes(booster.save_raw("json")))
+    except msgspec.DecodeError:
+        return None  # XGBoost writes Infinity, which is no JSON, where its sums overflowed in training.
     learner = whole["learner"]
     link = _LINKS.get(learner["objective"]["name"])
     facts = learner["learner_model_param"]

@@ -65,7 +65,7 @@ class XgboostFlavor:
 
     def save(self, native: object, folder: Path, signature: Signature) -> None:
         """Write the trees (those up to the best iteration, where training stopped early) and the inputs."""
-        booster: Any = native.get_booster() if hasattr(native, "get_booster") else native
+        booster: Any = _booster_of(native)
         if not hasattr(booster, "save_raw") or not hasattr(booster, "num_features"):
             raise InvalidInput(
                 f"A {type(native).__name__} is no XGBoost model.", hint="Pass what xgboost.train returned."
@@ -107,6 +107,21 @@ class XgboostFlavor:
     def requirements(self) -> list[str]:
         """XGBoost (or its build for processors alone) and NumPy, as installed."""
         return modelfolder.pinned(("xgboost", "xgboost-cpu", "numpy"))
+
+
+def _booster_of(native: Any) -> Any:
+    """The booster that an estimator holds; anything else as it is. (`Any`: XGBoost's types are not checked.)"""
+    if not hasattr(native, "get_booster"):
+        return native
+    missing = getattr(native, "missing", None)
+    if missing is not None and missing == missing:
+        raise InvalidInput(
+            f"The model takes {missing} for a missing value, which requests say by null or NaN.",
+            hint="Put NaN in its place in the data, and train without `missing`.",
+        )
+    if not native.__sklearn_is_fitted__():
+        raise InvalidInput(f"The {type(native).__name__} is not fitted.", hint="Call its fit first.")
+    return native.get_booster()
 
 
 def check_whole(data: bytes) -> None:

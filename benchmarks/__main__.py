@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 from benchmarks import report
 from benchmarks.harness import Figure
@@ -24,14 +25,31 @@ SUBJECTS = (
     "memo",
     "tracking",
     "serving",
+    "serving_peers",
+    "serving_features",
+    "serving_overload",
+    "serving_swap",
+    "batch",
+    "packages",
     "trees",
     "inferencelog",
     "monitoring",
     "sequential",
     "demo",
 )
-LONG = ("storegrowth", "data_checks", "data_tables", "versions", "largefile", "remotes", "demo")
+LONG = (
+    *("storegrowth", "data_checks", "data_tables", "versions", "largefile", "remotes", "demo"),
+    *("serving_peers", "serving_overload", "batch", "packages"),
+)
 """These run only when they are named."""
+MODULES = {
+    "serving": "serving.endpoint",
+    "serving_peers": "serving.peers",
+    "serving_features": "serving.features",
+    "serving_overload": "serving.overload",
+    "serving_swap": "serving.swap",
+}
+"""Where a subject is that is no module of its name."""
 
 
 def main() -> None:
@@ -57,13 +75,17 @@ def _arguments() -> argparse.Namespace:
 
 def _run(name: str) -> Sequence[Figure]:
     report.say(f"{name} …")
-    run: Callable[[], Sequence[Figure]] = importlib.import_module(f"benchmarks.{name}").run
+    run: Callable[[], Sequence[Figure]] = _module(name).run
     return run()
 
 
 def _summary(name: str) -> str:
     """What a subject's module says it measures."""
-    return (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip()
+    return (_module(name).__doc__ or "").strip()
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"benchmarks.{MODULES.get(name, name)}")
 
 
 def _told(name: str, figures: Sequence[Figure]) -> str:

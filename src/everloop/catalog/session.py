@@ -91,12 +91,14 @@ class Session:
     def begin(self, *, write: bool = True) -> Iterator[Session]:
         """A unit of work: commits at the end of the block, rolls back when it raises. Nested, it joins the outer one.
 
+        A unit that has ended can begin another.
+
         Raises:
             InvalidInput: a value is none that the database can keep, such as a number beyond 64 bits.
             Conflict: the database refused the change because something with that name or number is there already.
             Unavailable: the database did not answer.
         """
-        if self._connection is not None:
+        if self._connection is not None and not self._connection.closed:
             yield self
             return
         try:

@@ -84,7 +84,12 @@ def load_model(session: Session, model: Model) -> Predictor:
         NotFound: the store does not have its files.
         Refused: it holds something that is not known to be safe.
     """
-    return session.ports.get(ModelWatch).admit(model.digest, lambda: _once(session, model))
+
+    def load() -> Predictor:
+        with session.begin(write=False) as unit:  # The caller's has ended, when a watch loads a model later.
+            return _once(unit, model)
+
+    return session.ports.get(ModelWatch).admit(model.digest, load)
 
 
 def _once(session: Session, model: Model) -> Predictor:

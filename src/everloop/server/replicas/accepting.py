@@ -44,10 +44,11 @@ class Acceptor:
         self._open = True
         self._loop.add_reader(self._listening, self._ready)
 
-    def stop(self) -> None:
-        """Take no more; the others do."""
+    async def stop(self) -> None:
+        """Take no more; the others do. Those that were taken are connections when this returns."""
         self._open = False
         self._loop.remove_reader(self._listening)
+        await asyncio.gather(*self._tasks)
 
     def _ready(self) -> None:
         mine = self._own.get("connections")
@@ -111,7 +112,7 @@ class SharingServer(uvicorn.Server):
         """Take no more connections, answer what comes on those that are there for a moment, and end."""
         self._ends()
         if self._acceptor is not None:
-            self._acceptor.stop()
+            await self._acceptor.stop()
         for connection in list(self.server_state.connections):
             if (retire := getattr(connection, "retire", None)) is not None:
                 retire()

@@ -46,6 +46,6 @@ class Backoff:
         self._next = now + self._wait
         self._wait = min(max(self._wait * 2, FIRST_WAIT), LONGEST_WAIT)
 
-    def allows(self, now: float) -> bool:
-        """Whether a worker may be started."""
-        return now >= self._next
+    def remaining(self, now: float) -> float:
+        """Seconds until a worker may be started."""
+        return max(0.0, self._next - now)

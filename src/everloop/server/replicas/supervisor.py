@@ -35,6 +35,8 @@ LOOK_SECONDS = 0.05
 TOLD_SECONDS = 1.0
 SPARE = 4
 """So many workers more than wanted may be there while some of them end."""
+LONG_SECONDS = 0.5
+"""When the next worker comes sooner, connections wait for it."""
 HANG_GRACE_SECONDS = 1.0
 """How long a worker whose model hangs may still answer for its other models."""
 log = logging.getLogger("everloop.server")
@@ -194,7 +196,7 @@ class Supervisor:
     def _fill(self, now: float) -> None:
         there = sum(child.state != "draining" for child in self.children.values())
         for _ in range(self.care.workers - there):
-            if len(self.children) < len(self._pages.workers) and self._backoff.allows(now):
+            if len(self.children) < len(self._pages.workers) and not self._backoff.remaining(now):
                 self._fork()
 
     def _stand_in(self) -> None:
@@ -202,7 +204,12 @@ class Supervisor:
         ready = any(child.state == "ready" for child in self.children.values())
         if ready and self._standin:
             os.kill(self._standin, signal.SIGTERM)
-        elif not ready and self._was_ready and not self._standin and not self._backoff.allows(perf_counter()):
+        elif (
+            not ready
+            and self._was_ready
+            and not self._standin
+            and self._backoff.remaining(perf_counter()) > LONG_SECONDS
+        ):
             reason = f"No worker is ready: the last one, {self.last_death}."
             self._standin = self._forked(lambda: stand_in(self._listening, reason))
 

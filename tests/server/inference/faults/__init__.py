@@ -1,0 +1,1 @@
+"""What serving does when its models, its processes or its stores fail."""

@@ -65,22 +65,21 @@ Fallback = OtherVersion | Constant | Rule | OtherEndpoint
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a deployment answers. The default asks the model, and nothing else.
 
-    `slo_ms` is the time to an answer that is kept to under load (0: the server's), `most_rows` how many rows are run
-    together at most (0: as many as keep to it). A run that takes longer than `timeout_ms` has failed (0: it may take
-    its time). `fallback` answers what the model fails on, and all while its `circuit` is open. `graph` puts models
-    together. `interval` is how often the truth may lie outside of the answers' intervals, 0.1 for one in ten (0: no
-    intervals). Of requests with more than `explain_rows` rows no explanation is given. `warm_up` are rows that must be
-    answered before the deployment meets a request.
+    `slo_ms` is the time to an answer that is kept to under load, by which requests are let in and put together (0: the
+    server's); the stable deployment's counts when a process starts. A run that takes longer than `timeout_ms` has
+    failed (0: it may take its time). `fallback` answers what the model fails on, and all while its `circuit` is open.
+    `graph` puts models together. `interval` is how often the truth may lie outside of the answers' intervals, 0.1 for
+    one in ten (0: no intervals). Of requests with more than `explain_rows` rows no explanation is given. `warm_up` are
+    rows that must be answered before the deployment meets a request.
     """
 
     slo_ms: NotNegative = 0.0
-    most_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
     timeout_ms: NotNegative = 0.0
     circuit: Circuit | None = None
     fallback: Fallback | None = None
     graph: Node | None = None
     interval: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
-    explain_rows: Annotated[int, msgspec.Meta(ge=0)] = 64
+    explain_rows: Annotated[int, msgspec.Meta(ge=0)] = 20
     warm_up: tuple[dict[str, Json], ...] = ()
 
 

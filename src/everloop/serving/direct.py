@@ -37,6 +37,18 @@ class DirectModel:
                 answers[position] = answer
         return [answer for answer in answers if answer is not None]
 
+    def explain(self, request: PredictionRequest) -> Columns:
+        """How much each input moved the score of each row, by input.
+
+        Raises:
+            InvalidInput: there are more rows than are explained in one request.
+            Refused: this model cannot say.
+        """
+        from everloop.serving.explaining import EXPLAINED_ROWS, check_explainable, explained
+
+        check_explainable(request, EXPLAINED_ROWS)
+        return explained(self._predictor, request.columns)
+
     def _together(self, asked: Sequence[Columns]) -> Sequence[Outputs | EverloopError]:
         """One run for all; where it fails, each alone, so that nobody suffers for another's rows."""
         try:

@@ -95,7 +95,7 @@ class LogRows:
         columns: list[bytes | Text] = [
             text(ids),
             text(_take(made.requests, owners)),
-            np.array(_take(made.digests, owners), dtype=np.int64).tobytes(),
+            _digests(made, picked, owners).tobytes(),
             np.full(count, rows.at).tobytes(),
             *self._variants(scored, picked, count),
             text([self._keys.pseudonym(key) for key in keys] if self._policy.pseudonyms else keys),
@@ -175,6 +175,14 @@ class _Picked:
     def logged(self, values: np.ndarray) -> np.ndarray:
         """The kept ones of an array that is ordered as the log is."""
         return values if self.chosen is None else values[self.chosen]
+
+
+def _digests(made: Made, picked: _Picked, owners: np.ndarray | None) -> np.ndarray:
+    """The digest of each row's request; 0 for what is logged beside the answers, and is none."""
+    digests = np.array(_take(made.digests, owners), dtype=np.int64)
+    if picked.asked is not None:
+        digests[picked.logged(np.arange(len(picked.asked))) >= len(made.ids)] = 0
+    return digests
 
 
 def _owners(made: Made) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import msgspec
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from everloop.kernel.errors import InvalidInput, Refused
 from everloop.registry import service as models
 from everloop.registry.entities import Field, ModelVersion
 from everloop.serving import nodes
-from everloop.serving.configuration import Configuration, Fallback, OtherEndpoint, OtherVersion, Rule
+from everloop.serving.configuration import Configuration, Constant, Fallback, OtherEndpoint, OtherVersion, Rule
 from everloop.serving.entities import Endpoint
 from everloop.serving.nodes import Node
 from everloop.serving.wiring import inputs_of
@@ -116,6 +117,8 @@ def _fallback(session: Session, endpoint: Endpoint, found: ModelVersion, wanted:
             f"Version {found.version} of {found.model!r} gives more than one number a row, and no rule can.",
             hint="Let another version be its fallback.",
         )
+    if isinstance(fallback, Constant) and not isfinite(fallback.value):
+        raise InvalidInput(f"The constant is {fallback.value}.", hint="Name a number that can be answered.")
     if isinstance(fallback, OtherVersion):
         return _other_version(session, endpoint, found, fallback)
     if isinstance(fallback, OtherEndpoint):

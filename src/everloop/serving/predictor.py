@@ -51,6 +51,11 @@ class EndpointPredictor:
         """The traffic as this process sees it."""
         return self._routing
 
+    @property
+    def hung(self) -> int:
+        """How many runs of models hang: what only a new process helps against."""
+        return self._routing.hung
+
     def predict(self, columns: Mapping[str, np.ndarray], request_id: str = "", at: datetime | None = None) -> Answer:
         """Predict rows and log them. 50 rows of 20 features and 100 trees cost ~1.5 ms.
 
@@ -104,6 +109,9 @@ class EndpointPredictor:
         with self._answering:
             self._committer.close()
             self._labels.close()
+        for variant in self._routing.variants:
+            if variant.guard is not None:
+                variant.guard.close()
 
     def _keep_fresh(self) -> None:
         while not self._stopped.wait(REFRESH_SECONDS):

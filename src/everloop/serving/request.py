@@ -35,7 +35,8 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
 
     `replayed`: the request had been answered before, and this was read from the log. `values` are the model's outputs
     by name, when it has others than one number a row. `explanations` tell how much each input moved each output,
-    `interval` between what bounds the truth lies; None when nobody asked.
+    `interval` between what bounds the truth lies; None when nobody asked. `roles` are given when a fallback answered,
+    `traces` (what each member of a graph gave, by row) when the request's parameter `trace` is true.
     """
 
     request_id: str
@@ -47,3 +48,5 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
     values: Mapping[str, np.ndarray] | None = None
     explanations: Mapping[str, np.ndarray] | None = None
     interval: tuple[np.ndarray, np.ndarray] | None = None
+    roles: Sequence[str] | None = None
+    traces: Sequence[Mapping[str, float]] | None = None

@@ -160,7 +160,7 @@ def answered(batch: pa.RecordBatch) -> np.ndarray:
     was logged.
     """
     roles = batch.column("role")
-    stable = np.array(pc.equal(roles, "stable"), dtype=bool)
+    stable = np.array(pc.is_in(roles, pa.array(["stable", "fallback"])), dtype=bool)
     failed = np.isnan(array_of(batch.column("output")))
     rows: np.ndarray = stable | (np.array(pc.equal(roles, "canary"), dtype=bool) & ~failed)
     return rows

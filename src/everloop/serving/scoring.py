@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -85,7 +85,7 @@ class Scored:
 
         Where one does not take it, what the request brought; missing if that has none either.
         """
-        if self.only is not None:
+        if self.only is not None and name in self.only.inputs:
             return self.only.inputs[name]
         missing = np.full(1, None if type_ == "string" else np.nan)
         found = []
@@ -125,11 +125,28 @@ def score(routing: Routing, rows: Rows) -> Scored:
     scored, asker = Scored(rows.columns), _Asker(rows, routing)
     everything = _numbered(len(rows.keys))
     if len(routing.answering) == 1:
-        scored.answering.append(asker.ask(routing.stable, everything))
+        _settle(routing.stable, everything, scored, asker)
     else:
         _divide(routing, rows, scored, asker)
-    scored.beside += [asker.ask(shadow, everything) for shadow in routing.shadows]
+    shadows = [shadow for shadow in routing.shadows if shadow.guard is None or shadow.guard.allows()]
+    scored.beside += [asker.ask(shadow, everything) for shadow in shadows]
     return scored
+
+
+def _settle(stable: Variant, rows: np.ndarray, scored: Scored, asker: _Asker) -> None:
+    """Ask the stable variant for rows, and its fallback for those that it fails on; for all, while it is left alone."""
+    asked = stable.guard is None or stable.guard.allows()
+    part = asker.ask(stable, rows) if asked else asker.unasked(stable, rows)
+    if stable.fallback is None:
+        scored.answering.append(part)
+        return
+    good = np.isfinite(part.scores)
+    scored.answering += part.where(good)
+    scored.beside += part.where(~good) if asked else []
+    if not good.all():
+        instead = asker.ask(stable.fallback, rows[~good])
+        # The log keeps what the model was, or would have been, given.
+        scored.answering.append(replace(instead, inputs={**part.inputs, **instead.inputs}))
 
 
 def _divide(routing: Routing, rows: Rows, scored: Scored, asker: _Asker) -> None:
@@ -140,13 +157,16 @@ def _divide(routing: Routing, rows: Rows, scored: Scored, asker: _Asker) -> None
         mine = np.flatnonzero(assigned == variant.deployment)
         if variant.role == "stable" or not len(mine):
             continue
+        if variant.guard is not None and not variant.guard.allows():
+            left[mine] = True
+            continue
         part = asker.ask(variant, mine)
         good = np.isfinite(part.scores)
         left[mine[~good]] = True
         scored.answering += part.where(good)
         scored.beside += part.where(~good)
     if left.any():
-        scored.answering.append(asker.ask(routing.stable, np.flatnonzero(left)))
+        _settle(routing.stable, np.flatnonzero(left), scored, asker)
 
 
 class _Asker:
@@ -168,6 +188,10 @@ class _Asker:
             chosen = {name: values[rows] for name, values in inputs.items()}
         scores, values = _scores(variant, chosen, len(rows), self._outputs)
         return Part(variant, rows, scores, inputs, values)
+
+    def unasked(self, variant: Variant, rows: np.ndarray) -> Part:
+        """What a variant gives that is left alone: nothing."""
+        return Part(variant, rows, np.full(len(rows), np.nan), self._inputs(variant))
 
     def _inputs(self, variant: Variant) -> Columns:
         """What the variant takes, of all rows; one matrix when all are fractions."""
@@ -192,17 +216,28 @@ def _scores(
     variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]
 ) -> tuple[np.ndarray, Columns | None]:
     """A score for each row, and all outputs if there are others; NaN when the model raises or gives something else."""
+    guard = variant.guard
     try:
-        if not outputs:
-            scores, values = np.asarray(variant.predictor.predict(columns), dtype=np.float64).reshape(count), None
+        if guard is None:
+            scores, values = _given(variant, columns, count, outputs)
         else:
-            values = _named(variant, columns, count, outputs)
-            scores = _first_number(values, outputs)
+            scores, values = guard.run(lambda: _given(variant, columns, count, outputs))
     except Exception as error:  # noqa: BLE001  # A model is foreign code: whatever it raises must not take the others along.
         log.warning("deployment %s (version %s) failed: %s", variant.deployment, variant.version, error)
-        return np.full(count, np.nan), None
+        scores, values = np.full(count, np.nan), None
     finite = np.isfinite(scores)
+    if guard is not None:
+        guard.record(failed=2 * int(np.count_nonzero(finite)) < count)  # A few odd rows are not the model's failure.
     return (scores if finite.all() else np.where(finite, scores, np.nan)), values
+
+
+def _given(
+    variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]
+) -> tuple[np.ndarray, Columns | None]:
+    if not outputs:
+        return np.asarray(variant.predictor.predict(columns), dtype=np.float64).reshape(count), None
+    values = _named(variant, columns, count, outputs)
+    return _first_number(values, outputs), values
 
 
 def _named(variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]) -> Columns:

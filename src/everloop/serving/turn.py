@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import EverloopError, InvalidInput, Unavailable
 from everloop.serving.arrow import array_of
 from everloop.serving.committer import Commit
+from everloop.serving.explaining import check_explainable, explanations, traced
 from everloop.serving.gathering import Columns, Group, gathered
 from everloop.serving.ipc import EncodedBatch
 from everloop.serving.logrows import Made
@@ -74,6 +76,8 @@ class Turn(Commit):
         if request.deadline and request.deadline < self._started:
             self.answers[place] = Unavailable("The request waited too long.", hint="Try again later.")
             return False
+        if request.explain and not self._is_explainable(place, request):
+            return False
         if not request.id:
             return True
         try:
@@ -86,6 +90,14 @@ class Turn(Commit):
             self.answers[place] = error
             return False
 
+    def _is_explainable(self, place: int, request: PredictionRequest) -> bool:
+        try:
+            check_explainable(request, self._routing.stable.configuration.explain_rows)
+        except InvalidInput as error:
+            self.answers[place] = error
+            return False
+        return True
+
     def _is_unknown(self, place: int, id: str, digest: int, twins: dict[int, int]) -> bool:
         if id in self._asked:
             require_same(id, self._digests[self._asked[id]], digest)
@@ -96,7 +108,7 @@ class Turn(Commit):
             self.after.append(waiting.commit)
             return False
         if (found := self._index.find(id, digest)) is not None:
-            self.answers[place] = _replayed(found)
+            self.answers[place] = _replayed(found, self._routing)
             return False
         self._asked[id], self._digests[place] = place, digest
         return True
@@ -144,6 +156,9 @@ class Turn(Commit):
         latency = int((perf_counter() - self._started) * 1e6)
         batch = self._routing.log.encode(Made(group.counts, prefixes, names, digests, ids, rows, scored, latency), kept)
         self._give(group, answers, names, digests)
+        for number, place in enumerate(group.places):
+            if requests[place].explain or requests[place].parameters.get("trace") is True:
+                self._explain(requests[place], place, scored, sum(group.counts[:number]))
         if batch is not None:
             self.batches.append(batch)
 
@@ -169,6 +184,22 @@ class Turn(Commit):
                     self._logged[names[number]] = (digests[number], len(self.batches))
                     self._index.begin(names[number], Waiting(digests[number], answer, self))
             start = stop
+
+    def _explain(self, request: PredictionRequest, place: int, scored: Scored, start: int) -> None:
+        """Add to an answer what its request asked for beside it."""
+        answer = self.answers[place]
+        if isinstance(answer, EverloopError):
+            return
+        stop = start + len(answer.outputs)
+        try:
+            if request.explain:
+                answer = replace(answer, explanations=explanations(scored, start, stop))
+            if request.parameters.get("trace") is True:
+                answer = replace(answer, traces=traced(scored, start, stop))
+        except EverloopError as error:
+            self.answers[place] = error
+        else:
+            self.answers[place] = answer
 
     def _prefixes(self, millisecond: int, count: int) -> list[str]:
         """An id for each request, in the layout of `new_id`."""
@@ -201,6 +232,8 @@ class _Answers:
         self._outputs = scored.logged("scores")[:count]
         self._deployments = scored.variants("deployment")[:count]
         self._versions = scored.variants("version")[:count]
+        self._bounds = _bounds(routing, self._outputs, self._deployments) if routing.margins else None
+        self._roles = scored.variants("role")[:count] if routing.has_fallback else None
         values = scored.values(routing.outputs) if routing.outputs else None
         self._values = values and {name: _typed(given[:count]) for name, given in values.items()}
 
@@ -220,20 +253,36 @@ class _Answers:
             self._deployments[start:stop],
             self._versions[start:stop],
             values=self._values and {name: given[start:stop] for name, given in self._values.items()},
+            interval=self._bounds and (self._bounds[0][start:stop], self._bounds[1][start:stop]),
+            roles=None if self._roles is None else _telling(self._roles[start:stop].tolist()),
         )
 
 
-def _replayed(found: Found) -> Answer:
+def _bounds(routing: Routing, answers: np.ndarray, deployments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Between what the truth lies, for rows whose deployment can tell; else NaN."""
+    margins = np.array([routing.margins.get(one, np.nan) for one in deployments.tolist()])
+    return answers - margins, answers + margins
+
+
+def _telling(roles: list[str]) -> list[str] | None:
+    """The roles, if a fallback is among them."""
+    return roles if "fallback" in roles else None
+
+
+def _replayed(found: Found, routing: Routing) -> Answer:
     """The answer that rows of a logged batch hold."""
     rows = found.batch.take(pa.array(found.rows))
+    outputs, deployments = array_of(rows.column("output")), array_of(rows.column("deployment"))
     return Answer(
         rows.column("request_id")[0].as_py(),
         rows.column("prediction_id").to_pylist(),
-        array_of(rows.column("output")),
-        array_of(rows.column("deployment")),
+        outputs,
+        deployments,
         array_of(rows.column("model_version")),
         replayed=True,
         values=_parsed(rows.column("outputs").to_pylist()) if "outputs" in rows.schema.names else None,
+        interval=_bounds(routing, outputs, deployments) if routing.margins else None,
+        roles=_telling(rows.column("role").to_pylist()),
     )
 
 

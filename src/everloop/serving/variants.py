@@ -8,16 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from everloop.catalog.session import Session
-from everloop.features import service as features
 from everloop.features.columntypes import key_kind
 from everloop.features.entities import PinnedFeatures
-from everloop.features.onlinestore import OnlineStore
-from everloop.registry import service as models
 from everloop.registry.entities import Field, Signature
 from everloop.registry.flavor import Predictor
-from everloop.registry.save import load_model
 from everloop.serving import service as endpoints
-from everloop.serving.entities import Endpoint, Share, VariantRole
+from everloop.serving.configuration import Configuration
+from everloop.serving.entities import Endpoint, VariantRole
+from everloop.serving.guard import Guard
 from everloop.serving.layout import Layout
 from everloop.serving.logkeys import log_keys
 from everloop.serving.logrows import LogRows
@@ -27,11 +25,15 @@ if TYPE_CHECKING:
     from everloop.features.online import OnlineFeatures
 
 
+DEFAULT = Configuration()
+
+
 @dataclass(frozen=True, eq=False)
 class Variant:
     """A loaded deployment. `pinned` and `online` are its features, None when everything comes with the request.
 
-    `layout` says how its inputs are put together.
+    `layout` says how its inputs are put together; `guard` when it is asked, `fallback` what answers instead. The truth
+    is `margin` around its score (0: nobody knows).
     """
 
     deployment: int
@@ -44,6 +46,10 @@ class Variant:
     online: OnlineFeatures | None
     outputs: tuple[Field, ...]
     layout: Layout
+    guard: Guard | None = None
+    fallback: Variant | None = None
+    margin: float = 0.0
+    configuration: Configuration = DEFAULT
 
     @property
     def output(self) -> str:
@@ -75,6 +81,26 @@ class Routing:
     log: LogRows
 
     @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All deployments that are loaded."""
+        return (*self.answering.values(), *self.shadows)
+
+    @cached_property
+    def has_fallback(self) -> bool:
+        """Whether somebody else may answer for a deployment."""
+        return any(variant.fallback is not None for variant in self.answering.values())
+
+    @cached_property
+    def margins(self) -> dict[int, float]:
+        """How far the truth may be from the scores of the deployments that tell it; empty when none does."""
+        return {variant.deployment: variant.margin for variant in self.answering.values() if variant.margin}
+
+    @property
+    def hung(self) -> int:
+        """How many runs of models hang now, for which only a new process helps."""
+        return sum(variant.guard.hung for variant in self.variants if variant.guard is not None)
+
+    @property
     def stable(self) -> Variant:
         """The variant that answers when another one fails."""
         return self.answering[self.endpoint.stable]
@@ -86,22 +112,27 @@ class Routing:
 
 
 def load_routing(session: Session, name: str, before: Routing | None = None) -> Routing:
-    """The endpoint as its traffic stands now; `before` itself when nothing has moved since.
+    """The endpoint as its traffic stands now, every model warm; `before` itself when nothing has moved since.
 
     Raises:
         NotFound: the endpoint, or something that its deployments are made of, is gone.
+        Refused: a model fails on the rows that it is to warm up with.
     """
+    from everloop.serving.loading import Loader
+
     with session.begin(write=False) as unit:
         endpoint = endpoints.get(unit, name)
         if before is not None and before.endpoint == endpoint:
             return before
         split = Split(name, endpoint.allocation)
-        versions = {deployment.revision: deployment.version for deployment in endpoints.deployments(unit, name)}
+        deployed = {deployment.revision: deployment for deployment in endpoints.deployments(unit, name)}
+        loader = Loader(unit, endpoint, {variant.deployment: variant for variant in before.variants} if before else {})
         variants = [
-            _variant(unit, endpoint, share, versions[share.deployment])
+            loader.load(share, deployed[share.deployment])
             for share in endpoint.traffic
             if share.percent or share.role != "canary"
         ]
+    variants += [variant.fallback for variant in variants if variant.fallback is not None]
     logged = tuple({field.name: field for variant in variants for field in variant.inputs}.values())
     stable = next(variant for variant in variants if variant.role == "stable")
     outputs = () if all(variant.is_plain for variant in variants) else stable.outputs
@@ -110,35 +141,11 @@ def load_routing(session: Session, name: str, before: Routing | None = None) -> 
         endpoint,
         split,
         outputs,
-        {variant.deployment: variant for variant in variants if variant.role != "shadow"},
+        {variant.deployment: variant for variant in variants if variant.role in ("stable", "canary")},
         tuple(variant for variant in variants if variant.role == "shadow"),
         _request_inputs(endpoint, variants, keys),
         tuple(keys),
         LogRows(endpoint, logged, tuple(keys), outputs, log_keys(session.home, session.project)),
-    )
-
-
-def _variant(session: Session, endpoint: Endpoint, share: Share, version: int) -> Variant:
-    trained = models.version(session, endpoint.model, version).trained
-    pinned = online = None
-    if endpoint.features:
-        from everloop.features.online import OnlineFeatures
-
-        pinned = features.pin(session, endpoint.features, trained.features_version)
-        online = OnlineFeatures(session.ports.get(OnlineStore), pinned)
-    brought = [field.name for field in pinned.service.request] if pinned else []
-    probability = 1.0 if share.role == "shadow" else Split(endpoint.name, endpoint.allocation).chance(share.deployment)
-    return Variant(
-        share.deployment,
-        version,
-        share.role,
-        probability,
-        load_model(session, trained),
-        trained.signature.inputs,
-        pinned,
-        online,
-        trained.signature.outputs,
-        Layout(trained.signature.inputs, online.names if online else (), brought),
     )
 
 

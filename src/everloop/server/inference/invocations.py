@@ -17,7 +17,7 @@ from everloop.server.answers import JSON, answer
 from everloop.server.inference import scoring
 from everloop.server.inference.asking import asked
 from everloop.server.inference.dataplane import DataPlane, decoded
-from everloop.server.inference.served import Answered, Served, Values
+from everloop.server.inference.served import EXPLANATION, Answered, Served, Values
 
 BESIDE = ("prediction_id", "model_version")
 """Outputs of an endpoint that are no predictions: what they can be traced by."""
@@ -87,7 +87,17 @@ def _worded(found: Answered, accept: str) -> Response:
     body: dict[str, object] = {"predictions": predictions, "model_version": found.model_version}
     if "prediction_id" in found.values:
         body["prediction_ids"] = found.values["prediction_id"]
+    if found.beside:
+        body |= _beside(found.beside)
     return answer(body, JSON)
+
+
+def _beside(values: Values) -> dict[str, object]:
+    """What comes beside the predictions; explanations together, by input."""
+    plain = {name: one.tolist() if isinstance(one, np.ndarray) else list(one) for name, one in values.items()}
+    moved = {name.removeprefix(EXPLANATION): one for name, one in plain.items() if name.startswith(EXPLANATION)}
+    rest: dict[str, object] = {name: one for name, one in plain.items() if not name.startswith(EXPLANATION)}
+    return rest | ({"explanations": moved} if moved else {})
 
 
 def _line(row: object) -> str:

@@ -54,13 +54,17 @@ def serve_endpoint(
         "The revision of the traffic in force.",
         lambda: float(_revision(predictor)),
     )
-    plane = DataPlane([ServedEndpoint(predictor)], metrics, slo_seconds(platform.settings.values))
+    seconds = predictor.routing.stable.configuration.slo_ms / 1e3 or slo_seconds(platform.settings.values)
+    plane = DataPlane([ServedEndpoint(predictor)], metrics, seconds)
     serving = Serving(
         plane,
         metrics,
         _gate(platform),
         platform.session().new_id,
-        (*health.routes(platform, _workers(worker)), *EndpointDoor(predictor, worker).routes()),
+        (
+            *health.routes(platform, lambda: (*_workers(worker)(), *_runs(predictor))),
+            *EndpointDoor(predictor, worker).routes(),
+        ),
         predictor.start,
         predictor.close,
         worker=worker,
@@ -123,6 +127,11 @@ def _repository(platform: Platform, plane: DataPlane) -> Repository:
 
 def _revision(predictor: EndpointPredictor) -> int:
     return predictor.routing.endpoint.revision
+
+
+def _runs(predictor: EndpointPredictor) -> Sequence[health.Check]:
+    """What `/readyz` tells of models that hang: their runs cannot be stopped, only the process can."""
+    return [health.Check("models", False, f"{predictor.hung} runs of models hang.")] if predictor.hung else ()
 
 
 def _workers(worker: Worker | None) -> Callable[[], Sequence[health.Check]]:

@@ -194,6 +194,14 @@ def check_outputs(wishes: Sequence[Wish], outputs: Sequence[Field]) -> None:
         raise InvalidInput(f"There is no output {', '.join(unknown)}.", hint=f"There are {', '.join(sorted(known))}.")
 
 
+def with_beside(wishes: Sequence[Wish], beside: Mapping[str, Values]) -> Sequence[Wish]:
+    """The wishes, and what comes whichever outputs are wished for; all outputs when there are no wishes."""
+    if not (wishes and beside):
+        return wishes
+    wished = {wish.name for wish in wishes}
+    return [*wishes, *(Wish(name) for name in beside if name not in wished)]
+
+
 def check_parameters(what: str, parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that would change the meaning of a tensor and are not supported; others are let be.
 

@@ -120,7 +120,8 @@ class OpenInferenceDoor:
         columns = columns_of(one.inputs, tensors)
         found = await self._plane.ask(one, asked(request, columns, question.parameters, question.id))
         response = oip.InferResponse(one.name, found.model_version, [], found.id)
-        content, head = oip.encode(response, found.values, question.outputs, oip.wants_binary(question))
+        wishes = oip.with_beside(question.outputs, found.beside)
+        content, head = oip.encode(response, found.all, wishes, oip.wants_binary(question))
         headers = {oip.BINARY_HEADER: str(head)} if head else None
         return Response(content, headers=headers, media_type=OCTETS if head else JSON)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _Data = list[float | list[float | None] | None]
 _KNOWN = {"binary_data_output", "timeout"}
 """The parameters of a request that the hot path understands."""
+_SENT = {"FP64": "float64", "INT64": "int64", "BYTES": "string"}
+"""The datatypes of lists that need no thought, and the types of the inputs that they are."""
 _DATATYPES = {np.dtype("<f8"): b"FP64", np.dtype("<i8"): b"INT64"}
 _encode = msgspec.json.Encoder().encode
 
@@ -36,14 +38,29 @@ class _Tensor(msgspec.Struct, gc=False):
     parameters: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Request(msgspec.Struct, gc=False):
-    inputs: list[_Tensor]
+class _Column(msgspec.Struct, gc=False):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[str | int | float | None]
+
+
+class _Asked(msgspec.Struct, gc=False):
     id: str = ""
     outputs: list[oip.Wish] = []
     parameters: dict[str, Json] = {}
 
 
+class _Request(_Asked, gc=False, kw_only=True):
+    inputs: list[_Tensor]
+
+
+class _Columns(_Asked, gc=False, kw_only=True, forbid_unknown_fields=True):
+    inputs: list[_Column]
+
+
 _requests = msgspec.json.Decoder(_Request)
+_listed = msgspec.json.Decoder(_Columns)
 
 
 @dataclass(eq=False, slots=True)
@@ -67,11 +84,16 @@ class Plan:
         self._names = tuple(field.name for field in self.inputs)
         self._known = frozenset(self._names)
         self._doubles = all(field.type == "float64" and not field.shape for field in self.inputs)
+        self._types = {field.name: field.type for field in self.inputs if not field.shape}
         self._outputs = frozenset(field.name for field in served.outputs)
         self._starts: dict[str, bytes] = {}
 
     def read(self, body: bytes, end: int) -> Asking | None:
         """A request whose JSON ends at `end`; None where only the whole door can tell what is wrong with it."""
+        if not self._doubles and end == len(body):
+            listed = self._read_columns(body)
+            if listed is not None:
+                return listed
         try:
             request = _requests.decode(body if end == len(body) else body[:end])
         except MALFORMED:
@@ -87,7 +109,7 @@ class Plan:
         Raises:
             InvalidInput: an output that should be JSON holds bytes that are no text.
         """
-        if not asking.wishes:
+        if not (asking.wishes or answered.beside):
             form = _binary if asking.binary else _output
             parts = [form(name, values) for name, values in answered.values.items()]
             if all(parts):
@@ -98,7 +120,7 @@ class Plan:
                     return head, 0
                 return b"".join((head, *(memoryview(values) for values in answered.values.values()))), len(head)  # type: ignore[arg-type]  # `_binary` takes arrays alone.
         response = oip.InferResponse(self.served.name, answered.model_version, [], answered.id)
-        return oip.encode(response, answered.values, asking.wishes, asking.binary)
+        return oip.encode(response, answered.all, oip.with_beside(asking.wishes, answered.beside), asking.binary)
 
     def _start(self, version: str) -> bytes:
         if len(self._starts) > 64:
@@ -107,7 +129,24 @@ class Plan:
         start = b'{"model_name":' + name + b',"model_version":' + _encode(version) + b',"outputs":['
         return self._starts.setdefault(version, start)
 
-    def _asking(self, columns: Columns, rows: int, request: _Request | oip.InferRequest) -> Asking | None:
+    def _read_columns(self, body: bytes) -> Asking | None:
+        """A request that has a plain list for each input, of texts or numbers as its type is; None for all others."""
+        try:
+            request = _listed.decode(body)
+        except MALFORMED:
+            return None
+        columns: dict[str, np.ndarray] = {}
+        for tensor in request.inputs:
+            type_ = self._types.get(tensor.name, "")
+            array = _array(tensor, type_)
+            if array is None:
+                return None
+            columns[tensor.name] = array
+        if len(columns) != len(self._names) or len(request.inputs) != len(columns):
+            return None
+        return self._asking(columns, len(array), request)
+
+    def _asking(self, columns: Columns, rows: int, request: _Asked | oip.InferRequest) -> Asking | None:
         parameters, wishes = request.parameters, request.outputs
         if not (parameters or wishes):
             return Asking(columns, rows, request.id)
@@ -157,6 +196,22 @@ class Plan:
             return None
         matrix = np.frombuffer(body, kind, shape[0] * wide, end).reshape(shape)
         return matrix if kind is np.float64 else matrix.astype(np.float64)
+
+
+def _array(tensor: _Column, type_: str) -> np.ndarray | None:
+    """A list as a column of its own type; None where it takes more than a look to say what it is."""
+    data, shape = tensor.data, tensor.shape
+    if not data or (shape != [len(data)] and shape != [len(data), 1]) or _SENT.get(tensor.datatype) != type_:
+        return None
+    if type_ == "float64":
+        return _numbers(data) if str not in map(type, data) else None
+    wanted = str if type_ == "string" else int
+    if any(type(value) is not wanted for value in data):
+        return None
+    try:
+        return np.array(data, object if type_ == "string" else np.int64)
+    except OverflowError:
+        return None
 
 
 def _columns(tensors: list[_Tensor], body: bytes, end: int) -> np.ndarray | None:

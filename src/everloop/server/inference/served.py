@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 import numpy as np
 
 from everloop.kernel.errors import EverloopError
@@ -18,8 +19,12 @@ from everloop.serving.request import Answer, PredictionRequest
 if TYPE_CHECKING:
     from everloop.serving.direct import DirectModel
     from everloop.serving.predictor import EndpointPredictor
+    from everloop.serving.variants import Routing
 
 Values = Mapping[str, Sequence[str] | np.ndarray]
+EMPTY: Values = {}
+EXPLANATION = "explanation:"
+"""Outputs that tell how much an input moved the answer start with this."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,6 +34,13 @@ class Answered:
     model_version: str
     id: str
     values: Values
+    beside: Values = field(default_factory=dict)
+    """What comes beside the outputs, whichever were asked for: intervals, explanations, that a fallback answered."""
+
+    @property
+    def all(self) -> Values:
+        """The outputs, and what comes beside them."""
+        return {**self.values, **{name: one for name, one in self.beside.items() if name not in self.values}}
 
     @property
     def scores(self) -> np.ndarray:
@@ -73,13 +85,12 @@ class ServedEndpoint:
     def __init__(self, predictor: EndpointPredictor) -> None:
         self.name = predictor.routing.endpoint.name
         self.predictor = predictor
+        self._described = _Described(predictor.routing)
 
     @property
     def versions(self) -> tuple[str, ...]:
         """The model versions that have traffic, the stable one first."""
-        routing = self.predictor.routing
-        others = (variant.version for variant in routing.answering.values())
-        return tuple(dict.fromkeys(str(version) for version in (routing.stable.version, *others)))
+        return self._now().versions
 
     @property
     def inputs(self) -> tuple[Field, ...]:
@@ -89,23 +100,38 @@ class ServedEndpoint:
     @property
     def outputs(self) -> tuple[Field, ...]:
         """The score, or all that the model gives when that is more than a number, and what it can be traced by."""
-        routing = self.predictor.routing
-        own = routing.outputs or (Field(routing.stable.output, "float64"),)
-        return (*own, Field("prediction_id", "string"), Field("model_version", "int64"))
+        return self._now().outputs
 
     def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
         """Answers that are committed when they are in the log."""
-        return _Logged(self.predictor.compute(requests), self._answered)
+        computed, described = self.predictor.compute(requests), self._now()
+        return _Logged(computed, described.answered)
 
-    def _answered(self, answer: Answer) -> Answered:
-        names = [field.name for field in self.outputs]
-        own = [answer.outputs] if answer.values is None else list(answer.values.values())
-        values: list[Sequence[str] | np.ndarray] = [
-            *own,
-            answer.prediction_ids,
-            answer.model_versions.astype(np.int64, copy=False),
-        ]
-        return Answered(self.versions[0], answer.request_id, dict(zip(names, values, strict=True)))
+    def _now(self) -> _Described:
+        """What is said of the traffic in force; it stays the same object until that moves."""
+        if self._described.routing is not self.predictor.routing:
+            self._described = _Described(self.predictor.routing)
+        return self._described
+
+
+class _Described:
+    """What the door says of an endpoint's routing, put together once for all its requests."""
+
+    def __init__(self, routing: Routing) -> None:
+        self.routing = routing
+        others = (variant.version for variant in routing.answering.values())
+        self.versions = tuple(dict.fromkeys(str(version) for version in (routing.stable.version, *others)))
+        own = routing.outputs or (Field(routing.stable.output, "float64"),)
+        self.outputs = (*own, Field("prediction_id", "string"), Field("model_version", "int64"))
+        self._names = [field.name for field in self.outputs]
+
+    def answered(self, answer: Answer) -> Answered:
+        """An answer by the names of the outputs."""
+        own = (answer.outputs,) if answer.values is None else answer.values.values()
+        values = (*own, answer.prediction_ids, answer.model_versions.astype(np.int64, copy=False))
+        return Answered(
+            self.versions[0], answer.request_id, dict(zip(self._names, values, strict=True)), _beside(answer)
+        )
 
 
 class ServedModel:
@@ -128,9 +154,19 @@ class ServedModel:
                 values
                 if isinstance(values, EverloopError)
                 else Answered(self._version, request.id, self._typed(values))
+                if not request.explain
+                else self._explained(request, values)
                 for request, values in found
             ]
         )
+
+    def _explained(self, request: PredictionRequest, values: Values) -> Answered | EverloopError:
+        try:
+            moved = self._model.explain(request)
+        except EverloopError as error:
+            return error
+        beside = {EXPLANATION + name: found for name, found in moved.items()}
+        return Answered(self._version, request.id, self._typed(values), beside)
 
     def sample(self, rows: int) -> PredictionRequest:
         """A request for so many rows that look like any others, to warm up with."""
@@ -154,6 +190,21 @@ def _plain(field: Field, rows: int) -> np.ndarray:
     found = np.empty(shape, object)
     text = field.categories[0] if field.categories else ""
     found[...] = text if field.type == "string" else text.encode()
+    return found
+
+
+def _beside(answer: Answer) -> Values:
+    if not (answer.explanations or answer.roles or answer.traces or answer.interval):
+        return EMPTY
+    found: dict[str, Sequence[str] | np.ndarray] = {}
+    if answer.interval is not None:
+        found["lower"], found["upper"] = answer.interval
+    if answer.roles is not None:
+        found["role"] = answer.roles
+    for name, values in (answer.explanations or {}).items():
+        found[EXPLANATION + name] = values
+    if answer.traces is not None:
+        found["trace"] = [msgspec.json.encode(one).decode() for one in answer.traces]
     return found
 
 

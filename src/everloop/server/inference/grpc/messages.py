@@ -100,10 +100,11 @@ def parameters_of(parameters: Mapping[str, Any]) -> dict[str, Json]:
 def response_of(name: str, answer: Answered, outputs: Sequence[str], raw: bool) -> pb.ModelInferResponse:
     """An answer as a message, with these outputs; raw where the request was, or one of them has no other form."""
     response = pb.ModelInferResponse(model_name=name, model_version=answer.model_version, id=answer.id)
-    datatypes = {output: datatype_of(answer.values[output]) for output in outputs}
+    given = answer.all
+    datatypes = {output: datatype_of(given[output]) for output in outputs}
     raw = raw or not set(datatypes.values()) <= _LISTS.keys()
     for output, datatype in datatypes.items():
-        values = answer.values[output]
+        values = given[output]
         message = response.outputs.add(name=output, datatype=datatype, shape=shape_of(values))
         if raw:
             response.raw_output_contents.append(to_bytes(values))

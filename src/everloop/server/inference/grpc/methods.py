@@ -144,7 +144,7 @@ class Methods:
             parameters=parameters,
         )
         found = await self._plane.ask(one, request)
-        names = [wish.name for wish in wishes] or list(found.values)
+        names = [wish.name for wish in oip.with_beside(wishes, found.beside)] or list(found.all)
         return response_of(one.name, found, names, raw=bool(asked.raw_input_contents))
 
     async def stream(self, call: Call, bodies: AsyncIterator[bytes]) -> AsyncIterator[Message]:

@@ -24,6 +24,7 @@ from everloop.store.service import digest_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SAMPLE = 2_048
 JOB, MANIFEST, SUMMARY = "_job.json", "_manifest.jsonl", "_predictions.json"
 _ENDINGS: dict[str, Written] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".arrow": "arrow"}
 
@@ -151,9 +152,7 @@ def encoded(table: pa.Table, format: Written) -> pa.Buffer:
 
     sink = pa.BufferOutputStream()
     if format == "parquet":
-        # Predictions hardly ever repeat, what stands beside them does: a dictionary for one and not for the other.
-        repeating = [name for name in table.column_names if not pa.types.is_floating(table.schema.field(name).type)]
-        pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=repeating)
+        pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=_repeating(table))
     elif format == "arrow":
         with ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
@@ -168,7 +167,6 @@ def encoded(table: pa.Table, format: Written) -> pa.Buffer:
 
 def joined(files: list[Path], format: Written, out: BinaryIO) -> None:
     """The tables of files as one file, in that order, one of them in memory at a time."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import ipc
 
@@ -181,15 +179,27 @@ def joined(files: list[Path], format: Written, out: BinaryIO) -> None:
         return
     tables = (pq.read_table(path) if format == "parquet" else ipc.open_file(path).read_all() for path in files)
     first = next(tables)
-    repeating = [name for name in first.column_names if not pa.types.is_floating(first.schema.field(name).type)]
     with (
-        pq.ParquetWriter(out, first.schema, compression="zstd", compression_level=1, use_dictionary=repeating)
+        pq.ParquetWriter(out, first.schema, compression="zstd", compression_level=1, use_dictionary=_repeating(first))
         if format == "parquet"
         else ipc.new_file(out, first.schema)
     ) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(table.cast(first.schema))
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """The columns whose first values repeat: a dictionary of what never does is most of what writing costs."""
+    sample = table.slice(0, _SAMPLE)
+    plain = [name for name in table.column_names if not _is_nested(table, name)]
+    return [name for name in plain if 2 * len(sample[name].unique()) <= sample.num_rows]
+
+
+def _is_nested(table: pa.Table, name: str) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(table.schema.field(name).type))
 
 
 def _replace(path: Path, content: bytes | memoryview) -> None:

@@ -60,7 +60,7 @@ def run(
         app,
         http=protocol or "auto",
         lifespan="auto",
-        log_level="warning",
+        log_level="error",  # Below that uvicorn has a line for each piece of garbage that anybody sends.
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -132,6 +132,17 @@ def test_garbage_between_requests_ends_the_connection_after_the_answers_before_i
     assert [reply.status for reply in found] == [200, 400]
 
 
+def test_who_hangs_up_or_sends_garbage_fills_no_log(capfd: pytest.CaptureFixture[str]) -> None:
+    half = post(ONE[:20], f"Content-Length: {len(ONE)}", path="/invocations")
+    with server() as own:
+        for piece in (half, post(b"", "Transfer-Encoding: chunked"), b"GARBAGE\r\n\r\n"):
+            with own.connect() as connection:
+                connection.sendall(piece)
+                time.sleep(0.1)
+        assert own.talk(post(ONE))[0].scores == [12.0]
+    assert capfd.readouterr().err == ""
+
+
 def test_the_client_may_end_the_connection_with_a_request(wire: Server) -> None:
     found = wire.talk(post(ONE, "Connection: close") + post(ONE))
     assert [(reply.status, reply.headers.get("connection")) for reply in found] == [(200, "close")]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -131,6 +131,7 @@ def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
         exception_handlers={
             EverloopError: lambda request, error: wording(request.url.path)(error),
             HTTPException: lambda request, error: misled(request, error),
+            ClientDisconnect: _hung_up,
             Exception: lambda request, error: crashed(request, error, serving.new_id()),
         },
         lifespan=lifespan,
@@ -143,6 +144,11 @@ def build_app(serving: Serving, beside: GrpcDoor | None = None) -> ASGIApp:
         await guards[wording(scope.get("path", ""))](scope, receive, send)
 
     return Measured(by_path, serving.metrics)
+
+
+async def _hung_up(_request: Request, _error: Exception) -> Response:
+    """What nobody hears: who leaves in the middle of a request is no fault of the server's, and fills no log."""
+    return Response(status_code=400)
 
 
 def _grpc_door(serving: Serving) -> GrpcDoor:

@@ -159,6 +159,8 @@ class DatasetsGroup:
 
 class EndpointsGroup:
     """Endpoints, deployments, traffic, predictions, labels."""
+    def apply(self, endpoint: everloop.serving.entities.EndpointDeclaration) -> everloop.serving.entities.AppliedEndpoint:
+        """Have an endpoint answer as it is declared: the version that it has now, in the declared configuration."""
     def compact_log(self, name: str) -> everloop.serving.entities.Compaction:
         """Turn the finished segments of an endpoint's log into Parquet files by day, and let go of days past retention."""
     def create(self, name: str, model: str, features: str = '', label_key: str = '', version: int = 0) -> everloop.serving.entities.Endpoint:

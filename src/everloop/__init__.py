@@ -117,6 +117,24 @@ if TYPE_CHECKING:
     from everloop.sdk.platform import Everloop as Everloop
     from everloop.sdk.platform import connect as connect
     from everloop.sdk.platform import open as open
+    from everloop.serving.configuration import Circuit as Circuit
+    from everloop.serving.configuration import Configuration as Configuration
+    from everloop.serving.configuration import Constant as Constant
+    from everloop.serving.configuration import OtherEndpoint as OtherEndpoint
+    from everloop.serving.configuration import OtherVersion as OtherVersion
+    from everloop.serving.configuration import Resources as Resources
+    from everloop.serving.configuration import Rule as Rule
+    from everloop.serving.declare import Endpoint as Endpoint
+    from everloop.serving.entities import LogPolicy as LogPolicy
+    from everloop.serving.nodes import Attempt as Attempt
+    from everloop.serving.nodes import Branch as Branch
+    from everloop.serving.nodes import Case as Case
+    from everloop.serving.nodes import Ensemble as Ensemble
+    from everloop.serving.nodes import Member as Member
+    from everloop.serving.nodes import Sequence as Sequence
+    from everloop.serving.nodes import Splitter as Splitter
+    from everloop.serving.nodes import Step as Step
+    from everloop.serving.nodes import Switch as Switch
     from everloop.tracking.active import active_run as active_run
     from everloop.tracking.active import log_artifact as log_artifact
     from everloop.tracking.active import log_metric as log_metric
@@ -231,6 +249,24 @@ _HOMES = {
     "Everloop": "everloop.sdk.platform",
     "connect": "everloop.sdk.platform",
     "open": "everloop.sdk.platform",
+    "Circuit": "everloop.serving.configuration",
+    "Configuration": "everloop.serving.configuration",
+    "Constant": "everloop.serving.configuration",
+    "OtherEndpoint": "everloop.serving.configuration",
+    "OtherVersion": "everloop.serving.configuration",
+    "Resources": "everloop.serving.configuration",
+    "Rule": "everloop.serving.configuration",
+    "Endpoint": "everloop.serving.declare",
+    "LogPolicy": "everloop.serving.entities",
+    "Attempt": "everloop.serving.nodes",
+    "Branch": "everloop.serving.nodes",
+    "Case": "everloop.serving.nodes",
+    "Ensemble": "everloop.serving.nodes",
+    "Member": "everloop.serving.nodes",
+    "Sequence": "everloop.serving.nodes",
+    "Splitter": "everloop.serving.nodes",
+    "Step": "everloop.serving.nodes",
+    "Switch": "everloop.serving.nodes",
     "active_run": "everloop.tracking.active",
     "log_artifact": "everloop.tracking.active",
     "log_metric": "everloop.tracking.active",

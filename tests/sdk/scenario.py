@@ -379,6 +379,8 @@ MODELS = [
 ]
 SERVING = [
     Example("endpoints.create", {"name": "late", "model": "late", "label_key": "id", "version": 1}),
+    Example("endpoints.apply", {"endpoint": {"name": "late", "model": "late", "label_key": "id"}}),
+    Example("endpoints.apply", {"endpoint": {"name": "late", "model": "other"}}, fails="conflict"),
     Example("endpoints.list"),
     Example("endpoints.get", {"name": "late"}),
     Example("endpoints.deploy", {"name": "late", "version": 2}),

@@ -23,9 +23,11 @@ from everloop.pipelines import service as pipelines
 from everloop.pipelines.declare import Pipeline
 from everloop.pipelines.entities import PipelineDefinition
 from everloop.pipelines.project import load_module
+from everloop.serving import service as endpoints
+from everloop.serving.entities import AppliedEndpoint, EndpointDeclaration
 
 T = TypeVar("T")
-_APPLIES = ("datasets.apply_suites", "features.apply", "pipelines.apply", "loops.apply")
+_APPLIES = ("datasets.apply_suites", "features.apply", "pipelines.apply", "endpoints.apply", "loops.apply")
 
 
 class Declarations(msgspec.Struct, frozen=True):
@@ -35,6 +37,7 @@ class Declarations(msgspec.Struct, frozen=True):
     pipelines: tuple[PipelineDefinition, ...]
     loops: tuple[Loop, ...]
     suites: tuple[SuiteDeclaration, ...] = ()
+    endpoints: tuple[EndpointDeclaration, ...] = ()
 
 
 class AppliedProject(msgspec.Struct, frozen=True):
@@ -44,6 +47,7 @@ class AppliedProject(msgspec.Struct, frozen=True):
     pipelines: list[PipelineDefinition]
     loops: list[AppliedLoop]
     suites: list[AppliedSuite] = []
+    endpoints: list[AppliedEndpoint] = []
 
 
 def collect(folder: Path, module: str) -> Declarations:
@@ -68,10 +72,11 @@ def collect(folder: Path, module: str) -> Declarations:
         _once(definitions, module),
         _once(_of(Loop, values), module),
         _once(_of(SuiteDeclaration, values), module, "dataset"),
+        _once(_of(EndpointDeclaration, values), module),
     )
-    if not (found.suites or found.services or found.pipelines or found.loops):
+    if not (found.suites or found.services or found.pipelines or found.loops or found.endpoints):
         raise InvalidInput(
-            f"{module} declares no suite, no feature service, no pipeline and no loop.",
+            f"{module} declares no suite, no feature service, no pipeline, no endpoint and no loop.",
             hint="Name them at the top of the module.",
         )
     return found
@@ -98,6 +103,7 @@ def apply(platform: Platform, declared: Declarations) -> AppliedProject:
             else [],
             [loops.apply(unit, **_bound("loops.apply", loop=loop)) for loop in declared.loops],
             in_force,
+            [endpoints.apply(unit, **_bound("endpoints.apply", endpoint=one)) for one in declared.endpoints],
         )
 
 

@@ -93,6 +93,29 @@ class Deployment(msgspec.Struct, frozen=True):
     resources: Resources = Resources()
 
 
+class EndpointDeclaration(msgspec.Struct, frozen=True):
+    """An endpoint as a project declares it: what it answers with, how, and what is kept of its predictions."""
+
+    name: Name
+    model: Name
+    features: str = ""
+    label_key: str = ""
+    configuration: Configuration = Configuration()
+    resources: Resources = Resources()
+    log: LogPolicy = LogPolicy()
+
+
+class AppliedEndpoint(msgspec.Struct, frozen=True):
+    """What became of a declaration. `deployment` is the one that answers as declared, 0 while there is none.
+
+    It is `waiting` while its model has no version, and `deployed` when the traffic is divided: then nothing is moved.
+    """
+
+    name: Name
+    status: Literal["waiting", "created", "unchanged", "moved", "deployed"]
+    deployment: int = 0
+
+
 class TrafficChange(msgspec.Struct, frozen=True):
     """A move of an endpoint's traffic. `restored` is the revision that a rollback went back to, 0 otherwise."""
 

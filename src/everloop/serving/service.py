@@ -15,11 +15,13 @@ from everloop.registry import service as models
 from everloop.registry.entities import ModelVersion
 from everloop.serving.configuration import Configuration, OtherVersion, Resources
 from everloop.serving.entities import (
+    AppliedEndpoint,
     Compaction,
     Deployed,
     Deployment,
     Endpoint,
     EndpointCreated,
+    EndpointDeclaration,
     FeedbackReceipt,
     Label,
     LogCompacted,
@@ -80,6 +82,34 @@ def create(
     deploy(session, name, found.version)
     _record(session, endpoint, restored=0)
     return endpoint
+
+
+@usecase("endpoints.apply", permission="endpoints:deploy", route="PUT /endpoints")
+def apply(session: Session, endpoint: EndpointDeclaration) -> AppliedEndpoint:
+    """Have an endpoint answer as it is declared: the version that it has now, in the declared configuration.
+
+    Raises:
+        Conflict: the endpoint has another model, features or key.
+        InvalidInput: the configuration cannot work with the version.
+    """
+    name = endpoint.name
+    known = session.first(Endpoint, select(endpoints).where(_is(endpoints, session, name)))
+    if known is None:
+        if not any(one.name == endpoint.model and one.latest for one in models.list_models(session)):
+            return AppliedEndpoint(name, "waiting")
+        create(session, name, endpoint.model, endpoint.features, endpoint.label_key)
+    found = get(session, name)
+    _require_same(endpoint, found)
+    if found.log != endpoint.log:
+        set_log_policy(session, name, endpoint.log)
+    stable = next(one for one in deployments(session, name) if one.revision == found.stable)
+    made = deploy(session, name, stable.version, endpoint.configuration, endpoint.resources)
+    if made.revision == stable.revision:
+        return AppliedEndpoint(name, "unchanged" if known else "created", made.revision)
+    if len(found.traffic) > 1:
+        return AppliedEndpoint(name, "deployed", made.revision)
+    set_traffic(session, name, (Share(made.revision, 100.0),), found.revision)
+    return AppliedEndpoint(name, "moved" if known else "created", made.revision)
 
 
 @usecase("endpoints.list", permission="endpoints:read", route="GET /endpoints")
@@ -378,6 +408,17 @@ def _opened(keys: LogKeys, value: float | str | None, about: str) -> float | str
         return float(text)
     except ValueError:
         return text
+
+
+def _require_same(declared: EndpointDeclaration, found: Endpoint) -> None:
+    """What an endpoint is made with stays: its log and labels are read by it."""
+    wanted = (declared.model, declared.features or found.features, declared.label_key)
+    if wanted != (found.model, found.features, found.label_key):
+        raise Conflict(
+            f"Endpoint {found.name!r} has the model {found.model!r}, the features {found.features!r} and the key "
+            f"{found.label_key!r}; declared are {wanted[0]!r}, {wanted[1]!r} and {wanted[2]!r}.",
+            hint="Declare another endpoint beside it.",
+        )
 
 
 def _check_servable(endpoint: Endpoint, found: ModelVersion) -> None:

@@ -95,13 +95,13 @@ class OnlineFeatures:
     def __init__(self, store: OnlineStore, pinned: PinnedFeatures) -> None:
         self._store = store
         self._table = pinned.table
-        groups: dict[tuple[tuple[str, ...], tuple[Kind, ...]], list[_ViewReader]] = {}
+        groups: dict[tuple[tuple[str, ...], tuple[Kind, ...]], list[FeatureView]] = {}
         for view in pinned.service.views:
             types = {column.name: column.type for column in pinned.sources[view.name].columns}
             kinds = tuple(key_kind(types[key], key) for key in view.entity.keys)
-            groups.setdefault((view.entity.keys, kinds), []).append(_ViewReader(view))
-        self._groups = [(_KeyReader(keys, kinds), views) for (keys, kinds), views in groups.items()]
-        self._names = tuple(name for _, views in self._groups for reader in views for name in reader.names)
+            groups.setdefault((view.entity.keys, kinds), []).append(view)
+        self._groups = [(_KeyReader(keys, kinds), _ViewsReader(views)) for (keys, kinds), views in groups.items()]
+        self._names = tuple(name for _, views in self._groups for name in views.names)
         self._state: tuple[bytes | None, int | None] = (None, None)
 
     @property
@@ -141,21 +141,18 @@ class OnlineFeatures:
             InvalidInput: a key column is missing, or a key is of a wrong type.
         """
         wanted = [_STATE]
-        plan: list[tuple[_ViewReader, slice, Codes]] = []
+        plan: list[tuple[_ViewsReader, slice, Codes]] = []
         for keys, views in self._groups:
             entities, numbers = keys.entities(columns)
-            for view in views:
-                plan.append((view, slice(len(wanted), len(wanted) + len(entities)), numbers))
-                wanted += [view.prefix + entity for entity in entities]
+            start = len(wanted)
+            wanted += [prefix + entity for entity in entities for prefix in views.prefixes]
+            plan.append((views, slice(start, len(wanted)), numbers))
         found = self._store.read(self._table, wanted)
         generation = self._generation(found[0])
-        result = np.empty((len(plan[0][2]) if plan else 0, len(self._names)))
-        start = 0
-        for view, place, numbers in plan:
-            stop = start + len(view.names)
-            result[:, start:stop] = view.rows(found[place], numbers, at_micros, generation)
-            start = stop
-        return result
+        parts = [views.rows(found[place], numbers, at_micros, generation) for views, place, numbers in plan]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts, axis=1) if parts else np.empty((0, 0))
 
     def _generation(self, raw: bytes | None) -> int | None:
         """The generation that counts; the state is parsed only when it has changed."""
@@ -197,37 +194,58 @@ class _KeyReader:
         return encoded
 
 
-class _ViewReader:
-    """Reads a view's values out of what the store keeps."""
+class _ViewsReader:
+    """Reads the values of views that share their keys out of what the store keeps: an entity's stand side by side."""
 
-    def __init__(self, view: FeatureView) -> None:
-        self.prefix = view_prefix(view)
-        self.names = [column_of(view, feature) for feature in view.features]
-        self._ttl = None if view.ttl is None else span_micros(view.ttl)
-        self._plain = [at for at, feature in enumerate(view.features, start=_HEADER) if not feature.aggregation]
+    def __init__(self, views: Sequence[FeatureView]) -> None:
+        self.prefixes = [view_prefix(view) for view in views]
+        self.names = [column_of(view, feature) for view in views for feature in view.features]
         header = np.array([0, BEFORE_ALL], dtype=np.int64).view(np.float64)
-        unknown = [0.0 if feature.aggregation == "count" else np.nan for feature in view.features]
-        self._unknown = np.concatenate((header, unknown)).tobytes()
-        self._null = np.concatenate((header, np.full(len(unknown), np.nan))).tobytes()
+        unknown = [[0.0 if feature.aggregation == "count" else np.nan for feature in view.features] for view in views]
+        self._unknown = [np.concatenate((header, values)).tobytes() for values in unknown]
+        self._null = [np.concatenate((header, np.full(len(values), np.nan))).tobytes() for values in unknown]
+        ends = np.cumsum([_HEADER + len(values) for values in unknown])
+        self._starts = ends - [_HEADER + len(values) for values in unknown]
+        pairs = zip(self._starts.tolist(), ends.tolist(), strict=True)
+        self._values = np.concatenate([np.arange(start + _HEADER, end) for start, end in pairs])
+        self._expiring = [
+            (int(start) + 1, span_micros(view.ttl), _places(view, int(start) + _HEADER))
+            for view, start in zip(views, self._starts, strict=True)
+            if view.ttl is not None
+        ]
 
     def rows(self, blobs: Sequence[bytes | None], numbers: Codes, at: int, generation: int | None) -> Floats:
-        """The view's features of each row; `numbers` says which blob is a row's, -1 that it has none."""
+        """The features of each row; `numbers` says which entity is a row's, -1 that it has none."""
         unknown = self._null if generation is None else self._unknown
-        data = b"".join([*(unknown if blob is None else blob for blob in blobs), unknown, self._null])
-        matrix = np.frombuffer(data, dtype=np.float64).reshape(len(blobs) + 2, -1)
-        heads = matrix[:, :_HEADER].view(np.int64)
-        strangers = np.flatnonzero(heads[:-2, 0] != generation)
-        if len(strangers):
-            matrix = matrix.copy()
-            matrix[strangers] = matrix[-2]
-            heads = matrix[:, :_HEADER].view(np.int64)
-        if self._ttl is not None and self._plain:
-            old = np.flatnonzero(heads[:, 1] < at - self._ttl)
-            if len(old):
-                matrix = matrix.copy()
-                matrix[old[:, None], self._plain] = np.nan
-        found: Floats = matrix[numbers, _HEADER:]
-        return found
+        if None in blobs:
+            blobs = [unknown[at % len(unknown)] if blob is None else blob for at, blob in enumerate(blobs)]
+        data = b"".join((*blobs, *self._null))  # type: ignore[arg-type]  # None was replaced above.
+        matrix = np.frombuffer(data, dtype=np.float64).reshape(len(blobs) // len(unknown) + 1, -1)
+        heads = matrix.view(np.int64)
+        strange = heads[:-1, self._starts] != generation
+        if strange.any():
+            matrix = _replaced(matrix, strange, self._starts.tolist(), unknown)
+            heads = matrix.view(np.int64)
+        for stamp, ttl, plain in self._expiring:
+            old = heads[:, stamp] < at - ttl
+            if plain and old.any():
+                matrix = matrix if matrix.flags.writeable else matrix.copy()
+                matrix[np.flatnonzero(old)[:, None], plain] = np.nan
+        return matrix.take(numbers, axis=0).take(self._values, axis=1)
+
+
+def _places(view: FeatureView, start: int) -> list[int]:
+    """Where the features of a view stand that are as old as their row; `start` is where the first one does."""
+    return [at for at, feature in enumerate(view.features, start=start) if not feature.aggregation]
+
+
+def _replaced(matrix: Floats, strange: np.ndarray, starts: Sequence[int], unknown: Sequence[bytes]) -> Floats:
+    """What stands there for other generations, as unknown."""
+    matrix = matrix.copy()
+    for view, start in enumerate(starts):
+        values = np.frombuffer(unknown[view], dtype=np.float64)
+        matrix[np.flatnonzero(strange[:, view]), start : start + len(values)] = values
+    return matrix
 
 
 def read_state(store: OnlineStore, table: str) -> OnlineState | None:

@@ -7,8 +7,10 @@ Here the metadata of a schema is made once by pyarrow, and only its numbers are 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,22 +103,19 @@ def text(values: Sequence[str | None]) -> Text:
     whole = "".join(values)  # type: ignore[arg-type]  # None was replaced above.
     data = whole.encode()
     if len(data) == len(whole):
-        return Text(offsets_of(np.fromiter(map(len, values), np.int32, len(values))), data, validity, missing)  # type: ignore[arg-type]  # As above.
-    lengths = np.fromiter((len(str(value).encode()) for value in values), np.int32, len(values))
-    return Text(offsets_of(lengths), data, validity, missing)
+        return Text(offsets_of(map(len, values)), data, validity, missing)  # type: ignore[arg-type]  # As above.
+    return Text(offsets_of(len(str(value).encode()) for value in values), data, validity, missing)
 
 
 def same_text(value: str, count: int) -> Text:
     """A column that has the same string in each row."""
     data = value.encode()
-    return Text((np.arange(count + 1, dtype=np.int32) * len(data)).astype(np.int32).tobytes(), data * count)
+    return Text(offsets_of(repeat(len(data), count)), data * count)
 
 
-def offsets_of(lengths: np.ndarray) -> bytes:
+def offsets_of(lengths: Iterable[int]) -> bytes:
     """Where strings of these lengths begin and end."""
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets.tobytes()
+    return array("i", accumulate(lengths, initial=0)).tobytes()
 
 
 class _Places:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from everloop.serving.scoring import Rows, Scored
 
 T = TypeVar("T")
+_LONG, _INT, _DOUBLE = Struct("<q"), Struct("<i"), Struct("<d")
 _SAMPLING = "log of "
 """Salts the choice of keys, so that what is logged says nothing about which variant a key meets."""
 
@@ -96,14 +98,14 @@ class LogRows:
             text(ids),
             text(_take(made.requests, owners)),
             _digests(made, picked, owners).tobytes(),
-            np.full(count, rows.at).tobytes(),
+            _LONG.pack(rows.at) * count,
             *self._variants(scored, picked, count),
             text([self._keys.pseudonym(key) for key in keys] if self._policy.pseudonyms else keys),
             picked.logged(scored.logged("scores")).astype(np.float64, copy=False).tobytes(),
         ]
         if self._outputs:
             columns.append(text(_as_json(scored.values(self._outputs), picked.chosen, count)))
-        columns.append(np.full(count, made.latency_us).tobytes())
+        columns.append(_LONG.pack(made.latency_us) * count)
         for name in self._entities:
             columns.append(self._text(name, _take(rows.columns[name].tolist(), picked.rows()), ENTITY))
         columns += self._features(scored, picked, count)
@@ -113,10 +115,10 @@ class LogRows:
         if scored.only is not None:
             variant = scored.only.variant
             return [
-                np.full(count, variant.deployment, np.int32).tobytes(),
-                np.full(count, variant.version, np.int32).tobytes(),
+                _INT.pack(variant.deployment) * count,
+                _INT.pack(variant.version) * count,
                 same_text(variant.role, count),
-                np.full(count, variant.probability).tobytes(),
+                _DOUBLE.pack(variant.probability) * count,
             ]
         return [
             picked.logged(scored.variants("deployment")).astype(np.int32).tobytes(),

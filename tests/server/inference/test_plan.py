@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -98,6 +99,26 @@ def test_matrices_are_read_as_the_decoder_reads_them(rows: list[list[float | Non
     assert found is not None
     assert isinstance(found.columns, MatrixColumns)
     same(found, columns, DOUBLES)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(numbers, st.integers(-(2**63), 2**63 - 1), texts), min_size=1, max_size=4),
+    st.permutations("ant"),
+)
+def test_texts_and_numbers_are_read_as_the_decoder_reads_them(rows: list[tuple[Any, ...]], order: list[str]) -> None:
+    kinds = {"a": "FP64", "n": "INT64", "t": "BYTES"}
+    tensors = [
+        {"name": name, "shape": [len(rows)], "datatype": kinds[name], "data": [row["ant".index(name)] for row in rows]}
+        for name in order
+    ]
+    with patch.object(oip, "decode", side_effect=AssertionError("the plan needs no help")):
+        found = Plan(Named(MIXED)).read(json.dumps({"inputs": tensors}).encode(), len(json.dumps({"inputs": tensors})))
+    assert found is not None
+    same(found, both(json.dumps({"inputs": tensors}).encode(), MIXED)[1], MIXED)
 
 
 @settings(max_examples=100, deadline=None)

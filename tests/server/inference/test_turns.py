@@ -200,3 +200,34 @@ def test_the_next_run_is_computed_while_the_answers_of_the_one_before_become_dur
         assert [await first, await second] == [[2], [4]]
 
     asyncio.run(story())
+
+
+def test_what_comes_while_answers_become_durable_waits_for_those_who_come_with_it() -> None:
+    logging = Logging()
+
+    async def story() -> None:
+        plane = plane_of(logging)
+        for rows in (1, 2, 4):
+            await ask(plane, *range(rows))
+        asked = [asyncio.create_task(ask(plane, 1))]
+        await asyncio.sleep(0.01)
+        for number in (2, 3, 4):
+            asked.append(asyncio.create_task(ask(plane, number)))
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*asked) == [[2], [4], [6], [8]]
+
+    asyncio.run(story())
+    assert logging.together[3:] == [[1], [2, 3, 4]]
+
+
+def test_the_first_run_says_nothing_about_those_that_come() -> None:
+    doubler = Doubler()
+
+    async def story() -> None:
+        plane = plane_of(doubler)
+        await ask(plane, 1)
+        assert plane.turns[0].admission.pace.per_row == 0
+        await ask(plane, 2)
+        assert plane.turns[0].admission.pace.per_row > 0
+
+    asyncio.run(story())

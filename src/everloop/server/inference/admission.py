@@ -85,10 +85,11 @@ class Admission:
         seconds = self.pace.estimate(rows)
         self._free_at = now + (seconds if seconds < inf else 0.0)
 
-    def ended(self, rows: int, seconds: float, now: float) -> None:
-        """The run has ended."""
+    def ended(self, rows: int, seconds: float | None, now: float) -> None:
+        """The run has ended. None: what it took says nothing about those to come, as it was the first one."""
         self._free_at = 0.0
-        self.pace.observe(rows, seconds)
+        if seconds is not None:
+            self.pace.observe(rows, seconds)
         if now - self._swept > REMEMBERED_SECONDS:
             self._swept = now
             self._held = {client: held for client, held in self._held.items() if held}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WARM_UP_SECONDS = 0.03
 """A slow model warms up no longer than this, or its process would be late."""
-INLINE_SECONDS = 0.0005
+INLINE_SECONDS = 0.002
 """Runs that take longer go to a thread, or nobody could be let in meanwhile."""
 
 
@@ -64,6 +64,9 @@ class Turns:
         self._running = False
         self.running_since = 0.0
         self._closed = False
+        self._unanswered = 0
+        self._seen = 0
+        self._is_cold = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._worker: ThreadPoolExecutor | None = None
@@ -90,6 +93,7 @@ class Turns:
             if isinstance(computed, EverloopError) or isinstance(computed.answers[0], EverloopError):
                 return
             self.admission.pace.observe(rows, seconds)
+            self._is_cold = False
 
     def close(self) -> None:
         """Give the thread back, when nobody waits any more."""
@@ -103,12 +107,18 @@ class Turns:
         self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._scheduled = False
+        if self._unanswered and len(self._waiting) > self._seen:
+            # What comes while the log syncs is answered by the next sync anyway: take along those who still come.
+            self._seen = len(self._waiting)
+            self._schedule()
+            return
+        self._scheduled, self._seen = False, 0
         now = perf_counter()
         run, rows = self._taken(now)
         if not run:
             return
         self.admission.began(rows, now)
+        self._unanswered += 1
         if self.admission.pace.estimate(rows) <= INLINE_SECONDS:
             seconds, computed = self._computed([asked.request for asked in run])
             self._ended(rows, seconds)
@@ -155,7 +165,8 @@ class Turns:
         self._ended(rows, seconds)
 
     def _ended(self, rows: int, seconds: float) -> None:
-        self.admission.ended(rows, seconds, perf_counter())
+        cold, self._is_cold = self._is_cold, False
+        self.admission.ended(rows, None if cold else seconds, perf_counter())
         if self._waiting and not self._scheduled:
             self._schedule()
         self._rest()
@@ -184,6 +195,7 @@ class Turns:
     def _release(
         self, run: list[Asked], answers: Sequence[Answered | EverloopError], error: EverloopError | None
     ) -> None:
+        self._unanswered -= 1
         now, rows = perf_counter(), dict[str, int]()
         for asked, answer in zip(run, answers, strict=True):
             if isinstance(answer, EverloopError):

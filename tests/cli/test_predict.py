@@ -19,6 +19,7 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.registry.columns import InputMatrix, signature_of
 from everloop.registry.save import save_model
+from tests import servers
 
 ROWS = 60_000
 pytestmark = pytest.mark.slow
@@ -96,3 +97,37 @@ def test_a_killed_batch_goes_on_and_comes_to_the_same_bytes(folder: Path) -> Non
     before = pq.read_table(folder / "killed", columns=["id", "prediction"])
     subprocess.run([*asked, "--out", "whole"], cwd=folder, capture_output=True, check=True)
     assert before.equals(pq.read_table(folder / "whole", columns=["id", "prediction"]))
+
+
+def test_a_follower_that_is_killed_again_and_again_answers_each_record_once(folder: Path) -> None:
+    log = folder / "events.jsonl"
+    with log.open("w") as file:
+        file.write("".join(f'{{"id": {n}, "wind": 0.{n % 10}, "hour": 1}}\n' for n in range(50_000)))
+    asked = command(folder, "--in", "events.jsonl", "--out", "answers", "--follow")
+    for enough in (1, 4, 8):
+        running = subprocess.Popen(asked, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for _ in range(1_000):
+            if len(list((folder / "answers").glob("part-*"))) >= enough:
+                break
+            time.sleep(0.005)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    subprocess.run([*asked, "--idle", "100ms"], cwd=folder, capture_output=True, check=True)
+    parts = sorted((folder / "answers").glob("part-*"))
+    ids = [json.loads(line)["id"] for part in parts for line in part.read_text().splitlines()]
+    assert ids == list(range(50_000))
+
+
+def test_redis_to_redis_is_followed(folder: Path) -> None:
+    import redis
+
+    with servers.redis() as url:
+        client = redis.Redis.from_url(url)
+        for n in range(300):
+            client.xadd("in", {"id": n, "wind": 0.5, "hour": n % 24})
+        client.xadd("in", {"value": b"torn"})
+        streams = ("--in", f"{url}?stream=in", "--out", f"{url}?stream=out")
+        asked = command(folder, *streams, "--follow", "--idle", "200ms", "--json")
+        told = json.loads(subprocess.run(asked, cwd=folder, capture_output=True, check=True).stdout)
+        assert (told["records"], told["refused"], told["lag"]) == (301, 1, 0)
+        assert (client.xlen("out"), client.xlen("out:refused")) == (300, 1)

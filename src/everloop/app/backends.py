@@ -20,6 +20,14 @@ OURS: dict[str, dict[str, str]] = {
         "gs": f"{_HERE}.blobs.gcs:open_blobs",
         "az": f"{_HERE}.blobs.azure:open_blobs",
     },
+    "streams": {
+        "file": f"{_HERE}.streams.file:open_stream",
+        "redis": f"{_HERE}.streams.redis:open_stream",
+    },
+    "stream_results": {
+        "file": f"{_HERE}.streams.file:open_results",
+        "redis": f"{_HERE}.streams.redis:open_results",
+    },
 }
 """Our own of the kinds that every start needs, as they are registered: looking through the entry points of everything
 that is installed costs 60 ms."""

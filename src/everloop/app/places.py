@@ -12,6 +12,7 @@ from everloop.app import backends
 from everloop.datasets.remotes.reach import Reach
 from everloop.datasets.remotes.sources import Source
 from everloop.kernel.errors import InvalidInput
+from everloop.serving.batch.stream import Results, Stream
 from everloop.store.blobs import Blobs
 from everloop.store.service import Store
 
@@ -37,6 +38,22 @@ class InstalledSources:
     def open(self, url: str, reach: Reach) -> Source:
         """The files under a URL."""
         return cast(Source, backends.load("sources", _scheme("sources", url))(url, reach))
+
+
+class InstalledStreams:
+    """Opens streams and their results: a path, or a URL, with the backend of its scheme."""
+
+    def stream(self, where: str) -> Stream:
+        """The records there."""
+        return cast(Stream, backends.load("streams", _scheme_or_file(where))(where))
+
+    def results(self, where: str) -> Results:
+        """The results there."""
+        return cast(Results, backends.load("stream_results", _scheme_or_file(where))(where))
+
+
+def _scheme_or_file(where: str) -> str:
+    return urlsplit(where).scheme if "://" in where else "file"
 
 
 def _scheme(kind: str, url: str) -> str:

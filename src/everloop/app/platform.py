@@ -19,7 +19,7 @@ from sqlalchemy import select
 from everloop.app import areas, backends
 from everloop.app.fresh import FreshProcesses
 from everloop.app.modelservers import EverloopServers
-from everloop.app.places import InstalledPlaces, InstalledSources
+from everloop.app.places import InstalledPlaces, InstalledSources, InstalledStreams
 from everloop.app.settings import Loaded, Settings
 from everloop.app.settings import load as load_settings
 from everloop.app.storage import catalog_url, open_store, prepare_home, scheme
@@ -51,6 +51,7 @@ from everloop.packaging.sizing.serverport import ModelServers
 from everloop.pipelines.executor import Executor, SessionOpener
 from everloop.registry.flavor import Flavor, Sandbox
 from everloop.registry.watch import ModelWatch, Unwatched
+from everloop.serving.batch.stream import Streams
 from everloop.serving.subjects import LoggedSubjects
 from everloop.store.manifests import take_over
 
@@ -203,6 +204,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(SubjectFinder, LoggedSubjects, "serving")
     ports.provide(Reach, lambda: Reach(private=True))
     ports.provide(Sources, InstalledSources)
+    ports.provide(Streams, InstalledStreams)
     for url in values.channels:
         ports.provide(Channel, partial(_opened, "channels", scheme(url), url), url)
     ports.provide_by_name(Flavor, partial(_opened, "flavors"))

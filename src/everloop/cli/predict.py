@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
-from typing import get_args
+from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -11,6 +14,9 @@ from everloop.cli.bars import progress
 from everloop.cli.door import Command, this_door
 from everloop.cli.reference import reference
 from everloop.serving.batch.entities import DATASET, BatchOptions, BatchReport, RowPolicy
+
+if TYPE_CHECKING:
+    from everloop.serving.batch.predict import Asked
 
 
 @click.command(cls=Command)
@@ -24,6 +30,9 @@ from everloop.serving.batch.entities import DATASET, BatchOptions, BatchReport, 
 @click.option("--workers", default=0, help="How many at once; one a core if not given.")
 @click.option("--engine", default="", metavar="NAME", help="Where the work is done: here, or ray.")
 @click.option("--endpoint", default="", metavar="NAME", help="Ask this endpoint, and log the predictions as its own.")
+@click.option("--follow", is_flag=True, help="Go on with what comes: a log of JSON lines, a folder of them, redis://….")
+@click.option("--latency", default="100ms", show_default=True, help="How long a record may wait, with --follow.")
+@click.option("--idle", default="", metavar="TIME", help="With --follow: end when nothing has come for so long.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
 def predict(
     model: str,
@@ -36,9 +45,15 @@ def predict(
     workers: int,
     engine: str,
     endpoint: str,
+    follow: bool,
+    latency: str,
+    idle: str,
     resume: bool,
 ) -> None:
-    """Predict all rows of files, of what a pattern finds, or of a dataset; beside each, the columns that are copied."""
+    """Predict all rows of files, of what a pattern finds, or of a dataset; beside each, the columns that are copied.
+
+    With --follow, records of a stream, as they come, each once: killed at any point, it goes on where its results end.
+    """
     from everloop.serving.batch.output import Output
     from everloop.serving.batch.predict import Asked, How, into_dataset
     from everloop.serving.batch.predict import predict as predicted
@@ -53,6 +68,9 @@ def predict(
         BatchOptions(copied, at, rows),
         endpoint,
     )
+    if follow:
+        _follow(asked, out, latency, idle)
+        return
     how = How(workers, resume, engine)
     session = door.local.session(project=door.options.get("project") or "")
     with progress(door, "rows") as bars, session.activate():
@@ -63,6 +81,28 @@ def predict(
         else:
             report = predicted(session, asked, Output(Path(out)), how, bars)
     door.show(report) if door.json else click.echo(_told(report))
+
+
+def _follow(asked: Asked, out: str, latency: str, idle: str) -> None:
+    """Predict what comes until somebody interrupts, or nothing has come for a while."""
+    from everloop.kernel.durations import duration
+    from everloop.serving.batch.follow import following
+
+    door = this_door()
+    session = door.local.session(project=door.options.get("project") or "")
+    patience = duration(idle).total_seconds() if idle else float("inf")
+    over = Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: over.set())
+    with session.activate(), following(session, asked, out, duration(latency).total_seconds()) as follower:
+        last = monotonic()
+        while not over.is_set() and monotonic() - last < patience:
+            if follower.step(min(0.5, patience)):
+                last = monotonic()
+                now = follower.now
+                line = f"{now.records:,} records, {now.refused:,} refused, {now.lag:,} wait, {now.rate:,.0f}/s"
+                click.echo(line, err=True) if not door.json else None
+        door.show(follower.now)
 
 
 def _into(report: BatchReport, out: str) -> BatchReport:

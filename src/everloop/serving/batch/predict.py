@@ -15,6 +15,7 @@ from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.datasets.content import resolve, urn_of, write_table
 from everloop.datasets.entities import Snapshot
+from everloop.features import service as features
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import Conflict, InvalidInput
 from everloop.kernel.progress import SILENT, Progress
@@ -167,9 +168,7 @@ def _begun(session: Session, asked: Asked, output: Output, before: Job | None) -
 
 def _job(session: Session, asked: Asked, output: Output) -> Job:
     with session.begin(write=False) as unit:
-        number = asked.which.isdecimal()
-        found = models.version(unit, asked.model, int(asked.which) if number else 0, "" if number else asked.which)
-        sources = _sources(unit, found)
+        found, sources = version_of(unit, asked)
     files, input = _found(session, asked.input)
     return Job(
         model=asked.model,
@@ -187,13 +186,14 @@ def _job(session: Session, asked: Asked, output: Output) -> Job:
     )
 
 
-def _sources(unit: Session, found: ModelVersion) -> dict[str, int]:
-    from everloop.features import service as features
-
+def version_of(unit: Session, asked: Asked) -> tuple[ModelVersion, dict[str, int]]:
+    """The version that is asked for, and the versions of the datasets that its features are read from now."""
+    number = int(asked.which) if asked.which.isdecimal() else 0
+    found = models.version(unit, asked.model, number, "" if number else asked.which)
     if not found.trained.features:
-        return {}
+        return found, {}
     pinned = features.pin(unit, found.trained.features, found.trained.features_version)
-    return {name: snapshot.version for name, snapshot in pinned.sources.items()}
+    return found, {name: snapshot.version for name, snapshot in pinned.sources.items()}
 
 
 def _found(session: Session, where: str) -> tuple[tuple[InputFile, ...], str]:

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class Scoring:
-    """A job in this process."""
+    """A job in this process; its input is what the job says, unless another is given."""
 
-    def __init__(self, session: Session, job: Job) -> None:
+    def __init__(self, session: Session, job: Job, input: Input | None = None) -> None:
         self.session = session
         self.job = job
         with session.begin(write=False) as unit:
             self.version: ModelVersion = models.version(unit, job.model, job.version)
-            self.input: Input = _input(unit, job, self.version)
+            self.input: Input = input or _input(unit, job, self.version)
         if self.version.trained.flavor == FILES:
             raise Refused(
                 f"Version {job.version} of {job.model!r} is files of MLflow's client, of no flavor known here.",

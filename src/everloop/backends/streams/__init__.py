@@ -1,0 +1,1 @@
+"""Streams of records, and where results of them go."""

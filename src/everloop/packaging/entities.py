@@ -17,7 +17,6 @@ Form = Literal["archive", "image", "executable", "lambda", "wheel", "sagemaker",
 cloud wants beside."""
 IMAGES: tuple[Form, ...] = ("image", "sagemaker", "vertex", "azureml")
 """The forms whose digest is that of a folder (an OCI layout); that of all others is a file's."""
-Kind = Literal["kubernetes"]
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ def test_without_a_token_only_probes_are_answered(guarded: Process) -> None:
         assert guarded.http.get(path).status_code == 401, path
     for path in ("/v2/models/delay/infer", "/invocations", "/feedback", "/refresh"):
         refused = guarded.http.post(path, json={})
-        assert (refused.status_code, list(refused.json())) == (401, ["error"]), path
+        assert (refused.status_code, "error" in refused.json()) == (401, True), path
 
 
 def test_a_wrong_token_is_refused(guarded: Process) -> None:

@@ -42,11 +42,13 @@ class Compilation(msgspec.Struct, frozen=True):
 
 
 class ModelCompiled(Event, frozen=True, kw_only=True, tag="models.compiled"):
-    """A model was compiled, or stays as it is, for a reason."""
+    """A model's compiled form was compared with the model.
+
+    It tells what the files alone decide. Which of the two runs depends on times too, which differ from one run of the
+    same work to the next, and would make their ledgers differ.
+    """
 
     digest: Digest
-    engine: Engine
-    compiled: str
-    reason: str
     rows: int
+    equal: int
     difference: float

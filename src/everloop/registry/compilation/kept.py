@@ -25,10 +25,8 @@ def keep(session: Session, made: Compilation) -> Compilation:
             ModelCompiled(
                 subject=unit.urn("files", made.digest),
                 digest=made.digest,
-                engine=made.engine,
-                compiled=made.compiled,
-                reason=made.reason,
                 rows=made.evidence.rows,
+                equal=made.evidence.equal,
                 difference=made.evidence.difference,
             )
         )

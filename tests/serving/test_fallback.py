@@ -12,6 +12,7 @@ from everloop.kernel.errors import EverloopError, InvalidInput, Refused
 from everloop.registry.entities import Field
 from everloop.serving.predictor import EndpointPredictor
 from everloop.serving.request import Answer, PredictionRequest
+from tests.server.conftest import client_of
 from tests.serving.conftest import Formula, World, plain
 
 CONSTANT = {"kind": "constant", "value": 0.2}
@@ -198,3 +199,16 @@ def test_more_rows_than_are_explained_are_refused(world: World) -> None:
     assert isinstance(told, Answer)
     assert told.explanations is not None
     assert {name: values.tolist() for name, values in told.explanations.items()} == {"x": [0.0], "carrier": [0.0]}
+
+
+def test_what_a_fallback_answered_is_traced_and_shown_like_any_other(world: World) -> None:
+    answer = serve(world, {"fallback": CONSTANT}, raises=True).predict(plain(1.0))
+    trace = world.call("loops.trace", what=answer.prediction_ids[0])
+    assert trace.steps[0].facts["met"].startswith("the fallback variant")
+
+
+def test_its_page_is_shown_too(world: World) -> None:
+    answer = serve(world, {"fallback": CONSTANT}, raises=True).predict(plain(1.0))
+    page = client_of(world.platform).get(f"/endpoints/delay/predictions/{answer.prediction_ids[0]}")
+    assert page.status_code == 200
+    assert "fallback" in page.text

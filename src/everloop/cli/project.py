@@ -124,6 +124,7 @@ def apply() -> None:
         ("suite", [_suite(suite) for suite in applied.suites]),
         ("feature service", [f"{service.name}@{service.version}" for service in applied.services]),
         ("pipeline", [pipeline.name for pipeline in applied.pipelines]),
+        ("endpoint", [f"{endpoint.name}, {endpoint.status}" for endpoint in applied.endpoints]),
         ("loop", [f"{loop.name}, revision {loop.revision}" for loop in applied.loops]),
     ):
         for name in names:

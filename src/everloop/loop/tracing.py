@@ -61,8 +61,9 @@ def _of_prediction(unit: Session, endpoint: str, id: str) -> Trace:
     record = endpoints.prediction(unit, endpoint, id)
     urn = unit.urn("prediction", endpoint, id)
     steps = [TraceStep(0, "", urn, _prediction_facts(record)), *_beside(unit, record)]
-    deployment = unit.urn("deployment", endpoint, record.deployment)
-    steps += _walk(unit, deployment, False, 1, "answered_by")
+    if record.deployment:  # What a fallback answers is no deployment's.
+        deployment = unit.urn("deployment", endpoint, record.deployment)
+        steps += _walk(unit, deployment, False, 1, "answered_by")
     return Trace(urn, "upstream", tuple(steps))
 
 

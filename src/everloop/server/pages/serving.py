@@ -152,11 +152,16 @@ def prediction(visit: Visit) -> Page:
         prediction=found,
         urn=f"prediction:{visit.project}/{name}@{found.id}",
         views=views,
-        trace=visit.ask("loops.trace", what=f"deployment:{visit.project}/{name}@{found.deployment}"),
+        trace=visit.ask("loops.trace", what=_answering(visit, found)),
         rollouts=[each for each in rollouts if each.started <= found.at <= (each.ended or found.at)],
         alerts=[each for each in alerts if each.window <= found.at <= each.last_seen],
     )
     return Page("prediction.html", f"Prediction for {found.key or found.id}", it)
+
+
+def _answering(visit: Visit, found: PredictionRecord) -> str:
+    """What answered: a deployment, or a fallback, of which only the prediction tells."""
+    return f"deployment:{visit.project}/{found.endpoint}@{found.deployment}" if found.deployment else found.id
 
 
 def rollout(visit: Visit) -> Page:

@@ -22,6 +22,7 @@ from benchmarks.serving.processes import Server
 SCRIPT = Path(__file__).with_name("post.lua")
 SECONDS = float(os.environ.get("EVERLOOP_BENCH_SECONDS", "5"))
 WARM_SECONDS = 1.0
+MOST_LOST = 0.01
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ def measured(servers: Sequence[Server], path: str, body: Body, connections: int,
     """What it costs servers, each with so many connections of its own, to answer one body over and over.
 
     Raises:
-        RuntimeError: some requests were not answered.
+        RuntimeError: more requests were refused or lost than a busy machine explains.
     """
     with tempfile.NamedTemporaryFile(prefix="everloop-bench-") as file, ThreadPoolExecutor(len(servers)) as threads:
         file.write(body.content)
@@ -69,7 +70,7 @@ def measured(servers: Sequence[Server], path: str, body: Body, connections: int,
         before = sum(server.cpu() for server in servers)
         found = list(threads.map(lambda server: asked(server, seconds), servers))
         used = sum(server.cpu() for server in servers) - before
-    if any(one.errors for one in found) or not all(one.requests for one in found):
+    if any(one.errors > one.requests * MOST_LOST for one in found) or not all(one.requests for one in found):
         raise RuntimeError(f"{path} on {[server.port for server in servers]}: {found}")
     requests = sum(one.requests for one in found)
     wall = max(one.seconds for one in found) / requests

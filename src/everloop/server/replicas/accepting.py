@@ -86,7 +86,7 @@ class Acceptor:
 
 
 class SharingServer(uvicorn.Server):
-    """uvicorn's server with connections from an `Acceptor`. `began` is called when it takes them, `ends` before its end."""
+    """uvicorn's server with an `Acceptor`'s connections; it calls `began` when it takes them, `ends` before its end."""
 
     def __init__(
         self,

@@ -37,6 +37,8 @@ SPARE = 4
 """So many workers more than wanted may be there while some of them end."""
 LONG_SECONDS = 0.5
 """When the next worker comes sooner, connections wait for it."""
+FIRST_TRIES = 3
+"""Where none has ever been ready, so many deaths are borne."""
 HANG_GRACE_SECONDS = 1.0
 """How long a worker whose model hangs may still answer for its other models."""
 log = logging.getLogger("everloop.server")
@@ -145,8 +147,10 @@ class Supervisor:
         self.restarts += 1
         self.last_death = f"worker {child.pid} {death.told}" + (f": {problem.message}" if problem else "")
         log.warning("%s", self.last_death)
-        if problem is not None and not self._was_ready:
-            self._failed = _error(problem)
+        if not self._was_ready and (problem is not None or self.restarts > FIRST_TRIES):
+            self._failed = (
+                Unavailable(f"No worker could begin: {self.last_death}.") if problem is None else _error(problem)
+            )
             return
         self._backoff.died(now - child.began, now)
         if death.is_crash and death.suspect and self._crashes.blame(death.suspect, now):

@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from everloop.sdk.active import pin as pin
     from everloop.sdk.active import point_in_time as point_in_time
     from everloop.sdk.active import read_table as read_table
+    from everloop.sdk.active import register_model as register_model
     from everloop.sdk.active import require_checks as require_checks
     from everloop.sdk.active import snapshot as snapshot
     from everloop.sdk.active import split as split
@@ -241,6 +242,7 @@ _HOMES = {
     "pin": "everloop.sdk.active",
     "point_in_time": "everloop.sdk.active",
     "read_table": "everloop.sdk.active",
+    "register_model": "everloop.sdk.active",
     "require_checks": "everloop.sdk.active",
     "snapshot": "everloop.sdk.active",
     "split": "everloop.sdk.active",

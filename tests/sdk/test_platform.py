@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 import everloop as el
 from everloop.app.platform import Platform
@@ -123,3 +129,23 @@ def test_open_takes_a_path_and_nothing_else(everloop: Everloop) -> None:
 def test_connect_sends_nothing_before_the_first_call() -> None:
     everloop = el.connect("http://127.0.0.1:1", "token", project="p")
     assert "models" in dir(everloop)
+
+
+def test_a_script_registers_what_it_has_trained_with_one_call(platform: Platform) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    model = LogisticRegression().fit(rows, rows[:, 0] > 0)
+    with Everloop(platform) as ever:
+        made = el.register_model(model, "late", {"a": rows[:, 0], "b": rows[:, 1]}, alias="champion")
+        assert ever.models.version("late", alias="champion") == made
+        assert [field.name for field in made.trained.signature.outputs] == ["prediction"]
+        found = el.load_model(made.trained).predict({"a": rows[:, 0], "b": rows[:, 1]})
+    assert np.allclose(found, model.predict_proba(rows)[:, 1], atol=1e-9)
+
+
+def test_a_frame_shows_its_categories_when_a_model_is_registered(platform: Platform) -> None:
+    rows = [{"depot": depot, "weight": float(at)} for at, depot in enumerate(["east", "west"] * 30)]
+    encode = ColumnTransformer([("depot", OneHotEncoder(), ["depot"])], remainder="passthrough")
+    model = make_pipeline(encode, LogisticRegression()).fit(pd.DataFrame(rows), [0, 1] * 30)
+    with Everloop(platform):
+        made = el.register_model(model, "late", rows, outputs="late")
+    assert made.trained.signature.inputs[0].categories == ("east", "west")

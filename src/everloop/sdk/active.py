@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from everloop.catalog.session import active_session
@@ -15,7 +15,9 @@ from everloop.datasets.splits.entities import Strategy
 from everloop.features import service as features
 from everloop.features.entities import PinnedFeatures
 from everloop.registry import save
-from everloop.registry.entities import Model
+from everloop.registry import service as models
+from everloop.registry.columns import columns_of, signature_of
+from everloop.registry.entities import Model, ModelVersion
 from everloop.registry.flavor import Predictor
 
 if TYPE_CHECKING:
@@ -69,6 +71,38 @@ def point_in_time(rows: pa.Table, at: str, features: PinnedFeatures) -> pa.Table
 def load_model(model: Model) -> Predictor:
     """A trained model, ready to be asked."""
     return save.load_model(active_session(), model)
+
+
+def register_model(
+    native: object,
+    name: str,
+    example: Frame | Mapping[str, Sequence[object]],
+    *,
+    outputs: str | Sequence[str] = "prediction",
+    flavor: str = save.AUTO,
+    alias: str = "",
+) -> ModelVersion:
+    """Keep what a script has trained as the next version of a name: `everloop serve models:/NAME@ALIAS` serves it.
+
+    `example` has the columns that it was trained on, in their order: all rows, or those that show every category.
+
+    Raises:
+        InvalidInput: the model is of no known library, was never fitted, or was trained on other columns.
+    """
+    import numpy as np
+
+    session = active_session()
+    if isinstance(example, Mapping):
+        columns = {column: np.asarray(values) for column, values in example.items()}
+    else:
+        columns = columns_of(as_arrow(example))
+    trained = save.save_model(native, flavor=flavor, signature=signature_of(columns, outputs))
+    models.compile_first(session, name, trained)
+    with session.begin() as unit:
+        made = models.register(unit, name, trained)
+        if alias:
+            models.set_alias(unit, name, alias, made.version)
+    return made
 
 
 def urn_of(of: Snapshot) -> str:

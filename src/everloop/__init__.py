@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from everloop.sdk.active import load_model as load_model
     from everloop.sdk.active import pin as pin
     from everloop.sdk.active import point_in_time as point_in_time
+    from everloop.sdk.active import predict as predict
     from everloop.sdk.active import read_table as read_table
     from everloop.sdk.active import register_model as register_model
     from everloop.sdk.active import require_checks as require_checks
@@ -241,6 +242,7 @@ _HOMES = {
     "load_model": "everloop.sdk.active",
     "pin": "everloop.sdk.active",
     "point_in_time": "everloop.sdk.active",
+    "predict": "everloop.sdk.active",
     "read_table": "everloop.sdk.active",
     "register_model": "everloop.sdk.active",
     "require_checks": "everloop.sdk.active",

@@ -429,6 +429,7 @@ SERVING = [
         {"model": "late", "dataset": "flights", "into": "guesses", "version": 99},
         fails="not_found",
     ),
+    Example("predictions.batch", {"model": "late", "dataset": "flights", "into": "guesses"}, fails="invalid_input"),
 ]
 ROLLOUTS = [
     Example("rollouts.start", {"endpoint": "late", "version": 2, "strategy": CANARY}, label="rollout"),

@@ -19,6 +19,8 @@ from everloop.registry import service as models
 from everloop.registry.columns import columns_of, signature_of
 from everloop.registry.entities import Model, ModelVersion
 from everloop.registry.flavor import Predictor
+from everloop.serving.batch import service as predictions
+from everloop.serving.batch.entities import BatchOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,6 +105,19 @@ def register_model(
         if alias:
             models.set_alias(unit, name, alias, made.version)
     return made
+
+
+def predict(model: str, of: Snapshot, into: str, *, at: str = "", columns: Sequence[str] | None = None) -> Snapshot:
+    """The predictions of a registered model (`late`, `late@3`, `late@champion`) for a snapshot, as a version of `into`.
+
+    `at` is the column that says when each row asks, `columns` are copied; see `everloop predict`. Equal input and model
+    give the version that is there.
+    """
+    name, _, which = model.partition("@")
+    number = int(which) if which.isdecimal() else 0
+    copied = BatchOptions(tuple(columns) if columns is not None else None, at)
+    reference = f"{of.dataset}@{of.version}"
+    return predictions.batch(active_session(), name, reference, into, number, "" if number else which, copied)
 
 
 def urn_of(of: Snapshot) -> str:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, ipc
 
+import everloop as el
 from everloop.datasets.content import write_table
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from everloop.serving.batch import output as outputs
@@ -258,6 +259,14 @@ def test_a_dataset_becomes_a_dataset_with_its_lineage(batches: Batches) -> None:
     assert (made.version, made.rows, again.version) == (1, 10, 1)
     edges = batches.world.call("lineage.graph", urn="dataset:default/guesses@1", direction="upstream", depth=1).edges
     assert {edge.upstream for edge in edges} == {f"dataset:default/flights@{source.version}", "model:default/delay@1"}
+
+
+def test_a_step_predicts_with_what_it_is_handed(batches: Batches) -> None:
+    session = batches.world.platform.session()
+    source = write_table(session, "flights", batches.table(10))
+    with session.activate():
+        made = el.predict("delay@1", source, "guesses", columns=["id"])
+    assert [column.name for column in made.columns] == ["id", "prediction", "model_version"]
 
 
 def test_features_are_joined_as_known_at_each_rows_time(world: World, service: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from everloop.app import backends
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import Loaded, Settings
+from everloop.app.workers import serving_statuses
 from everloop.catalog import migrations
 from everloop.catalog.tables import ledger
 from everloop.features.onlinestore import OnlineStore
@@ -57,7 +58,7 @@ def examine(settings: Loaded) -> list[Finding]:
         found += _kept(settings)
     else:
         found.append(Finding("catalog", "ok", "There is none yet; the first command that needs one makes it."))
-    return [*found, _port(values), _system_clock()]
+    return [*found, *_workers(Path(values.home)), _port(values), _system_clock()]
 
 
 def is_broken(findings: list[Finding]) -> bool:
@@ -215,6 +216,20 @@ def _ledger_time(platform: Platform) -> str:
     if newest and newest > platform.resources.clock.now():
         return f"{entries:,} entries; the newest is from {newest:%Y-%m-%d %H:%M}, which the clock has not reached."
     return f"{entries:,} entries."
+
+
+def _workers(home: Path) -> Iterator[Finding]:
+    """How the workers are of what this home serves from several processes."""
+    for status in serving_statuses(home):
+        message = f"{status.ready} of {status.wanted} workers of {status.what} take requests at {status.address}."
+        if status.quarantined:
+            reasons = " ".join(status.quarantined.values())
+            yield Finding("workers", "broken", f"{message} {reasons}", "Move traffic or alias to another version.")
+        elif status.ready < status.wanted:
+            state: State = "warning" if status.ready else "broken"
+            yield Finding("workers", state, message, f"The last death: {status.last_death or 'none'}.")
+        else:
+            yield Finding("workers", "ok", message)
 
 
 def _port(values: Settings) -> Finding:

@@ -144,3 +144,14 @@ def test_a_cache_of_somebody_else_is_not_trusted(executable: Path, tmp_path: Pat
     os.chown(tmp_path / "packages", 12345, 12345)
     ran = run(executable, tmp_path / "packages", "manifest")
     assert (ran.returncode, b"not yours" in ran.stderr) == (10, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders to others")
+def test_what_somebody_else_has_put_into_the_shared_folder_is_not_run(executable: Path, tmp_path: Path) -> None:
+    root = f"everloop-packages-{os.getuid()}"
+    own = {"EVERLOOP_PACKAGES": str(tmp_path / root)}
+    assert subprocess.run([executable, "manifest"], env=own, capture_output=True, check=False).returncode == 0
+    os.chown(tmp_path / root, 12345, 12345)
+    shared = {"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]}
+    ran = subprocess.run([executable, "manifest"], env=shared, capture_output=True, check=False)
+    assert (ran.returncode, b"not yours" in ran.stderr) == (10, True)

@@ -25,7 +25,11 @@ PATH=${{PATH:-/usr/local/bin:/usr/bin:/bin}}; export PATH
 if [ -n "${{EVERLOOP_PACKAGES:-}}" ]; then cache=$EVERLOOP_PACKAGES
 elif [ -n "${{XDG_CACHE_HOME:-}}" ]; then cache=$XDG_CACHE_HOME/everloop/packages
 elif [ -n "${{HOME:-}}" ] && [ -w "$HOME" ]; then cache=$HOME/.cache/everloop/packages
-else cache=${{TMPDIR:-/tmp}}/everloop-packages-$(id -u); fi
+else  # Anybody may have made this one, with what they want to be run in it.
+  cache=${{TMPDIR:-/tmp}}/everloop-packages-$(id -u)
+  (umask 077; mkdir -p "$cache")
+  [ -O "$cache" ] && [ ! -L "$cache" ] || {{ echo "$cache is not yours: set EVERLOOP_PACKAGES." >&2; exit 10; }}
+fi
 root=$cache/{key}
 if [ ! -e "$root/{python}" ]; then
   umask 077

@@ -160,9 +160,9 @@ def _known(session: Session, path: Path) -> Layer | None:
 def _keep(path: Path, kept: _Kept) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.encode(kept))
-        partial.replace(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
+            partial.write(msgspec.json.encode(kept))  # Two builds may make the same layer at once.
+        Path(partial.name).replace(path)
     except OSError as error:
         raise Misconfigured(
             f"{path} cannot be written ({error.strerror}).", hint="Check the home's permissions."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, TYPE_CHECKING, Any
@@ -48,7 +50,7 @@ class Apart:
         self._lock = Lock()
         self._said: deque[str] = deque(maxlen=100)
         self._owner = 0
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, _removed, folder, os.getpid())
         with self._lock:
             self.ready = self._start()
 
@@ -118,7 +120,7 @@ class Apart:
             ) from None
         except OSError:
             raise Unavailable(f"The sandboxed model crashed ({self._end()}).", hint=self._last_words()) from None
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, Corrupted) as error:
             self._end()
             raise Corrupted(f"The sandboxed model's answer cannot be read ({error}).") from None
 
@@ -132,8 +134,8 @@ class Apart:
         self._stop()
         if code is None:
             return "it was ended"
-        signal = -code if code < 0 else code - 128  # A namespace's first process tells signals by its exit code.
-        return f"signal {signal}" if signal > 0 else f"exit code {code}"
+        number = -code if code < 0 else code - 128  # A namespace's first process tells signals by its exit code.
+        return f"signal {number}" if number > 0 else f"exit code {code}"
 
     def _last_words(self) -> str:
         said = [text for text in self._said if text.strip()]
@@ -244,5 +246,12 @@ def _drained(output: IO[bytes], said: deque[str]) -> None:
 def _ended(wire: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
     wire.close()
     if owner == os.getpid():
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # With what the model started, where no namespace ends that.
         process.wait()
+
+
+def _removed(folder: Path, owner: int) -> None:
+    """A process that was forked from the owner leaves the folder alone: the owner still needs it."""
+    if owner == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)

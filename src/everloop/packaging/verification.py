@@ -22,13 +22,24 @@ from everloop.registry.flavor import Predictor
 ROWS = 32
 TIMEOUT_SECONDS = 120
 _GOLDEN = 0.6180339887498949
+_DIGITS = {"float16": 6, "int8": 2, "uint8": 2, "int16": 4, "uint16": 4}
+"""Powers of ten that the numbers of narrow types are spread over."""
 _UNSEEN = "a value that was never seen"
 
 Column = list[bool | int | float | str | None]
 
 
 def examples(signature: Signature) -> dict[str, Column]:
-    """The same rows for the same signature: numbers of every size and sign, each category, an unseen one, and gaps."""
+    """The same rows for the same signature: numbers of every size and sign, each category, an unseen one, and gaps.
+
+    Raises:
+        Refused: an input is an array or bytes, which packages are not asked by.
+    """
+    other = [field.name for field in signature.inputs if field.shape or field.type == "bytes"]
+    if other:
+        raise Refused(
+            f"There are no examples of arrays and bytes ({', '.join(other)}).", hint="Ask the package's server by hand."
+        )
     return {field.name: _column(field, place) for place, field in enumerate(signature.inputs)}
 
 
@@ -96,10 +107,10 @@ def _column(field: Field, place: int) -> Column:
 
 def _value(field: Field, share: float, position: int) -> bool | int | float | str | None:
     sign = -1 if position % 3 == 0 else 1
-    if field.type == "float64":
-        return float(sign * 10 ** (8 * share - 2))
-    if field.type == "int64":
-        return int(sign * 10 ** (5 * share))
+    if field.type.startswith("float"):
+        return float(sign * 10 ** (_DIGITS.get(field.type, 8) * share - 2))
+    if field.type[0] in "iu":
+        return int((1 if field.type[0] == "u" else sign) * 10 ** (_DIGITS.get(field.type, 5) * share))
     if field.type == "bool":
         return bool(position % 2)
     choices = [*field.categories, _UNSEEN]

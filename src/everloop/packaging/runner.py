@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from everloop.kernel.errors import EverloopError, InvalidInput, Misconfigured
+from everloop.kernel.errors import Corrupted, EverloopError, InvalidInput, Misconfigured
 from everloop.packaging.entities import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from everloop.registry.flavor import CodeFlavor, Flavor, Predictor
 
@@ -70,6 +71,7 @@ def load(manifest: Manifest, place: Path) -> Predictor:
 
     Raises:
         Misconfigured: the flavor's library is not here.
+        Corrupted: there is no such flavor.
     """
     if place.is_dir():
         return _loaded(manifest, place)
@@ -124,9 +126,9 @@ def _loaded(manifest: Manifest, folder: Path) -> Predictor:
 
 def _native(manifest: Manifest, folder: Path) -> Predictor:
     """The model as its flavor loads it. Code that it brings was trusted when it was packed."""
-    module, _, name = manifest.flavor.partition(":")
+    module = manifest.flavor.partition(":")[0]
     try:
-        flavor = cast("Flavor", getattr(importlib.import_module(module), name)())
+        flavor = cast("Flavor", _named(importlib.import_module(module), manifest.flavor)())
         with_code = cast("CodeFlavor", flavor) if hasattr(flavor, "code_in") else None
         if with_code is not None and with_code.code_in(folder / MODEL):
             return with_code.load_trusted(folder / MODEL)
@@ -134,6 +136,14 @@ def _native(manifest: Manifest, folder: Path) -> Predictor:
     except ModuleNotFoundError as error:
         needed = "the model's own library" if manifest.compiled else f"pip install {' '.join(manifest.requirements)}"
         raise Misconfigured(f"The package needs {error.name}.", hint=needed) from None
+
+
+def _named(module: ModuleType, flavor: str) -> Callable[[], object]:
+    """What a flavor's name says to call."""
+    found = getattr(module, flavor.partition(":")[2], None)
+    if not callable(found):
+        raise Corrupted(f"There is no flavor {flavor}.", hint="Build the package again.")
+    return cast("Callable[[], object]", found)
 
 
 if __name__ == "__main__":

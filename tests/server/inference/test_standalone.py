@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from everloop.kernel.errors import Misconfigured
+from everloop.kernel.errors import Corrupted, Misconfigured
 from everloop.server.inference.standalone import Exposure, gate_of, opened
 from tests.server.inference.packages import ROOT, Standalone, unpacked
 
@@ -244,3 +244,11 @@ def test_it_answers_grpc_beside_http(tmp_path: Path) -> None:
         with client.InferenceServerClient(f"127.0.0.1:{port}") as asked:
             assert asked.is_model_ready("late")
             assert asked.get_model_metadata("late").versions == ["3"]
+
+
+def test_a_package_that_names_no_flavor_is_refused_in_words(tmp_path: Path) -> None:
+    folder = unpacked(tmp_path / "late")
+    manifest = folder / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b"linear:Linear", b"linear:Nothing"))
+    with pytest.raises(Corrupted, match="no flavor .*linear:Nothing"):
+        opened(folder)

@@ -250,5 +250,5 @@ def test_a_package_that_names_no_flavor_is_refused_in_words(tmp_path: Path) -> N
     folder = unpacked(tmp_path / "late")
     manifest = folder / "manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"linear:Linear", b"linear:Nothing"))
-    with pytest.raises(Corrupted, match="no flavor .*linear:Nothing"):
+    with pytest.raises(Corrupted, match="no flavor tests"):
         opened(folder)

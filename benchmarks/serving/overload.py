@@ -91,7 +91,7 @@ def _capacity() -> float:
 def _judged(found: Sequence[Outcome], capacity: float, recovered: float, grown: float) -> Flooded:
     """What counts is the time after the first fifth, when every queue is as long as it gets."""
     start = SECONDS * WARM_SHARE
-    kept = [one for one in found if one.at > start]
+    kept = [one for one in found if one.at > start and (one.status or one.seconds > GOOD_SECONDS)]
     answered = [one.seconds for one in kept if one.status == 200]
     refused = [one for one in kept if one.status in REFUSED]
     good = sum(seconds <= GOOD_SECONDS for seconds in answered)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from predicting import given, load
@@ -33,7 +32,8 @@ if __name__ != "__main__":
 
 def _configured() -> Path:
     """A folder with the settings of the server and the model."""
-    folder = Path(tempfile.mkdtemp(prefix="everloop-bench-mlserver-"))
+    folder = Path(FOLDER) / f"mlserver-{PORT}"
+    folder.mkdir()
     own = ENGINE != "native"
     model = {
         "name": "bench",

@@ -102,6 +102,7 @@ def worked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 class TestHostileInput:
     def test_it_is_refused_in_words_and_leaves_no_trace(self, worked: tuple[str, Platform, list[Wrong]]) -> None:
         door, platform, calls = worked
@@ -125,6 +126,7 @@ class TestHostileInput:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_what_no_platform_could_accept_is_accepted_by_none(tmp_path: Path) -> None:
     platform = open_platform(load({"home": str(tmp_path / "home")}, environment={}, folder=tmp_path))
     accepted = [

@@ -226,6 +226,23 @@ def test_a_filter_with_a_mistake_is_kept_with_what_is_wrong(reading: TestClient)
     assert 'class="card notice"' in html
 
 
+def test_a_version_says_what_runs_it_and_who_trusts_it(story: Platform, reading: TestClient) -> None:
+    story.call("models.trust", {"name": "late", "version": 1, "reason": "I have read it."})
+    html = page_of(reading, "/models/late/versions/1")
+    assert "Models of the flavor curve run in their own library." in html
+    assert "I have read it." in html
+    assert "everloop size late@1" in html
+
+
+def test_an_endpoint_shows_what_its_deployments_and_its_log_were_set_to(story: Platform, reading: TestClient) -> None:
+    fallback = {"kind": "constant", "value": 0.2}
+    story.call("endpoints.deploy", {"name": "late", "version": 1, "configuration": {"fallback": fallback}})
+    story.call("endpoints.set_log_policy", {"name": "late", "policy": {"retention_days": 30}})
+    html = page_of(reading, "/endpoints/late")
+    assert '<span class="soft">fallback</span> kind constant, value 0.2' in html
+    assert "<dt>retention days</dt><dd>30</dd>" in html
+
+
 def test_runs_can_be_filtered(reading: TestClient) -> None:
     everything = page_of(reading, "/runs").count('<th scope="row">')
     failed = page_of(reading, "/runs?where=status+%3D+%27failed%27").count('<th scope="row">')

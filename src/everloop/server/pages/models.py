@@ -11,7 +11,10 @@ from markupsafe import Markup
 from everloop.loop.entities import AppliedLoop, Candidate
 from everloop.packaging.entities import Package
 from everloop.packaging.manifests.entities import Manifests
+from everloop.packaging.sizing.entities import ModelProfile
+from everloop.registry.compilation.entities import Compilation
 from everloop.registry.entities import Alias, Approval, ModelVersion, RegisteredModel
+from everloop.registry.trust.entities import Trust
 from everloop.server.pages.charts import Chart, Point, Series, line_chart
 from everloop.server.pages.markdown import html
 from everloop.server.pages.site import Page, Visit
@@ -65,6 +68,9 @@ class VersionPage(msgspec.Struct, frozen=True):
     candidate: Candidate | None
     deployments: Sequence[Deployment]
     packages: Sequence[Package]
+    compilation: Compilation | None
+    trusted: Sequence[Trust]
+    profile: ModelProfile | None
     metrics: dict[str, float]
     slices: int
     card: Markup
@@ -120,6 +126,9 @@ def version(visit: Visit) -> Page:
         candidate=_candidates(visit, name).get(found.version),
         deployments=_deployments(visit, name, found.version),
         packages=[each for each in packages if each.version == found.version],
+        compilation=visit.asked_or(None, "models.compilation", name=name, version=found.version),
+        trusted=visit.asked_or([], "models.trusted", name=name, version=found.version),
+        profile=visit.asked_or(None, "packages.profile", model=name, version=found.version),
         metrics={key: value for key, value in sorted(found.trained.metrics.items()) if not _SLICE.fullmatch(key)},
         slices=sum(1 for key in found.trained.metrics if _SLICE.fullmatch(key)),
         card=html(visit.ask("models.card", name=name, version=found.version), top=3),

@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 from markupsafe import Markup
 
+from everloop.kernel.usecase import Json
 from everloop.loop.entities import Candidate, Trace
 from everloop.monitoring.entities import Alert, WindowReport
 from everloop.rollouts.entities import Canary, Evidence, Rollout, RolloutStep
@@ -15,7 +16,8 @@ from everloop.server.pages import links, performance
 from everloop.server.pages.charts import Chart, Point, Series, line_chart, month_ticks
 from everloop.server.pages.site import Page, Visit
 from everloop.server.pages.traffic import history_line, traffic_bar
-from everloop.serving.entities import Deployment, Endpoint, PredictionRecord, TrafficChange
+from everloop.serving.configuration import Configuration, Resources
+from everloop.serving.entities import Deployment, Endpoint, LogPolicy, PredictionRecord, TrafficChange
 
 SHOWN = 25
 """Predictions on a page."""
@@ -49,6 +51,8 @@ class EndpointPage(msgspec.Struct, frozen=True):
     split: Markup
     deployments: Sequence[Deployment]
     shares: dict[int, str]
+    set: dict[int, dict[str, str]]
+    log: dict[str, str]
     rollouts: Sequence[Rollout]
     moves: Sequence[Move]
     predictions: Sequence[PredictionRecord]
@@ -121,6 +125,11 @@ def endpoint(visit: Visit) -> Page:
         shares={
             each.deployment: "shadow" if each.role == "shadow" else f"{each.percent:g} %" for each in found.traffic
         },
+        set={
+            each.revision: _unlike(each.configuration, Configuration()) | _unlike(each.resources, Resources())
+            for each in deployments
+        },
+        log=_unlike(found.log, LogPolicy()),
         rollouts=visit.ask("rollouts.list", endpoint=found.name, limit=50),
         moves=[Move(each, history_line(each.traffic, versions)) for each in moves[:30]],
         predictions=visit.ask("endpoints.predictions", name=found.name, limit=12),
@@ -128,6 +137,25 @@ def endpoint(visit: Visit) -> Page:
         monitored=bool(reports),
     )
     return Page("endpoint.html", found.name, it)
+
+
+def _unlike(settings: msgspec.Struct, default: msgspec.Struct) -> dict[str, str]:
+    """What was set, by its name in words; what is as it is by default is left out."""
+    usual = msgspec.to_builtins(default)
+    return {
+        name.replace("_", " "): _in_words(value)
+        for name, value in msgspec.to_builtins(settings).items()
+        if value != usual[name]
+    }
+
+
+def _in_words(value: Json) -> str:
+    """A value as text that can be broken into lines."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_in_words(each)}" for name, each in value.items() if each != "")
+    if isinstance(value, list):
+        return "; ".join(_in_words(each) for each in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def predictions(visit: Visit) -> Page:

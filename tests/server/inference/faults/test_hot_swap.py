@@ -62,7 +62,7 @@ def expected(home: Path, told: list[Told]) -> dict[tuple[int, int], float]:
         "distance": np.array([500.0 + n for n in numbers]),
         "hour": np.array([n % 24 for n in numbers]),
     }
-    found = {}
+    found: dict[tuple[int, int], float] = {}
     for version in (1, 2):
         with platform.session().begin(write=False) as unit:
             predictor = load_model(unit, models.version(unit, "late", version).trained)
@@ -125,7 +125,7 @@ def test_an_alias_that_moves_is_followed_without_a_lost_or_wrong_answer(home: Pa
             for version in (2, 3, 4, 1, 4):
                 clients.wait(100)
                 move(platform, "doubling", "champion", version)
-                until(lambda version=version: clients.told[-1].version == str(version))  # type: ignore[misc]
+                until(lambda version=version: clients.told[-1].version == str(version))
     platform.close()
     assert not clients.broken
     assert not clients.refused

@@ -62,7 +62,7 @@ def test_a_model_that_crashes_again_and_again_is_not_run_any_more(home: Path) ->
     with Workers(home, "models:/sound/1", "models:/segfault/1", crashes=3) as workers:
         for crash in range(1, 4):
             until(lambda: workers.poison("segfault") is None)
-            until(lambda crash=crash: workers.restarts() == crash)  # type: ignore[misc]
+            until(lambda crash=crash: workers.restarts() == crash)
         until(lambda: workers.ask("segfault", 5.0).status_code == 503)
         assert "is in quarantine: it ended 3 workers in 60 s" in workers.ask("segfault", 5.0).json()["error"]
         assert workers.ask("sound", 5.0).json()["outputs"][0]["data"] == [10.0]

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL[@VERSION|@ALIAS]")
-@click.option("--in", "source", required=True, metavar="PATH|PATTERN|URL|dataset:NAME", help="What is predicted.")
+@click.option("--in", "source", required=True, metavar="PATH|PATTERN|dataset:NAME", help="What is predicted.")
 @click.option("--out", required=True, metavar="PATH|dataset:NAME", help="A table by its name, or a folder.")
 @click.option("--key", multiple=True, metavar="COLUMN", help="A column that tells rows apart; it is copied.")
 @click.option("--columns", multiple=True, metavar="COLUMN", help="Copied, too; all that no input is if not given.")
 @click.option("--at", default="", metavar="COLUMN", help="When each row asks, for features as known then.")
 @click.option("--rows", type=click.Choice(get_args(RowPolicy)), default="fail", show_default=True, help="Refused rows.")
 @click.option("--workers", default=0, help="How many at once; one a core if not given.")
-@click.option("--engine", default="", metavar="NAME", help="Where the work is done: here, or ray.")
 @click.option("--endpoint", default="", metavar="NAME", help="Ask this endpoint, and log the predictions as its own.")
 @click.option("--follow", is_flag=True, help="Go on with what comes: a log of JSON lines, a folder of them, redis://….")
 @click.option("--latency", default="100ms", show_default=True, help="How long a record may wait, with --follow.")
@@ -43,7 +42,6 @@ def predict(
     at: str,
     rows: RowPolicy,
     workers: int,
-    engine: str,
     endpoint: str,
     follow: bool,
     latency: str,
@@ -71,7 +69,7 @@ def predict(
     if follow:
         _follow(asked, out, latency, idle)
         return
-    how = How(workers, resume, engine)
+    how = How(workers, resume)
     session = door.local.session(project=door.options.get("project") or "")
     with progress(door, "rows") as bars, session.activate():
         if out.startswith(DATASET):

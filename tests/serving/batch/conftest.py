@@ -35,7 +35,7 @@ class Batches:
         return path
 
     def predict(self, source: object, out: str, **given: object) -> BatchReport:
-        how = How(**{name: given.pop(name) for name in ("workers", "resume", "engine") if name in given})
+        how = How(**{name: given.pop(name) for name in ("workers", "resume") if name in given})
         asked = {name: given.pop(name) for name in ("model", "which", "part_rows", "endpoint") if name in given}
         asked = {"model": "delay", "which": "", "part_rows": 4} | asked
         wanted = Asked(input=str(source), options=BatchOptions(**given), **asked)

@@ -1,29 +1,16 @@
-"""Who works on the parts of a batch: threads of this process, or what is installed beside."""
+"""Who works on the parts of a batch: threads of this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import Protocol
 
 from everloop.serving.batch.entities import PartDone
 from everloop.serving.batch.parts import Part
 
 Work = Callable[[Part], PartDone]
 """Reads, predicts and writes a part, whole or not at all."""
-
-
-class BatchEngine(Protocol):
-    """A way to work on many parts at once.
-
-    Contract (`tests/contracts/test_batch_engines.py`): each part is done once, in any order; the first error stops the
-    rest and is raised; only a few parts are taken ahead of those that are done.
-    """
-
-    def run(self, parts: Iterable[Part], work: Work, workers: int) -> Iterator[PartDone]:
-        """Have every part done; what came of each, as they end."""
-        ...
 
 
 class Threads:

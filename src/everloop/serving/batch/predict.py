@@ -21,7 +21,7 @@ from everloop.kernel.errors import Conflict, InvalidInput
 from everloop.kernel.progress import SILENT, Progress
 from everloop.registry import service as models
 from everloop.registry.entities import ModelVersion
-from everloop.serving.batch.engine import BatchEngine, Threads
+from everloop.serving.batch.engine import Threads
 from everloop.serving.batch.entities import DATASET, BatchOptions, BatchPredicted, BatchReport, InputFile, Job, PartDone
 from everloop.serving.batch.inputs import files_at
 from everloop.serving.batch.output import Output
@@ -44,12 +44,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class How(msgspec.Struct, frozen=True):
-    """How it is done: by how many workers (0: one a core), whether an interrupted one goes on, and by which engine
-    (threads of this process, or another by name)."""
+    """How it is done: by how many workers (0: one a core), and whether an interrupted one goes on."""
 
     workers: int = 0
     resume: bool = False
-    engine: str = ""
 
 
 def predict(
@@ -93,8 +91,7 @@ def _worked(session: Session, scoring: Scoring, output: Output, how: How, progre
         work = PartWork(scoring.job, output.out, PartWork.way_to(session))
         work.ready(scoring.session, scorer, told.add)
         coming = (part for part in scoring.parts() if part.number not in parts)
-        engine = session.ports.get(BatchEngine, how.engine) if how.engine else Threads()
-        for part in engine.run(coming, work, how.workers or os.cpu_count() or 1):
+        for part in Threads().run(coming, work, how.workers or os.cpu_count() or 1):
             parts[part.number] = part
         if not parts:
             parts[0] = output.write(0, scorer.empty(scoring.input.schema()), 0)

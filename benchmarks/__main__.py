@@ -32,6 +32,7 @@ SUBJECTS = (
     "batch",
     "packages",
     "trees",
+    "batch",
     "inferencelog",
     "monitoring",
     "sequential",

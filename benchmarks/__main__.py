@@ -29,7 +29,6 @@ SUBJECTS = (
     "serving_features",
     "serving_overload",
     "serving_swap",
-    "batch",
     "packages",
     "trees",
     "batch",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -51,3 +54,9 @@ def test_a_missing_string_is_null_and_an_empty_one_is_not() -> None:
 def test_half_a_character_is_no_text() -> None:
     with pytest.raises(UnicodeEncodeError):
         text(["\ud800"])
+
+
+def test_a_process_that_logs_does_not_import_pandas() -> None:
+    made = "from everloop.serving import inferencelog, ipc; ipc.BatchEncoder(inferencelog.schema_of([], ['key']))"
+    asked = f"import sys; {made}; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

@@ -128,6 +128,28 @@ class DataAccount(msgspec.Struct, frozen=True, kw_only=True):
     keeping: Keeping
 
 
+class Packed(msgspec.Struct, frozen=True):
+    """The champion as a package: what form it has, how large it is, and whether it predicted what the registry does."""
+
+    form: str
+    digest: str
+    size: int
+    verified: bool
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """What was proven of the champion's compiled form: of `rows`, `off` are not equal to the last bit.
+
+    Times are µs for one row, before and after.
+    """
+
+    engine: str
+    rows: int
+    off: int
+    native_us: float
+    compiled_us: float
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What `everloop demo --json` ends with."""
 
@@ -144,6 +166,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     skew_differing: int
     memo_hits: int
     memo_executed: int
+    compiled: Compiled
+    packed: Packed
     trace: str
     reproduced: bool
     reproduction: list[str]
@@ -167,6 +191,9 @@ def rendered(account: Account) -> str:
         *(f"  {line}" for line in _data(account.data)),
         f"\nOnline against offline: {account.skew_differing} of {account.skew_compared:,} feature values differ",
         f"The pipeline run again: {account.memo_hits} steps from the memo, {account.memo_executed} executed",
+        _told_compiled(account.compiled),
+        f"The champion packed as {account.packed.form}: {account.packed.size / 1e3:,.0f} kB, "
+        f"{'predicts as the registry does' if account.packed.verified else 'DOES NOT PREDICT THE SAME'}",
         "\neverloop trace of one prediction",
         _indented(account.trace),
         f"\neverloop reproduce of the champion: {'every hash equal' if account.reproduced else 'NOT EQUAL'}",
@@ -177,6 +204,15 @@ def rendered(account: Account) -> str:
         f"Look at it: everloop up --home {account.home}",
     ]
     return "\n".join(parts)
+
+
+def _told_compiled(compiled: Compiled) -> str:
+    if compiled.engine == "native":
+        return "The champion runs in its own library: it has no compiled form that is faster"
+    return (
+        f"The champion runs compiled: {compiled.compiled_us:.1f} µs for one row, {compiled.native_us:.1f} µs before; "
+        f"{compiled.off} of {compiled.rows:,} rows off, those on every threshold among them"
+    )
 
 
 _MONTH_HEAD = ("month", "flights", "ROC AUC", "", "log loss", "", "calibration error", "")

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from everloop.cli.demo.account import Account, Month, Policy, Promotion, Stopped
+from everloop.cli.demo.account import Account, Compiled, Month, Packed, Policy, Promotion, Stopped
 from everloop.cli.demo.databook import DataBook
 from everloop.loop.entities import BY_HAND, FIRST, Candidate, Reproduction, SimulationReport
 from everloop.loop.tracing import rendered as rendered_trace
 from everloop.monitoring.performance import performance_of
+from everloop.packaging.entities import Package
 from everloop.pipelines.entities import Execution
+from everloop.registry.compilation.entities import Compilation
+from everloop.registry.entities import Alias
 from everloop.serving.inferencelog import FEATURE, LogReader
 from everloop.serving.labellog import LabelReader
 
@@ -57,6 +60,7 @@ class Books:
             hits, executed = self._memo(candidates)
             monthly = [*self._never(start, end), *self._served()]
             reproduction: Reproduction = reproducing.result()
+        compiled, packed = self._compiled(), self._packed()
         audit = self._call("audit.verify")
         return Account(
             predictions=self._log.num_rows,
@@ -72,6 +76,8 @@ class Books:
             skew_differing=differing,
             memo_hits=hits,
             memo_executed=executed,
+            compiled=compiled,
+            packed=packed,
             trace=rendered_trace(self._call("loops.trace", what=self._some_prediction())),
             reproduced=reproduction.equal,
             reproduction=_compared(reproduction),
@@ -103,6 +109,22 @@ class Books:
         for month in report.months:
             number = int(month.month.partition("-")[2])
             yield Month(number, "never", month.n, month.roc_auc, month.log_loss, month.calibration_error)
+
+    def _compiled(self) -> Compiled:
+        """What runs the champion, and what was proven of it."""
+        found: Compilation = self._call("models.compilation", name=self._loop, version=self._champion())
+        proof = found.evidence
+        return Compiled(found.engine, proof.rows, proof.rows - proof.equal, proof.native_us[0], proof.compiled_us[0])
+
+    def _packed(self) -> Packed:
+        """The champion as an archive, which then predicts in a process of its own."""
+        made: Package = self._call("packages.build", model=self._loop, version=self._champion())
+        verified = self._call("packages.verify", model=self._loop, version=self._champion())
+        return Packed(made.form, made.digest, made.size, verified.passed)
+
+    def _champion(self) -> int:
+        aliases: list[Alias] = self._call("models.aliases", name=self._loop)
+        return next(each.version for each in aliases if each.alias == "champion")
 
     def _memo(self, candidates: list[Candidate]) -> tuple[int, int]:
         """Run the pipeline of the newest promotion again: how many steps came from the memo, how many were executed."""

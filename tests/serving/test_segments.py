@@ -269,3 +269,11 @@ def test_segments_that_are_passed_over_end_at_their_last_record_not_at_the_zeros
     _, position = reader.placed(Position(), 1)
     writer.append([batch(3)], NOW)
     assert len(reader.since(position)[0]) == 1
+
+
+def test_a_batch_that_cannot_be_encoded_leaves_nothing_of_its_company(writer: SegmentWriter, tmp_path: Path) -> None:
+    writer.append([batch(1)], NOW)
+    with pytest.raises(AttributeError):
+        writer.append([batch(2), object()], NOW)  # type: ignore[list-item]  # What only a mistake hands in.
+    writer.append([batch(3)], NOW)
+    assert everything(tmp_path) == [1, 3]

@@ -70,28 +70,31 @@ class Committer:
     def __init__(self, writer: LogWriter, name: str) -> None:
         self._writer = writer
         self._queue: SimpleQueue[Commit | None] = SimpleQueue()
-        self._starting, self._is_working = Lock(), False
+        self._starting, self._is_working, self._is_closed = Lock(), False, False
         self._thread = Thread(target=self._work, name=f"commit {name}", daemon=True)
 
     def submit(self, commit: Commit) -> None:
-        """Queue a turn; they are settled in this order."""
-        if not self._is_working:
-            self._start()
-        self._queue.put(commit)
+        """Queue a turn; they are settled in this order. One that comes after the end is lost at once."""
+        with self._starting:
+            if not self._is_closed:
+                self._start()
+                self._queue.put(commit)
+                return
+        commit.written([], Unavailable("The log is closed: this process ends.", hint="Try again elsewhere."))
 
     def close(self) -> None:
         """Write what is queued, and end."""
+        with self._starting:
+            self._is_closed = True
         if self._is_working:
             self._queue.put(None)
             self._thread.join()
         self._writer.close()
 
     def _start(self) -> None:
-        """Begin to work; several threads may come at once."""
-        with self._starting:
-            if not self._is_working:
-                self._thread.start()
-                self._is_working = True
+        if not self._is_working:
+            self._thread.start()
+            self._is_working = True
 
     def _work(self) -> None:
         for taken in self._taken():
@@ -116,6 +119,9 @@ class Committer:
             places = self._writer.append_all(batches) if batches else []
         except Unavailable as why:
             error = why
+        except Exception as why:  # The only thread that writes must go on, and who waits must hear of it.
+            log.exception("What was computed could not be logged")
+            error = Unavailable(f"The log could not be written ({type(why).__name__}).", hint="The process says why.")
         at = 0
         for commit in commits:
             stop = at + len(commit.batches)

@@ -62,9 +62,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _finished(folder: Path) -> list[str]:
-    """The segments that no process has open for writing, oldest first; files that are archived already go now."""
-    archive, found = ParquetArchive(folder), []
+def _finished(folder: Path) -> Iterator[str]:
+    """The segments that no process writes, oldest first; files that are archived already go now.
+
+    Each is locked until the next one is asked for: a writer that has just made its file, and not locked it yet, sees
+    after its lock whether the file is still there.
+    """
+    archive = ParquetArchive(folder)
     for segment in SegmentReader(folder).segments():
         if archive.has(segment):
             (folder / segment).unlink()
@@ -74,8 +78,7 @@ def _finished(folder: Path) -> list[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            found.append(segment)
-    return found
+            yield segment
 
 
 def _archive(folder: Path, segment: str) -> Entry | None:

@@ -65,6 +65,8 @@ class LogKeys:
 
         key, _, data = sealed.removeprefix(SEALED).partition(":")
         if key not in self._keys():
+            self._known = {}  # Another process may have added one.
+        if key not in self._keys():
             raise Misconfigured(f"There is no key {key!r} in {self._file}.", hint="Restore the file from a copy.")
         try:
             raw = b64decode(data, validate=True)
@@ -78,6 +80,8 @@ class LogKeys:
         with self._file.open("a") as file:
             line = _new_line()
             file.write(line)
+            file.flush()
+            os.fsync(file.fileno())  # Values are sealed with it from now on.
         self._known = {}
         return line.split()[0]
 

@@ -74,12 +74,12 @@ class SegmentWriter:
         Raises:
             Unavailable: the disk did not take them; none of them counts, and the next call starts a fresh segment.
         """
-        start = 0
+        start, messages = 0, [_message_of(batch) for batch in batches]
         try:
             if self._file < 0 or self._is_over(batches[0].schema, at):
                 self._open(batches[0].schema, at)
             start = self._offset
-            places = [self._write(_message_of(batch)) for batch in batches]
+            places = [self._write(message) for message in messages]
             os.fdatasync(self._file)
         except OSError as error:
             self._abandon(start)
@@ -90,10 +90,12 @@ class SegmentWriter:
 
     def close(self) -> None:
         """Cut off the zeros and give back the file."""
-        if self._file >= 0:
-            os.ftruncate(self._file, self._offset)
-            os.close(self._file)
-            self._file = -1
+        file, self._file = self._file, -1
+        if file >= 0:
+            try:
+                os.ftruncate(file, self._offset)
+            finally:
+                os.close(file)
 
     def _is_over(self, schema: pa.Schema, at: datetime) -> bool:
         if self._offset >= LIMIT or self._month != (at.year, at.month):

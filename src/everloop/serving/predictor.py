@@ -72,12 +72,12 @@ class EndpointPredictor:
         """Answer several requests together, once they are in the log; each gets an answer or an error of its own."""
         return self.compute(requests).wait()
 
-    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answer]:
+    def compute(self, requests: Sequence[PredictionRequest]) -> Uncommitted:
         """Answers that are not in the log yet: `commit` puts them there. Turns are committed in their order."""
         with self._answering:
             turn = Turn(self._routing, self._index, self._session)
             turn.take(requests)
-        return _Uncommitted(turn, self._committer)
+        return Uncommitted(turn, self._committer)
 
     def feedback(self, labels: Sequence[Label]) -> FeedbackReceipt:
         """Keep labels of this endpoint's units.
@@ -123,14 +123,14 @@ class EndpointPredictor:
                 )
 
 
-class _Uncommitted(Computed[Answer]):
-    """Answers that may be given once their turn is in the log."""
+class Uncommitted(Computed[Answer]):
+    """Answers that may be given once their turn is in the log; `routing` is the traffic that they were computed by."""
 
-    __slots__ = ("_committer", "_turn")
+    __slots__ = ("_committer", "_turn", "routing")
 
     def __init__(self, turn: Turn, committer: Committer) -> None:
         super().__init__(turn.answers)
-        self._turn, self._committer = turn, committer
+        self._turn, self._committer, self.routing = turn, committer, turn.routing
 
     def commit(self, done: Done) -> None:
         """Have the answers logged."""

@@ -38,7 +38,7 @@ class Turn(Commit):
 
     def __init__(self, routing: Routing, index: RequestIndex, session: Session) -> None:
         super().__init__()
-        self._routing = routing
+        self.routing = routing
         self._index = index
         self._session = session
         self._started = perf_counter()
@@ -66,7 +66,7 @@ class Turn(Commit):
     def lost(self, error: Unavailable) -> EverloopError | None:
         """What was not logged was not answered, and may come again; unless the policy says to answer all the same."""
         self._index.end(self._logged)
-        if self._routing.endpoint.log.failure == "refuse":
+        if self.routing.endpoint.log.failure == "refuse":
             return error
         log.error("%s rows were answered and not logged: %s", sum(batch.rows for batch in self.batches), error)
         return None
@@ -92,7 +92,7 @@ class Turn(Commit):
 
     def _is_explainable(self, place: int, request: PredictionRequest) -> bool:
         try:
-            check_explainable(request, self._routing.stable.configuration.explain_rows)
+            check_explainable(request, self.routing.stable.configuration.explain_rows)
         except InvalidInput as error:
             self.answers[place] = error
             return False
@@ -108,13 +108,13 @@ class Turn(Commit):
             self.after.append(waiting.commit)
             return False
         if (found := self._index.find(id, digest)) is not None:
-            self.answers[place] = _replayed(found, self._routing)
+            self.answers[place] = _replayed(found, self.routing)
             return False
         self._asked[id], self._digests[place] = place, digest
         return True
 
     def _answer(self, requests: Sequence[PredictionRequest], places: Sequence[int]) -> None:
-        for group in gathered(self._routing.signature, requests, places):
+        for group in gathered(self.routing.signature, requests, places):
             if isinstance(group, tuple):
                 self.answers[group[0]] = group[1]
                 continue
@@ -125,7 +125,7 @@ class Turn(Commit):
             except EverloopError as error:
                 self._refuse(group, error)
             except Exception:  # One schema's requests must not take the others along.
-                log.exception("endpoint %s failed on %s requests", self._routing.endpoint.name, len(group.places))
+                log.exception("endpoint %s failed on %s requests", self.routing.endpoint.name, len(group.places))
                 self._refuse(group, EverloopError("The endpoint failed.", hint="The process says why on stderr."))
 
     def _alone(self, requests: Sequence[PredictionRequest], group: Group, error: InvalidInput | UnicodeError) -> None:
@@ -148,13 +148,13 @@ class Turn(Commit):
         prefixes = self._prefixes(micros(at) // 1000, len(group.places))
         ids = _prediction_ids(prefixes, group.counts)
         rows = Rows(group.columns, self._keys(group.columns, ids), micros(at))
-        scored = score(self._routing, rows)
-        answers = _Answers(self._routing, scored, ids)
+        scored = score(self.routing, rows)
+        answers = _Answers(self.routing, scored, ids)
         names = [requests[place].id or prefix for place, prefix in zip(group.places, prefixes, strict=True)]
-        kept = self._routing.log.keeps(rows.keys)
+        kept = self.routing.log.keeps(rows.keys)
         digests = self._kept_digests(group, answers.failed(group.counts), kept)
         latency = int((perf_counter() - self._started) * 1e6)
-        batch = self._routing.log.encode(Made(group.counts, prefixes, names, digests, ids, rows, scored, latency), kept)
+        batch = self.routing.log.encode(Made(group.counts, prefixes, names, digests, ids, rows, scored, latency), kept)
         self._give(group, answers, names, digests)
         for number, place in enumerate(group.places):
             if requests[place].explain or requests[place].parameters.get("trace") is True:
@@ -209,14 +209,14 @@ class Turn(Commit):
 
     def _keys(self, columns: Columns, ids: Sequence[str]) -> Sequence[str]:
         """What keeps units with their variant and joins labels: the label's key; the prediction's id without one."""
-        name = self._routing.endpoint.label_key
+        name = self.routing.endpoint.label_key
         if not name:
             return ids
         values = columns[name].tolist()
         return [id if value in (None, "") else str(value) for value, id in zip(values, ids, strict=True)]
 
     def _failure(self) -> EverloopError:
-        version = f"Version {self._routing.stable.version} of model {self._routing.endpoint.model!r}"
+        version = f"Version {self.routing.stable.version} of model {self.routing.endpoint.model!r}"
         return EverloopError(
             f"{version} failed on every row of this request.",
             hint="The process says why on stderr; everloop endpoints rollback goes back to the version before.",

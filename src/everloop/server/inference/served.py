@@ -104,14 +104,18 @@ class ServedEndpoint:
 
     def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
         """Answers that are committed when they are in the log."""
-        computed, described = self.predictor.compute(requests), self._now()
-        return _Logged(computed, described.answered)
+        computed = self.predictor.compute(requests)
+        return _Logged(computed, self._by(computed.routing).answered)
 
     def _now(self) -> _Described:
         """What is said of the traffic in force; it stays the same object until that moves."""
-        if self._described.routing is not self.predictor.routing:
-            self._described = _Described(self.predictor.routing)
-        return self._described
+        return self._by(self.predictor.routing)
+
+    def _by(self, routing: Routing) -> _Described:
+        found = self._described
+        if found.routing is not routing:
+            found = self._described = _Described(routing)
+        return found
 
 
 class _Described:
@@ -123,15 +127,16 @@ class _Described:
         self.versions = tuple(dict.fromkeys(str(version) for version in (routing.stable.version, *others)))
         own = routing.outputs or (Field(routing.stable.output, "float64"),)
         self.outputs = (*own, Field("prediction_id", "string"), Field("model_version", "int64"))
-        self._names = [field.name for field in self.outputs]
+        self._output = self.outputs[0].name
 
     def answered(self, answer: Answer) -> Answered:
-        """An answer by the names of the outputs."""
-        own = (answer.outputs,) if answer.values is None else answer.values.values()
-        values = (*own, answer.prediction_ids, answer.model_versions.astype(np.int64, copy=False))
-        return Answered(
-            self.versions[0], answer.request_id, dict(zip(self._names, values, strict=True)), _beside(answer)
+        """An answer by the names of its outputs: one out of the log may have others than the model of today."""
+        values: dict[str, Sequence[str] | np.ndarray] = (
+            {self._output: answer.outputs} if answer.values is None else dict(answer.values)
         )
+        values["prediction_id"] = answer.prediction_ids
+        values["model_version"] = answer.model_versions.astype(np.int64, copy=False)
+        return Answered(self.versions[0], answer.request_id, values, _beside(answer))
 
 
 class ServedModel:

@@ -231,3 +231,12 @@ def test_the_first_run_says_nothing_about_those_that_come() -> None:
         assert plane.turns[0].admission.pace.per_row > 0
 
     asyncio.run(story())
+
+
+def test_a_request_without_rows_takes_its_place_in_the_queue() -> None:
+    async def story() -> list[float]:
+        plane = plane_of(Doubler())
+        assert await ask(plane) == []
+        return await ask(plane, 2)
+
+    assert asyncio.run(story()) == [4]

@@ -8,6 +8,8 @@ from everloop.kernel.errors import InvalidInput, TooLarge
 
 WORTHWHILE = 1400
 """Responses of fewer bytes fit into one packet, and are sent as they are."""
+MOST_FILES = 64
+"""A body of gzip holds no more files: each costs a copy of all that follows it."""
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """How zlib is told of an encoding."""
 
@@ -28,7 +30,7 @@ def expanded(body: bytes, encoding: str, limit: int) -> bytes:
         )
     found, rest = bytearray(), body
     try:
-        while rest or not found:
+        for _ in range(MOST_FILES):
             stream = zlib.decompressobj(_WINDOWS[name])
             found += stream.decompress(rest, limit + 1 - len(found))
             if len(found) > limit:
@@ -39,11 +41,11 @@ def expanded(body: bytes, encoding: str, limit: int) -> bytes:
             if not stream.eof:
                 raise InvalidInput(f"The body ends in the middle of its {name}.")
             if not stream.unused_data or name == "deflate":
-                break
+                return bytes(found)
             rest = stream.unused_data  # Several files of gzip, one after another, are one.
     except zlib.error as error:
         raise InvalidInput(f"The body is no {name}: {error}.") from None
-    return bytes(found)
+    raise InvalidInput(f"The body holds more than {MOST_FILES} files of {name}.", hint="Send it as one.")
 
 
 def compressed(body: bytes, accepted: str) -> tuple[bytes, str]:

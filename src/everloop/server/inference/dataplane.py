@@ -192,7 +192,7 @@ class _Asked:
 
     def __init__(self, request: PredictionRequest) -> None:
         self.request = request
-        self.rows = rows_of(request.columns)
+        self.rows = rows_of(request.columns) or 1  # A request that has none takes its place in the queue all the same.
         self.size = sum(values.nbytes for values in request.columns.values())
         self.arrived = perf_counter()
         self.future: asyncio.Future[Answered | EverloopError] = asyncio.get_running_loop().create_future()

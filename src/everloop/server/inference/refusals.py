@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from everloop.kernel.errors import EverloopError, InvalidInput, Unavailable
+from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.server.answers import JSON, log
+from everloop.server.inference.admission import retry_after
 
 SCORING = frozenset({"/invocations", "/score"})
 """The paths at which clients look for MLflow's `error_code` and `message`."""
@@ -78,6 +78,5 @@ def crashed(request: Request, error: Exception, identity: str) -> Response:
 def _headers(error: EverloopError) -> dict[str, str]:
     if error.status == 401:
         return {"WWW-Authenticate": 'Bearer realm="everloop"'}
-    if isinstance(error, Unavailable) and error.retry_after:
-        return {"Retry-After": str(ceil(error.retry_after))}
-    return {}
+    after = retry_after(error)
+    return {"Retry-After": str(after)} if after else {}

@@ -16,6 +16,7 @@ from everloop.server.inference.served import Served
 
 Known = Callable[[], Sequence[tuple[str, str]]]
 """Gives the name and the newest version of each model that could be served."""
+_LONGEST_VERSION = 9
 Load = Callable[[str, str], Served]
 """Gives what answers for a model's version (the newest one where it is empty), or raises NotFound."""
 
@@ -116,8 +117,8 @@ def wanted_version(parameters: Mapping[str, Json]) -> str:
             hint="A model is loaded as it was registered; say a version.",
         )
     version = str(parameters.get("version", ""))
-    if version and not version.isdecimal():
-        raise InvalidInput(f"{version!r} is no version.", hint="Versions are numbers from 1.")
+    if version and not (version.isdecimal() and len(version) <= _LONGEST_VERSION):
+        raise InvalidInput(f"{version[:40]!r} is no version.", hint="Versions are numbers from 1.")
     return version
 
 

@@ -89,7 +89,7 @@ class Call:
         self.head = head
         self.plan = head.plan
         self.asking = asking
-        self.rows = asking.rows
+        self.rows = asking.rows or 1  # A request that has none takes its place in the queue all the same.
         self.size = head.length
         self.arrived = perf_counter()
         self.response = b""

@@ -34,7 +34,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 def readiness(platform: Platform, more: Callable[[], Sequence[Check]] = tuple) -> Readiness:
-    """Try the database and the store, really: a query, and bytes that go in and come out again; then do what is more."""
+    """Try the database and the store, a query, and bytes that go in and come out again; then do what is more."""
     checks = (_tried("database", lambda: _query(platform)), _tried("store", lambda: _round_trip(platform)), *more())
     return Readiness(all(check.ok for check in checks), checks)
 

@@ -1,4 +1,4 @@
-"""Served models follow their aliases: when one moves, its new version is loaded, warmed up, and answers from then on."""
+"""Served models follow their aliases: when one moves, its new version is loaded and warm, and answers from then on."""
 
 from __future__ import annotations
 

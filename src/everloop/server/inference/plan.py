@@ -144,7 +144,7 @@ class Plan:
             columns[tensor.name] = array
         if len(columns) != len(self._names) or len(request.inputs) != len(columns):
             return None
-        return self._asking(columns, len(array), request)
+        return self._asking(columns, rows_of(columns), request)
 
     def _asking(self, columns: Columns, rows: int, request: _Asked | oip.InferRequest) -> Asking | None:
         parameters, wishes = request.parameters, request.outputs

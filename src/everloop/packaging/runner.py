@@ -139,9 +139,9 @@ def _native(manifest: Manifest, folder: Path) -> Predictor:
 
 
 def _named(module: ModuleType, flavor: str) -> Callable[[], object]:
-    """What a flavor's name says to call."""
+    """The class that a flavor's name says: nothing else is called, since a manifest may come from anybody."""
     found = getattr(module, flavor.partition(":")[2], None)
-    if not callable(found):
+    if not isinstance(found, type) or not (hasattr(found, "load") and hasattr(found, "scan")):
         raise Corrupted(f"There is no flavor {flavor}.", hint="Build the package again.")
     return cast("Callable[[], object]", found)
 

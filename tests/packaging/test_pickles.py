@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from everloop.app.platform import Platform
 from everloop.packaging import scan
 from everloop.packaging.entities import Package
-from everloop.registry.pickles import ALLOWED, is_pickle, problems
 from everloop.packaging.scan import scan_folder
+from everloop.registry.pickles import ALLOWED, is_pickle, problems
 from tests.examples import examples
 
 OS = b"cos\nsystem\n(S'echo owned'\ntR."

@@ -141,7 +141,7 @@ def _native(manifest: Manifest, folder: Path) -> Predictor:
 def _named(module: ModuleType, flavor: str) -> Callable[[], object]:
     """The class that a flavor's name says: nothing else is called, since a manifest may come from anybody."""
     found = getattr(module, flavor.partition(":")[2], None)
-    if not isinstance(found, type) or not (hasattr(found, "load") and hasattr(found, "scan")):
+    if not isinstance(found, type) or not (hasattr(found, "load") and hasattr(found, "requirements")):
         raise Corrupted(f"There is no flavor {flavor}.", hint="Build the package again.")
     return cast("Callable[[], object]", found)
 

@@ -120,12 +120,14 @@ def test_an_alias_that_moves_is_followed_without_a_lost_or_wrong_answer(home: Pa
     def make(number: int) -> dict[str, object]:
         return {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [number % 997 + 1]}]}
 
-    with Workers(home, "models:/doubling@champion") as workers:
-        with Clients(workers.address, "/v2/models/doubling/infer", make) as clients:
-            for version in (2, 3, 4, 1, 4):
-                clients.wait(100)
-                move(platform, "doubling", "champion", version)
-                until(lambda version=version: clients.told[-1].version == str(version))
+    with (
+        Workers(home, "models:/doubling@champion") as workers,
+        Clients(workers.address, "/v2/models/doubling/infer", make) as clients,
+    ):
+        for version in (2, 3, 4, 1, 4):
+            clients.wait(100)
+            move(platform, "doubling", "champion", version)
+            until(lambda version=version: clients.told[-1].version == str(version))
     platform.close()
     assert not clients.broken
     assert not clients.refused
@@ -135,13 +137,15 @@ def test_an_alias_that_moves_is_followed_without_a_lost_or_wrong_answer(home: Pa
 
 def test_workers_that_are_killed_cost_what_was_under_way_and_the_log_has_each_answer_once(home: Path) -> None:
     before, chance = set(logged(home)), random.Random(11)
-    with Process(home, ["delay", "--workers", "2"], **PATIENT) as process:
-        with Clients(process.address, PATH, asked, count=6) as clients:
-            for _ in range(5):
-                clients.wait(60)
-                os.kill(chance.choice(children(process.process.pid)), signal.SIGKILL)
-                until(lambda: "2 of 2" in process.http.get("/readyz").text)
+    with (
+        Process(home, ["delay", "--workers", "2"], **PATIENT) as process,
+        Clients(process.address, PATH, asked, count=6) as clients,
+    ):
+        for _ in range(5):
             clients.wait(60)
+            os.kill(chance.choice(children(process.process.pid)), signal.SIGKILL)
+            until(lambda: "2 of 2" in process.http.get("/readyz").text)
+        clients.wait(60)
     assert len(clients.broken) <= 5 * 6
     check(home, clients.told)
     found = [one for one in logged(home) if one not in before]
@@ -150,13 +154,15 @@ def test_workers_that_are_killed_cost_what_was_under_way_and_the_log_has_each_an
 
 
 def test_a_supervisor_that_is_told_to_end_answers_what_was_asked(home: Path) -> None:
-    with Process(home, ["delay", "--workers", "2"], **PATIENT) as process:
-        with Clients(process.address, PATH, asked) as clients:
-            clients.wait(60)
-            process.process.send_signal(signal.SIGTERM)
-            process.process.wait(20)
-            threading.Event().wait(0.1)
-            answered = len(clients.told)
+    with (
+        Process(home, ["delay", "--workers", "2"], **PATIENT) as process,
+        Clients(process.address, PATH, asked) as clients,
+    ):
+        clients.wait(60)
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(20)
+        threading.Event().wait(0.1)
+        answered = len(clients.told)
     assert process.process.returncode == 0
     assert answered == len(clients.told)
     check(home, clients.told)

@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     from everloop.sdk.platform import connect as connect
     from everloop.sdk.platform import open as open
     from everloop.serving.configuration import Circuit as Circuit
+    from everloop.serving.configuration import Code as Code
     from everloop.serving.configuration import Configuration as Configuration
     from everloop.serving.configuration import Constant as Constant
     from everloop.serving.configuration import OtherEndpoint as OtherEndpoint
@@ -254,6 +255,7 @@ _HOMES = {
     "connect": "everloop.sdk.platform",
     "open": "everloop.sdk.platform",
     "Circuit": "everloop.serving.configuration",
+    "Code": "everloop.serving.configuration",
     "Configuration": "everloop.serving.configuration",
     "Constant": "everloop.serving.configuration",
     "OtherEndpoint": "everloop.serving.configuration",

@@ -93,6 +93,11 @@ def load(folder: Path, target: str, kind: type[T]) -> T:
     return found
 
 
+def loaded_folders() -> list[Path]:
+    """The folders of the projects that modules are looked up in by this process, the last one first."""
+    return [finder.folder for finder in sys.meta_path if isinstance(finder, ProjectFinder)]
+
+
 def folder_of(module: str) -> Path:
     """The folder that a module is imported from."""
     found = sys.modules.get(module)

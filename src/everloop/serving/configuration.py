@@ -8,6 +8,7 @@ import msgspec
 
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json
+from everloop.registry.entities import Field
 from everloop.serving.nodes import Node
 from everloop.store.entities import Digest
 
@@ -62,6 +63,17 @@ class OtherEndpoint(msgspec.Struct, frozen=True, tag="endpoint", tag_field="kind
 Fallback = OtherVersion | Constant | Rule | OtherEndpoint
 
 
+class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function of the project, `module:function`, that runs in the process which answers.
+
+    `folder` (the project's) and `digest` (of the function and all that it reaches) are filled in when it is deployed.
+    """
+
+    function: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:[\w.]+$", max_length=500)]
+    folder: str = ""
+    digest: Digest | Literal[""] = ""
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a deployment answers. The default asks the model, and nothing else.
 
@@ -71,6 +83,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `graph` puts models together. `interval` is how often the truth may lie outside of the answers' intervals, 0.1 for
     one in ten (0: no intervals). Of requests with more than `explain_rows` rows no explanation is given. `warm_up` are
     rows that must be answered before the deployment meets a request.
+
+    `before` takes columns by name (`inputs`; by default what the model takes) and gives what the model takes; `after`
+    takes the scores and gives as many answers.
     """
 
     slo_ms: NotNegative = 0.0
@@ -81,6 +96,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     explain_rows: Annotated[int, msgspec.Meta(ge=0)] = 20
     warm_up: tuple[dict[str, Json], ...] = ()
+    before: Code | None = None
+    inputs: tuple[Field, ...] = ()
+    after: Code | None = None
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -79,4 +79,4 @@ def traced(scored: Scored, start: int, stop: int) -> list[dict[str, float]]:
 
 
 def _chosen(part: Part, rows: np.ndarray) -> Columns:
-    return {field.name: part.inputs[field.name][rows] for field in part.variant.inputs}
+    return {field.name: part.inputs[field.name][rows] for field in part.variant.taken}

@@ -61,7 +61,8 @@ class Loader:
         """The version or the graph, as one that has no share yet."""
         trained, graph = found.trained, deployment.configuration.graph
         if graph is None:
-            return self._made(found, load_model(self._session, trained), trained.signature.inputs)
+            made = self._made(found, load_model(self._session, trained), trained.signature.inputs)
+            return self._processed(made, deployment)
         from everloop.serving.graph import GraphPredictor
 
         inputs = graph_inputs(self._session, graph, found)
@@ -70,7 +71,21 @@ class Loader:
             inputs,
             lambda member: load_model(self._session, version_of(self._session, member, found).trained),
         )
-        return self._made(found, predictor, inputs)
+        return self._processed(self._made(found, predictor, inputs), deployment)
+
+    def _processed(self, variant: Variant, deployment: Deployment) -> Variant:
+        """The variant with the project's code around it; that of a deployment which is known stays what it was."""
+        wanted, known = deployment.configuration, self._known.get(deployment.revision)
+        if wanted.before is None and wanted.after is None:
+            return variant
+        from everloop.serving.processing import After, Before
+
+        after = (known.after if known else After(wanted.after)) if wanted.after else None
+        if wanted.before is None:
+            return replace(variant, after=after)
+        takes = wanted.inputs or variant.inputs
+        before = Before(wanted.before, takes, variant.inputs) if known is None else known.before
+        return replace(variant, inputs=takes, layout=_layout(variant, takes), before=before, after=after)
 
     def _made(self, found: ModelVersion, predictor: Predictor, inputs: tuple[Field, ...]) -> Variant:
         service = self._endpoint.features
@@ -80,10 +95,9 @@ class Loader:
 
             pinned = features.pin(self._session, service, found.trained.features_version)
             online = OnlineFeatures(self._session.ports.get(OnlineStore), pinned)
-        brought = [field.name for field in pinned.service.request] if pinned else []
-        layout = Layout(inputs, online.names if online else (), brought)
-        outputs = found.trained.signature.outputs
-        return Variant(0, found.version, "fallback", 1.0, predictor, inputs, pinned, online, outputs, layout)
+        outputs, whole = found.trained.signature.outputs, Layout(inputs, (), ())
+        made = Variant(0, found.version, "fallback", 1.0, predictor, inputs, pinned, online, outputs, whole)
+        return replace(made, layout=_layout(made, inputs)) if pinned else made
 
     def _guard(self, deployment: Deployment) -> Guard | None:
         before = self._known.get(deployment.revision)
@@ -99,18 +113,16 @@ class Loader:
                 return None
             case OtherVersion() as other:
                 found = models.version(self._session, deployment.model, other.pinned)
-                return self._made(found, load_model(self._session, found.trained), found.trained.signature.inputs)
+                made = self._made(found, load_model(self._session, found.trained), found.trained.signature.inputs)
+                return self._processed(made, deployment)
             case OtherEndpoint() as other:
                 return self._of_endpoint(other.endpoint)
             case Constant() | Rule() as instead:
                 from everloop.serving.substitutes import Substitute
 
                 substitute = Substitute(instead, variant.inputs)
-                brought = [field.name for field in variant.pinned.service.request] if variant.pinned else []
-                layout = Layout(substitute.inputs, variant.online.names if variant.online else (), brought)
-                return replace(
-                    variant, version=0, predictor=substitute, inputs=substitute.inputs, layout=layout, outputs=()
-                )
+                made = replace(variant, version=0, predictor=substitute, inputs=substitute.inputs, outputs=())
+                return replace(made, layout=_layout(variant, substitute.inputs), before=None, after=None)
 
     def _of_endpoint(self, name: str) -> Variant:
         other = endpoints.get(self._session, name)
@@ -124,6 +136,12 @@ class Loader:
         return measured.margin if measured else 0.0
 
 
+def _layout(variant: Variant, inputs: tuple[Field, ...]) -> Layout:
+    """How inputs are put together of the features that a variant reads, and of what requests bring."""
+    brought = [field.name for field in variant.pinned.service.request] if variant.pinned else []
+    return Layout(inputs, variant.online.names if variant.online else (), brought)
+
+
 def warm_up(variant: Variant, deployment: Deployment) -> None:
     """Have the model answer rows before the first request: those of the configuration, else one that looks like any.
 
@@ -132,7 +150,10 @@ def warm_up(variant: Variant, deployment: Deployment) -> None:
     """
     rows = deployment.configuration.warm_up
     try:
-        scores = variant.predictor.predict(_columns(variant.inputs, rows or ({},)))
+        columns = _columns(variant.inputs, rows or ({},))
+        scores = variant.predictor.predict(columns if variant.before is None else variant.before(columns))
+        if variant.after is not None:
+            scores = variant.after(scores)
         if rows and not np.isfinite(np.asarray(scores, dtype=np.float64)).all():
             raise ValueError("a score is not finite")
     except Exception as error:  # A model is foreign code.

@@ -16,6 +16,7 @@ from everloop.serving import nodes
 from everloop.serving.configuration import Configuration, Constant, Fallback, OtherEndpoint, OtherVersion, Rule
 from everloop.serving.entities import Endpoint
 from everloop.serving.nodes import Node
+from everloop.serving.processing import pinned_code
 from everloop.serving.wiring import inputs_of
 
 
@@ -30,8 +31,16 @@ def pinned(session: Session, endpoint: Endpoint, found: ModelVersion, wanted: Co
     if wanted == Configuration():
         return wanted
     graph = wanted.graph and _node(session, endpoint, found, wanted.graph)
-    fixed = replace(wanted, graph=graph, fallback=_fallback(session, endpoint, found, wanted))
-    inputs = graph_inputs(session, graph, found) if graph else found.trained.signature.inputs
+    fixed = replace(
+        wanted,
+        graph=graph,
+        fallback=_fallback(session, endpoint, found, wanted),
+        before=wanted.before and pinned_code(session, wanted.before),
+        after=wanted.after and pinned_code(session, wanted.after),
+    )
+    taken = graph_inputs(session, graph, found) if graph else found.trained.signature.inputs
+    _check_processing(found, fixed, taken)
+    inputs = fixed.inputs or taken
     if isinstance(fixed.fallback, Rule):
         _check_rule(fixed.fallback, inputs)
     _check_warm_up(fixed, inputs)
@@ -170,6 +179,24 @@ def _check_rule(rule: Rule, inputs: Sequence[Field]) -> None:
         raise InvalidInput(
             f"The rule {rule.expression!r} gives a {found.kind}, not a number.", hint="Write … if … else …."
         )
+
+
+def _check_processing(found: ModelVersion, wanted: Configuration, taken: Sequence[Field]) -> None:
+    if wanted.inputs and wanted.before is None:
+        raise InvalidInput("The configuration has inputs, and no function takes them.", hint="Name one as `before`.")
+    if wanted.after and not is_scalar(found):
+        raise InvalidInput(f"Version {found.version} of {found.model!r} gives more than one number a row.")
+    if wanted.after and wanted.interval:
+        raise InvalidInput("Intervals are of a model's own answers.", hint="Leave the interval or `after` out.")
+    types = {field.name: field.type for field in taken}
+    for field in wanted.inputs:
+        if field.shape:
+            raise InvalidInput(f"The input {field.name!r} is an array in each row, which the log cannot keep.")
+        if types.get(field.name, field.type) != field.type:
+            raise InvalidInput(
+                f"Requests bring {field.name!r} as {field.type}, and the model takes it as {types[field.name]}.",
+                hint="Give what requests bring another name: the log keeps both.",
+            )
 
 
 def _check_warm_up(wanted: Configuration, inputs: Sequence[Field]) -> None:

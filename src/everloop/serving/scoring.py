@@ -10,13 +10,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.kernel.errors import InvalidInput
 from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field, Type
 from everloop.registry.flavor import outputs_of
 from everloop.serving.variants import Routing, Variant
+
+if TYPE_CHECKING:
+    from everloop.serving.processing import Before
 
 Columns = Mapping[str, np.ndarray]
 _CACHED = 1 << 12
@@ -176,10 +181,16 @@ class _Asker:
         self._rows = rows
         self._outputs = routing.outputs
         self._read: dict[str, np.ndarray] = {}
+        self._made: dict[object, Columns] = {}
 
     def ask(self, variant: Variant, rows: np.ndarray) -> Part:
         """The variant's scores for some rows."""
-        inputs = self._inputs(variant)
+        came = inputs = self._inputs(variant)
+        if variant.before is not None:
+            made = self._prepared(variant, variant.before, came)
+            if made is None:
+                return self.unasked(variant, rows)
+            came, inputs = {**came, **made}, made
         if len(rows) == len(self._rows.keys):
             chosen = inputs
         elif isinstance(inputs, MatrixColumns):
@@ -187,11 +198,33 @@ class _Asker:
         else:
             chosen = {name: values[rows] for name, values in inputs.items()}
         scores, values = _scores(variant, chosen, len(rows), self._outputs)
-        return Part(variant, rows, scores, inputs, values)
+        return Part(variant, rows, scores, came, values)
 
     def unasked(self, variant: Variant, rows: np.ndarray) -> Part:
         """What a variant gives that is left alone: nothing."""
-        return Part(variant, rows, np.full(len(rows), np.nan), self._inputs(variant))
+        inputs = self._inputs(variant)
+        if variant.before is not None:
+            inputs = {**variant.before.missing(len(self._rows.keys)), **inputs}
+        return Part(variant, rows, np.full(len(rows), np.nan), inputs)
+
+    def _prepared(self, variant: Variant, before: Before, came: Columns) -> Columns | None:
+        """What the project's code makes of all rows, once for variants with the same code; None when it fails.
+
+        Raises:
+            InvalidInput: the stable variant's code says (ValueError) that a request brings nonsense.
+        """
+        key = (before.digest, before.takes, before.gives)
+        if key not in self._made:
+            try:
+                self._made[key] = before(came) if variant.guard is None else variant.guard.run(lambda: before(came))
+            except Exception as error:  # It is foreign code, as a model is.
+                if variant.role == "stable" and isinstance(error, InvalidInput | ValueError):
+                    raise InvalidInput(f"What the request brings cannot be used: {error}.") from error
+                log.warning("deployment %s: what comes before its model failed: %r", variant.deployment, error)
+                if variant.guard is not None:
+                    variant.guard.record(failed=True)
+                return None
+        return self._made[key]
 
     def _inputs(self, variant: Variant) -> Columns:
         """What the variant takes, of all rows; one matrix when all are fractions."""
@@ -235,7 +268,8 @@ def _given(
     variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]
 ) -> tuple[np.ndarray, Columns | None]:
     if not outputs:
-        return np.asarray(variant.predictor.predict(columns), dtype=np.float64).reshape(count), None
+        scores = np.asarray(variant.predictor.predict(columns), dtype=np.float64).reshape(count)
+        return (scores if variant.after is None else variant.after(scores)), None
     values = _named(variant, columns, count, outputs)
     return _first_number(values, outputs), values
 
@@ -243,6 +277,8 @@ def _given(
 def _named(variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]) -> Columns:
     """What the model gives, by the names of the endpoint's outputs; the first axis of each is the rows."""
     given = outputs_of(variant.predictor, variant.outputs, columns)
+    if variant.after is not None:
+        given = {variant.output: variant.after(np.asarray(given[variant.output], dtype=np.float64).reshape(count))}
     return {output.name: _by_row(given[output.name], count) for output in outputs}
 
 

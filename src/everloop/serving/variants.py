@@ -23,6 +23,7 @@ from everloop.serving.traffic import Split
 
 if TYPE_CHECKING:
     from everloop.features.online import OnlineFeatures
+    from everloop.serving.processing import After, Before
 
 
 DEFAULT = Configuration()
@@ -33,7 +34,7 @@ class Variant:
     """A loaded deployment. `pinned` and `online` are its features, None when everything comes with the request.
 
     `layout` says how its inputs are put together; `guard` when it is asked, `fallback` what answers instead. The truth
-    is `margin` around its score (0: nobody knows).
+    is `margin` around its score (0: nobody knows). Where there is a `before`, the inputs are what that takes.
     """
 
     deployment: int
@@ -50,6 +51,13 @@ class Variant:
     fallback: Variant | None = None
     margin: float = 0.0
     configuration: Configuration = DEFAULT
+    before: Before | None = None
+    after: After | None = None
+
+    @property
+    def taken(self) -> tuple[Field, ...]:
+        """What its model takes."""
+        return self.inputs if self.before is None else self.before.gives
 
     @property
     def output(self) -> str:
@@ -133,7 +141,8 @@ def load_routing(session: Session, name: str, before: Routing | None = None) -> 
             if share.percent or share.role != "canary"
         ]
     variants += [variant.fallback for variant in variants if variant.fallback is not None]
-    logged = tuple({field.name: field for variant in variants for field in variant.inputs}.values())
+    seen = [field for variant in variants for field in (*variant.inputs, *variant.taken)]
+    logged = tuple({field.name: field for field in seen}.values())
     stable = next(variant for variant in variants if variant.role == "stable")
     outputs = () if all(variant.is_plain for variant in variants) else stable.outputs
     keys = {key.name: key for variant in variants for key in _keys(variant.pinned)}

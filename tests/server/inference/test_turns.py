@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from everloop.kernel.errors import DeadlineExceeded, EverloopError, Unavailable
 from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field
-from everloop.server.inference import admission
+from everloop.server.inference import admission, turns
 from everloop.server.inference.dataplane import DataPlane
 from everloop.server.inference.served import Answered
 from everloop.server.metrics import Metrics
@@ -89,7 +89,7 @@ def test_what_comes_while_a_run_goes_on_is_the_next_run() -> None:
         plane = plane_of(doubler)
         for rows in (1, 2, 4):
             await ask(plane, *range(rows))
-        plane.turns[0].admission.pace.observe(1, 0.001)
+        plane.turns[0].admission.pace.observe(1, 2 * turns.INLINE_SECONDS)  # So that it goes to a thread.
         doubler.free.clear()
         first = asyncio.create_task(ask(plane, 1))
         await asyncio.sleep(0.02)
@@ -218,6 +218,85 @@ def test_what_comes_while_answers_become_durable_waits_for_those_who_come_with_i
 
     asyncio.run(story())
     assert logging.together[3:] == [[1], [2, 3, 4]]
+
+
+def test_who_keeps_coming_puts_a_turn_off_only_for_a_moment() -> None:
+    logging = Logging()
+
+    async def story() -> None:
+        plane = plane_of(logging)
+        for rows in (1, 2, 4):
+            await ask(plane, *range(rows))
+        asked = [asyncio.create_task(ask(plane, 0))]
+        await asyncio.sleep(0.005)
+        started = perf_counter()
+        while len(logging.together) == 4 and perf_counter() - started < 0.04:
+            asked.append(asyncio.create_task(ask(plane, len(asked))))
+            await asyncio.sleep(0)
+        assert not asked[0].done()
+        assert len(logging.together) > 4
+        await asyncio.gather(*asked)
+
+    asyncio.run(story())
+
+
+class _Broken(Computed[Answered]):
+    """Answers that cannot even be queued for the log."""
+
+    def commit(self, done: Done) -> None:
+        raise ValueError("no log")
+
+
+class Failing(Doubler):
+    """A doubler whose log is broken, or refuses."""
+
+    def __init__(self, kind: type[Computed[Answered]]) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def compute(self, requests: Sequence[PredictionRequest]) -> Computed[Answered]:
+        return self._kind(super().compute(requests).answers)
+
+
+class _Lost(Computed[Answered]):
+    """Answers that the log does not take."""
+
+    def commit(self, done: Done) -> None:
+        done(Unavailable("The disk is full."))
+
+
+@pytest.mark.parametrize(("kind", "words"), [(_Broken, "run"), (_Lost, "disk is full")])
+def test_whose_answers_were_not_kept_are_told_so_and_counted_as_failed(
+    kind: type[Computed[Answered]], words: str
+) -> None:
+    plane = plane_of(Failing(kind))
+
+    async def story() -> None:
+        for _ in range(2):
+            with pytest.raises(EverloopError, match=words):
+                await ask(plane, 1)
+
+    asyncio.run(story())
+    assert (plane.turns[0].tally.requests, plane.turns[0].tally.failed) == (0, 2)
+
+
+def test_the_thread_goes_when_all_who_waited_have_hung_up() -> None:
+    doubler = Doubler()
+
+    async def story() -> None:
+        plane = plane_of(doubler)
+        first = held(doubler, plane)
+        await asyncio.sleep(0.02)
+        gone = asyncio.create_task(ask(plane, 2))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        plane.turns[0].close()
+        doubler.free.set()
+        await first
+        await asyncio.sleep(0.02)
+        assert plane.turns[0]._worker is None
+
+    asyncio.run(story())
 
 
 def test_the_first_run_says_nothing_about_those_that_come() -> None:

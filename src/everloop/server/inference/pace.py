@@ -6,6 +6,10 @@ from math import inf
 
 WEIGHT = 0.2
 """How much the newest run counts."""
+CLIP = 3.0
+"""A run counts as no slower than this many times what was expected: one that was held up says little."""
+TRIED = 3
+"""Of the first so many runs of a size the fastest counts."""
 LARGEST = 1 << 16
 """No run has more rows."""
 EVERY = 8
@@ -18,12 +22,13 @@ class Pace:
     Sizes matter: a run of 64 rows may take as long as one row does, or 64 times as long.
     """
 
-    __slots__ = ("_budget", "_rows", "_runs", "_seconds", "most", "per_row")
+    __slots__ = ("_budget", "_rows", "_runs", "_seconds", "_seen", "most", "per_row")
 
     def __init__(self, budget: float) -> None:
         self._budget = budget
         self._rows: list[float] = [0.0] * 32
         self._seconds: list[float] = [0.0] * 32
+        self._seen: list[int] = [0] * 32
         self._runs = 0
         self.most = 1
         """So many rows may be run together: their run stays in the budget, and is not far larger than any before."""
@@ -41,14 +46,17 @@ class Pace:
         return next((self._seconds[larger] for larger in range(kind, 32) if self._rows[larger]), inf)
 
     def observe(self, rows: int, seconds: float) -> None:
-        """Learn from a run."""
+        """Learn from a run; one that was held up moves what is known by little, several that were do."""
         kind = min(rows.bit_length(), 31)
-        new = not self._rows[kind]
-        weight = 1.0 if new else WEIGHT
-        self._rows[kind] += weight * (rows - self._rows[kind])
-        self._seconds[kind] += weight * (seconds - self._seconds[kind])
+        self._seen[kind] += 1
         self._runs += 1
-        if new or self._runs % EVERY == 0:
+        expected = self._seconds[kind] / self._rows[kind] * rows if self._rows[kind] else inf
+        is_tried = self._seen[kind] <= TRIED
+        weight = 1.0 if is_tried and seconds < expected else WEIGHT
+        if not is_tried or seconds < expected:
+            self._rows[kind] += weight * (rows - self._rows[kind])
+            self._seconds[kind] += weight * (min(seconds, CLIP * expected) - self._seconds[kind])
+        if is_tried or self._runs % EVERY == 0:
             self._think()
 
     def _think(self) -> None:

@@ -24,6 +24,8 @@ WARM_UP_SECONDS = 0.03
 """A slow model warms up no longer than this, or its process would be late."""
 INLINE_SECONDS = 0.002
 """Runs that take longer go to a thread, or nobody could be let in meanwhile."""
+PATIENCE_SECONDS = 0.001
+"""While answers become durable, a turn waits no longer than this for others to come with it."""
 
 
 class Asked(Protocol):
@@ -66,6 +68,7 @@ class Turns:
         self._closed = False
         self._unanswered = 0
         self._seen = 0
+        self._patient_until = 0.0
         self._is_cold = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -103,19 +106,20 @@ class Turns:
     def _schedule(self) -> None:
         if self._loop is None:
             self._loop, self._thread = asyncio.get_running_loop(), get_ident()
-        self._scheduled = True
+        self._scheduled, self._patient_until = True, perf_counter() + PATIENCE_SECONDS
         self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        if self._unanswered and len(self._waiting) > self._seen:
+        now = perf_counter()
+        if self._unanswered and len(self._waiting) > self._seen and now < self._patient_until:
             # What comes while the log syncs is answered by the next sync anyway: take along those who still come.
             self._seen = len(self._waiting)
-            self._schedule()
+            asyncio.get_running_loop().call_soon(self._turn)
             return
         self._scheduled, self._seen = False, 0
-        now = perf_counter()
         run, rows = self._taken(now)
         if not run:
+            self._rest()
             return
         self.admission.began(rows, now)
         self._unanswered += 1
@@ -181,7 +185,10 @@ class Turns:
             self._release_from_anywhere(run, [computed] * len(run), None)
         else:
             answers = computed.answers
-            computed.commit(lambda error: self._release_from_anywhere(run, answers, error))
+            try:
+                computed.commit(lambda error: self._release_from_anywhere(run, answers, error))
+            except Exception as error:  # noqa: BLE001  # Nobody else would tell those who wait.
+                self._release_from_anywhere(run, answers, _crashed(error))
 
     def _release_from_anywhere(
         self, run: list[Asked], answers: Sequence[Answered | EverloopError], error: EverloopError | None
@@ -195,20 +202,22 @@ class Turns:
     def _release(
         self, run: list[Asked], answers: Sequence[Answered | EverloopError], error: EverloopError | None
     ) -> None:
+        if not run:  # A commit that failed after it had been kept.
+            return
         self._unanswered -= 1
         now, rows = perf_counter(), dict[str, int]()
-        for asked, answer in zip(run, answers, strict=True):
+        for asked, own in zip(run, answers, strict=True):
+            answer = own if error is None or isinstance(own, EverloopError) else error
             if isinstance(answer, EverloopError):
                 self.tally.refused(now - asked.arrived)
-                asked.resolve(answer)
-                continue
-            self.tally.answered(asked.rows, now - asked.arrived)
-            rows[answer.model_version] = rows.get(answer.model_version, 0) + asked.rows
-            self._times.observe(now - asked.arrived)
-            asked.resolve(answer if error is None else error)
-        if error is None:
-            for version, count in rows.items():
-                self._counts.rows.add(count, model=self.served.name, version=version)
+            else:
+                self.tally.answered(asked.rows, now - asked.arrived)
+                rows[answer.model_version] = rows.get(answer.model_version, 0) + asked.rows
+                self._times.observe(now - asked.arrived)
+            asked.resolve(answer)
+        run.clear()
+        for version, count in rows.items():
+            self._counts.rows.add(count, model=self.served.name, version=version)
 
     def _refuse(self, asked: Asked, error: EverloopError) -> None:
         self.tally.refused(perf_counter() - asked.arrived)

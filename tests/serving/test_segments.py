@@ -277,3 +277,35 @@ def test_a_batch_that_cannot_be_encoded_leaves_nothing_of_its_company(writer: Se
         writer.append([batch(2), object()], NOW)  # type: ignore[list-item]  # What only a mistake hands in.
     writer.append([batch(3)], NOW)
     assert everything(tmp_path) == [1, 3]
+
+
+def test_a_reader_has_enough_when_it_has_so_many_rows(tmp_path: Path) -> None:
+    for day in range(3):
+        writer = SegmentWriter(tmp_path)
+        writer.append([batch(day), batch(day)], NOW + timedelta(days=day))
+        writer.close()
+    rows, position = SegmentReader(tmp_path).gathered(Position(), lambda place, found: found.num_rows, 3)
+    assert len(rows) == 4
+    assert SegmentReader(tmp_path).since(position)[0] == []
+
+
+def test_a_reader_has_enough_when_it_has_read_as_much_as_a_segment_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(3):
+        SegmentWriter(tmp_path).append([batch(day)], NOW + timedelta(days=day))
+    monkeypatch.setattr(segments, "LIMIT", 1)
+    assert len(SegmentReader(tmp_path).placed(Position(), 1000)[0]) == 1
+
+
+def test_nothing_is_read_of_segments_that_are_passed_over_and_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(2):
+        writer = SegmentWriter(tmp_path)
+        writer.append([batch(day)], NOW + timedelta(days=day))
+        writer.close()
+    reader, read, data = SegmentReader(tmp_path), [], SegmentReader._data
+    monkeypatch.setattr(SegmentReader, "_data", lambda self, *of: (read.append(of[0]), data(self, *of))[1])
+    reader.placed(Position(), 1)
+    assert read == reader.segments()[1:]

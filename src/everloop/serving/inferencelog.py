@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from everloop.registry.entities import Field
 
+T = TypeVar("T")
 FEATURE = "feature:"
 """Columns that hold a model's inputs start with this."""
 ENTITY = "entity:"
@@ -114,8 +115,14 @@ class LogReader:
         return self._segments.read(place)
 
     def places(self, position: Position, enough: int = 0) -> tuple[list[tuple[Place, pa.RecordBatch]], Position]:
-        """Like `since`, with the place of each batch; old segments are passed over once there are `enough`."""
+        """Like `since`, with the place of each batch; old segments are passed over once there are `enough` rows."""
         return self._segments.placed(position, enough)
+
+    def gathered(
+        self, position: Position, take: Callable[[Place, pa.RecordBatch], T], enough: int
+    ) -> tuple[list[T], Position]:
+        """Like `places`, with what `take` makes of each batch instead of all of it, in bounded time and memory."""
+        return self._segments.gathered(position, take, enough)
 
     def find(self, prediction: str) -> PredictionRecord | None:
         """The prediction with an id. The id holds the time, so that only the segments of that time are read."""

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from everloop.serving.request import Answer
 
 REMEMBERED = 100_000
-"""So many of the newest requests are recognised."""
+"""So many of the newest requests are recognised; after a start those among as many of the log's newest rows.
+
+Of rows that are large it is fewer then: a start reads no more than two segments.
+"""
 
 
 class Found(NamedTuple):
@@ -102,10 +105,10 @@ class RequestIndex:
 
     def catch_up(self) -> None:
         """Learn what other processes have answered since, and at the start what all have."""
-        found, position = self._log.places(self._position, REMEMBERED)
-        learned = {id: (digest, place) for place, batch in found for id, digest in _requests(batch).items()}
+        found, position = self._log.gathered(self._position, _placed, REMEMBERED)
         with self._lock:
-            self._places |= learned
+            for learned in found:
+                self._places |= learned
             self._position = position
             self._forget()
 
@@ -140,6 +143,11 @@ def digest_of(columns: Mapping[str, np.ndarray]) -> int:
         else:
             hasher.update(msgspec.json.encode(values.tolist()))
     return -(int.from_bytes(hasher.digest(), "big") >> 1) - 1
+
+
+def _placed(place: Place, batch: pa.RecordBatch) -> dict[str, tuple[int, Place]]:
+    """The requests of a batch, as the index keeps them."""
+    return {id: (digest, place) for id, digest in _requests(batch).items()}
 
 
 def _requests(batch: pa.RecordBatch) -> dict[str, int]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+T = TypeVar("T")
 LIMIT = 64 << 20
 """A segment that has grown over this many bytes is followed by a new one."""
 STEP = 1 << 20
@@ -178,18 +180,31 @@ class SegmentReader:
         return [batch for _, batch in found], after
 
     def placed(self, position: Position, enough: int = 0) -> tuple[list[tuple[Place, pa.RecordBatch]], Position]:
-        """Like `since`, with the places; once `enough` batches were found, older segments are passed over."""
+        """Like `since`, with the places; once `enough` rows were found, older segments are passed over."""
+        return self.gathered(position, lambda place, batch: (place, batch), enough)
+
+    def gathered(
+        self, position: Position, take: Callable[[Place, pa.RecordBatch], T], enough: int = 0
+    ) -> tuple[list[T], Position]:
+        """Like `placed`, with what `take` makes of each batch: so only one segment at a time is in memory.
+
+        Older segments are passed over, too, when what was read is as much as one segment may hold.
+        """
         offsets = dict(position.offsets)
-        found: list[tuple[Place, pa.RecordBatch]] = []
+        found: list[list[T]] = []
+        rows = size = 0
         for segment in reversed(self.segments()):
-            if enough and len(found) >= enough:
-                offsets.setdefault(segment, self._end(segment))
+            if enough and (rows >= enough or size >= LIMIT):
+                if segment not in offsets:
+                    offsets[segment] = self._end(segment)
                 continue
-            new = list(self.batches(segment, offsets.get(segment, 0)))
-            if new:
-                offsets[segment] = new[-1][0].offset + new[-1][0].size
-            found[:0] = new
-        return found, Position(offsets)
+            new: list[T] = []
+            for place, batch in self.batches(segment, offsets.get(segment, 0)):
+                new.append(take(place, batch))
+                rows, size = rows + batch.num_rows, size + place.size
+                offsets[segment] = place.offset + place.size
+            found.append(new)
+        return [one for new in reversed(found) for one in new], Position(offsets)
 
     def batches(self, segment: str, offset: int = 0, size: int = 0) -> Iterator[tuple[Place, pa.RecordBatch]]:
         """The batches of a segment from an offset on (or of so many bytes), with the places that they stand at.
@@ -208,20 +223,27 @@ class SegmentReader:
             if self._archive and self._archive.has(segment):  # It was archived meanwhile.
                 yield from self._archive.batches(segment, offset, size)
             return
-        at = 0
-        while (message := _message(data, at, segment, offset)) is not None:
-            length = message.metadata.size + _PREFIX.size + message.body.size
-            yield Place(segment, offset + at, length), pa.ipc.read_record_batch(message, schema)
-            at += length
+        for place, message in _messages(data, segment, offset):
+            yield place, pa.ipc.read_record_batch(message, schema)
 
     def read(self, place: Place) -> pa.RecordBatch | None:
         """The batch that stands at a place; None when its segment is gone."""
         return next((batch for _, batch in self.batches(place.segment, place.offset, place.size)), None)
 
     def _end(self, segment: str) -> int:
-        """Where the next record of a segment will begin: what is filled with zeros ahead does not count."""
-        end = 0
-        for place, _ in self.batches(segment):
+        """Where the next record of a segment will begin: what is filled with zeros ahead does not count.
+
+        Nothing is read of a segment that nobody writes any more.
+        """
+        try:
+            if self._archive and self._archive.has(segment):
+                return sys.maxsize
+            if _is_finished(self._folder / segment):
+                return (self._folder / segment).stat().st_size
+            _, end, data = self._data(segment, 0, 0)
+        except FileNotFoundError:
+            return sys.maxsize  # It was archived meanwhile.
+        for place, _ in _messages(data, segment, end):
             end = place.offset + place.size
         return end
 
@@ -248,6 +270,25 @@ class SegmentReader:
                 return None
             self._schemas[segment] = (pa.ipc.read_schema(message), message.metadata.size + _PREFIX.size)
         return self._schemas[segment]
+
+
+def _messages(data: bytes, segment: str, offset: int) -> Iterator[tuple[Place, pa.Message]]:
+    """The messages in what was read from an offset on, with their places."""
+    at = 0
+    while (message := _message(data, at, segment, offset)) is not None:
+        length = message.metadata.size + _PREFIX.size + message.body.size
+        yield Place(segment, offset + at, length), message
+        at += length
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether nobody writes a segment: its writer keeps it locked."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def _message_of(batch: pa.RecordBatch | EncodedBatch) -> bytes:

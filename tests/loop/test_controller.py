@@ -173,3 +173,28 @@ def test_two_loops_do_not_share_what_they_remember(running: World) -> None:
     report = running.call("loops.tick", name="other")
     assert report.candidate.model == "other"
     assert running.tick().candidate is None
+
+
+def with_intervals(world: World, pipeline: str) -> None:
+    """A champion whose answers have intervals, and another version by a pipeline of which nothing was measured."""
+    world.apply(pipeline="fit_quantity", gates=())
+    world.tick()
+    world.call("models.calibrate", name="late", alpha=0.2)
+    made = world.call("endpoints.deploy", name="late", configuration={"interval": 0.2})
+    world.call("endpoints.set_traffic", name="late", shares=[{"deployment": made.revision, "percent": 100}])
+    world.live(4)
+    planted(world, pipeline, skip_gates=True)
+
+
+def test_a_candidate_is_calibrated_before_it_meets_an_endpoint_that_answers_with_intervals(world: World) -> None:
+    with_intervals(world, "fit_quantity")
+    assert world.candidates()[0].status == "rolling_out"
+    (measured,) = world.call("models.calibrations", name="late", version=2)
+    assert measured.alpha == 0.2
+
+
+def test_a_candidate_that_has_no_intervals_is_refused_with_the_reason(world: World) -> None:
+    with_intervals(world, "fit")
+    (candidate, _) = world.candidates()
+    assert candidate.status == "refused"
+    assert "0 or 1" in candidate.outcome

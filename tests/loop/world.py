@@ -38,7 +38,7 @@ FLIP = datetime(2026, 1, 24, tzinfo=UTC)
 """From then on light parcels are late instead of heavy ones."""
 DAYS, A_DAY = 40, 200
 MOMENT = timedelta(hours=6)
-PIPELINES = ("fit", "fit_backwards", "fit_nothing", "count")
+PIPELINES = ("fit", "fit_quantity", "fit_backwards", "fit_nothing", "count")
 
 
 class Curve(msgspec.Struct):

@@ -26,6 +26,7 @@ from everloop.monitoring.entities import MonitorDefinition
 from everloop.pipelines import service as pipelines
 from everloop.pipelines.entities import Execution
 from everloop.registry import service as models
+from everloop.registry.calibration.service import calibrate, calibration
 from everloop.registry.entities import Model
 from everloop.rollouts import service as rollouts
 from everloop.rollouts.decision import percents
@@ -110,22 +111,43 @@ class Errand:
         """Begin the rollout; the first version of all, which nothing can be compared with, gets all traffic at once."""
         with self.session.begin(write=False) as unit:
             is_first = service.champion_of(unit, self.loop.model) is None
+        if problem := self._calibrated():
+            return self._refuse(f"It cannot be served: {problem}")
         if is_first:
             return self._launch_first()
         with self.session.begin() as unit:
             try:
                 rollout = rollouts.start(unit, self.loop.endpoint, self.candidate.version, self.loop.rollout)
-            except (Conflict, Refused) as error:
+            except (Conflict, Refused, InvalidInput, NotFound) as error:
                 return self._stop(unit, f"Its rollout could not begin: {error.message}")
             share = percents(rollout.strategy)[0]
             self._say(f"Version {self.candidate.version} meets its first {share:g} % of the traffic.")
             return states.rolling_out(unit, self.candidate, rollout.id)
 
+    def _calibrated(self) -> str:
+        """Measure the intervals that the endpoint answers with, of which a new version has none; what prevents it."""
+        loop, version = self.loop, self.candidate.version
+        with self.session.begin(write=False) as unit:
+            if not any(one.name == loop.endpoint for one in endpoints.list_endpoints(unit)):
+                return ""
+            stable = endpoints.get(unit, loop.endpoint).stable
+            deployed = endpoints.deployments(unit, loop.endpoint)
+            alpha = next(one.configuration.interval for one in deployed if one.revision == stable)
+            digest = models.version(unit, loop.model, version).trained.digest
+            if not alpha or calibration(unit, digest, alpha) is not None:
+                return ""
+        try:
+            measured = calibrate(self.session, loop.model, version, alpha)
+        except (Refused, InvalidInput, NotFound) as error:
+            return error.message
+        self._say(f"Version {version} answers with intervals of ±{measured.margin:.4g}, measured on its holdout.")
+        return ""
+
     def _launch_first(self) -> Candidate:
         try:
             with self.session.begin() as unit:
                 return self._promote_first(unit)
-        except (Conflict, Refused) as error:
+        except (Conflict, Refused, InvalidInput, NotFound) as error:
             with self.session.begin() as unit:
                 return self._stop(unit, f"It cannot be served: {error.message}")
 

@@ -31,7 +31,7 @@ def split(parcels: el.Snapshot, until: datetime) -> Parts:
 
 
 @el.step
-def train(parts: Parts, sign: float = 1.0) -> el.Model:
+def train(parts: Parts, sign: float = 1.0, label: str = "late") -> el.Model:
     """A logistic curve over the weight, by some steps of gradient descent."""
     rows = el.read_table(parts.training)
     weight, late = rows["weight"].to_numpy(), rows["late"].to_numpy()
@@ -44,7 +44,7 @@ def train(parts: Parts, sign: float = 1.0) -> el.Model:
         {"constant": constant, "factor": sign * factor},
         flavor="curve",
         signature=el.signature_of(el.columns_of(rows, ["weight", "depot"])),
-        provenance=el.Provenance(training=el.urn_of(parts.training), holdout=el.urn_of(parts.holdout), label="late"),
+        provenance=el.Provenance(training=el.urn_of(parts.training), holdout=el.urn_of(parts.holdout), label=label),
     )
 
 
@@ -52,6 +52,12 @@ def train(parts: Parts, sign: float = 1.0) -> el.Model:
 def fit(until: datetime) -> el.Model:
     """The curve of what was known by a time."""
     return train(split(el.snapshot("parcels"), until))
+
+
+@el.pipeline
+def fit_quantity(until: datetime) -> el.Model:
+    """The same curve, as if it said how heavy a parcel is."""
+    return train(split(el.snapshot("parcels"), until), label="weight")
 
 
 @el.pipeline

@@ -127,6 +127,19 @@ class TestUp:
             assert up.running.wait(PATIENCE) == 9
         assert "Address already in use" in msgspec.json.decode(up.log.read_bytes())["error"]["message"]
 
+    def test_an_endpoint_has_as_many_workers_as_its_deployment_has_replicas(
+        self, start: Start, endpoint: str, platform: Platform, everloop: Everloop
+    ) -> None:
+        made = platform.call("endpoints.deploy", {"name": endpoint, "resources": {"replicas": 2}})
+        shares = [{"deployment": made.revision, "percent": 100}]
+        platform.call("endpoints.set_traffic", {"name": endpoint, "shares": shares})
+        up = start("up", "--port", "0")
+        url = up.address_of(f"serving {endpoint}")
+        until(lambda: "2 of 2 take requests" in everloop("status").out)
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 200
+        (found,) = everloop("status", "--json").json["serving"]
+        assert (found["what"], found["wanted"], len(found["workers"])) == (endpoint, 2, 2)
+
     def test_everything_takes_a_free_port_for_0(self, start: Start, endpoint: str) -> None:
         up = start("up", "--port", "0")
         assert all(alive(up.address_of(what)) for what in ("server", f"serving {endpoint}"))

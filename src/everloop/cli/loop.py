@@ -11,6 +11,8 @@ from everloop.cli.reference import reference
 from everloop.cli.usecases import shortcut
 
 if TYPE_CHECKING:
+    from everloop.app.workers import ServingStatus
+    from everloop.cli.door import Door
     from everloop.loop.entities import LoopStatus, Trace
 
 _SHOWN = 8
@@ -44,6 +46,22 @@ simulate = shortcut("simulate", "loops.simulate")
 rollback = shortcut("rollback", "loops.rollback", _stands)
 
 
+def _serving(door: Door) -> list[ServingStatus]:
+    """The workers on this machine; over HTTP nobody tells of them."""
+    from everloop.app.platform import Platform
+    from everloop.app.workers import serving_statuses
+
+    return serving_statuses(door.platform.resources.home) if isinstance(door.platform, Platform) else []
+
+
+def _looked_after(found: ServingStatus) -> str:
+    """How the workers of one process are, in a line; why a model is not run, too."""
+    memory = sum(worker.memory_mb for worker in found.workers)
+    died = f", {found.restarts} restarted (last: {found.last_death})" if found.restarts else ""
+    line = f"{found.what}: {found.ready} of {found.wanted} take requests at {found.address}, {memory:,} MB{died}"
+    return "\n  ".join([line, *(f"quarantined: {reason}" for reason in found.quarantined.values())])
+
+
 @click.command(cls=Command)
 def status() -> None:
     """How every loop is, what every endpoint serves, and which data there is."""
@@ -51,8 +69,9 @@ def status() -> None:
     loops = [door.call("loops.status", {"name": loop.name}) for loop in door.call("loops.list", {})]
     endpoints = door.call("endpoints.list", {})
     datasets = door.call("datasets.list", {})
+    serving = _serving(door)
     if door.json:
-        door.show({"loops": loops, "endpoints": endpoints, "datasets": datasets})
+        door.show({"loops": loops, "endpoints": endpoints, "datasets": datasets, "serving": serving})
         return
     if not (loops or endpoints or datasets):
         click.echo("Nothing is set up yet. everloop init starts a project, everloop demo shows one.")
@@ -61,6 +80,8 @@ def status() -> None:
     for endpoint in endpoints:
         shares = ", ".join(f"deployment {one.deployment} {one.percent:g} % ({one.role})" for one in endpoint.traffic)
         click.echo(f"{click.style('endpoint', bold=True)} {endpoint.name}: {shares}")
+    for one in serving:
+        click.echo(f"{click.style('workers', bold=True)} {_looked_after(one)}")
     if datasets:
         newest = sorted(datasets, key=lambda one: one.created, reverse=True)
         shown = ", ".join(f"{one.name}@{one.latest}" for one in newest[:_SHOWN])

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from everloop.app import processes
 from everloop.cli.door import Command, Door, this_door
 from everloop.kernel.errors import EverloopError, InvalidInput, Refused
+
+if TYPE_CHECKING:
+    from everloop.serving.entities import Endpoint
+
+MOST_WORKERS = 512
 
 
 def _listening(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +49,7 @@ def controller(interval: float, port: int) -> None:
 @click.argument("what", nargs=-1, required=True, metavar="ENDPOINT | models:/NAME@ALIAS…")
 @_listening
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Also over gRPC, on this port; 0 takes a free one.")
-@click.option("--workers", type=click.IntRange(0, 512), help="So many processes, each replaced when it fails.")
+@click.option("--workers", type=click.IntRange(0, MOST_WORKERS), help="So many processes, each replaced when it fails.")
 def serve(
     what: tuple[str, ...], host: str | None, port: int | None, grpc_port: int | None, workers: int | None
 ) -> None:
@@ -85,6 +91,9 @@ def _with_workers(
 def up(host: str | None, port: int | None) -> None:
     """Start everything: the server, the controller, and a process for each endpoint; those that die start again.
 
+    An endpoint whose stable deployment has several replicas (Resources) is served by as many workers, unless
+    EVERLOOP_SERVING_WORKERS says how many; it is looked up when the endpoint is first seen.
+
     Endpoints listen on the ports after the server's, in the order in which they appear; on free ones with --port 0.
     Stop it with Ctrl-C.
     """
@@ -94,22 +103,30 @@ def up(host: str | None, port: int | None) -> None:
     server_port = processes.free_port(values.host, values.port)
     supervisor = processes.Supervisor(_environment(door, server_port), lambda line: click.echo(line, err=True))
     supervisor.keep([processes.Command("server", ("server",)), processes.Command("controller", ("controller",))])
-    ports: dict[str, int] = {}
-    supervisor.run(lambda: _endpoints(door, ports))
+    known: dict[str, processes.Command] = {}
+    supervisor.run(lambda: _endpoints(door, known))
 
 
-def _endpoints(door: Door, ports: dict[str, int]) -> Iterable[processes.Command]:
+def _endpoints(door: Door, known: dict[str, processes.Command]) -> Iterable[processes.Command]:
     """A process for each endpoint that there is now; each keeps the port that it got when it was first seen."""
     try:
-        found = door.call("endpoints.list", {})
+        for endpoint in door.call("endpoints.list", {}):
+            if endpoint.name not in known:
+                port = str(_next_port(door, len(known)))
+                words = ("serve", endpoint.name, "--port", port, *_replicas(door, endpoint))
+                known[endpoint.name] = processes.Command(f"endpoint {endpoint.name}", words)
     except EverloopError as error:
         click.echo(str(error), err=True)
-        return
-    for endpoint in found:
-        if endpoint.name not in ports:
-            ports[endpoint.name] = _next_port(door, len(ports))
-        words = ("serve", endpoint.name, "--port", str(ports[endpoint.name]))
-        yield processes.Command(f"endpoint {endpoint.name}", words)
+    yield from known.values()
+
+
+def _replicas(door: Door, endpoint: Endpoint) -> tuple[str, ...]:
+    """The words that ask for as many workers as the stable deployment has replicas; one needs no supervisor."""
+    if door.local.settings.values.serving_workers:
+        return ()
+    deployed = door.call("endpoints.deployments", {"name": endpoint.name})
+    count = next(one.resources.replicas for one in deployed if one.revision == endpoint.stable)
+    return ("--workers", str(min(count, MOST_WORKERS))) if count > 1 else ()
 
 
 def _next_port(door: Door, taken: int) -> int:

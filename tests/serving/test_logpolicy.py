@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -199,3 +201,16 @@ def test_a_sealed_value_that_was_moved_or_changed_is_refused(tmp_path: Path) -> 
             keys.open(text, about)
     with pytest.raises(Misconfigured, match="no key"):
         keys.open(f"{SEALED}00000000:AAAA", "x")
+
+
+@pytest.mark.parametrize(("durability", "syncs"), [("sync", 2), ("write", 0)])
+def test_what_need_not_outlive_a_power_cut_is_written_and_not_synced(
+    world: World, monkeypatch: pytest.MonkeyPatch, durability: Literal["sync", "write"], syncs: int
+) -> None:
+    predictor = under(world, durability=durability)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    for key in "ab":
+        predictor.predict(keyed(key))
+    assert len(synced) == syncs
+    assert [row["key"] for row in logged(world)] == ["a", "b"]

@@ -24,12 +24,16 @@ log = logging.getLogger("everloop.serving")
 
 
 class Commit:
-    """The batches of a turn on their way into the log. `after` are others that this one's answers depend on."""
+    """The batches of a turn on their way into the log. `after` are others that this one's answers depend on.
+
+    Unless `synced`, it is enough that the system has them.
+    """
 
     def __init__(self, batches: Sequence[pa.RecordBatch | EncodedBatch] = (), after: Sequence[Commit] = ()) -> None:
         self.batches = list(batches)
         self.done: Done = _nobody
         self.settled = False
+        self.synced = True
         self.error: EverloopError | None = None
         self.after = list(after)
         self._followers: list[Commit] = []
@@ -116,7 +120,8 @@ class Committer:
         batches = [batch for commit in commits for batch in commit.batches]
         error, places = None, list["Place"]()
         try:
-            places = self._writer.append_all(batches) if batches else []
+            write = self._writer.append_all if any(commit.synced for commit in commits) else self._writer.hand_over
+            places = write(batches) if batches else []
         except Unavailable as why:
             error = why
         except Exception as why:  # The only thread that writes must go on, and who waits must hear of it.

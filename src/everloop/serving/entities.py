@@ -41,7 +41,8 @@ class LogPolicy(msgspec.Struct, frozen=True):
     `without` are left out; those in `encrypted` can be read only with the project's key. With `pseudonyms` the keys of
     units and entities are kept under other names, the same ones in predictions and labels. What is older than
     `retention_days` goes with the next compaction (0: never). When the log cannot be written, `failure` says whether
-    requests are refused or answered all the same.
+    requests are refused or answered all the same. What is answered has been synced to the disk; with `durability`
+    "write" it has only been given to the system, so that it outlives this process, but not a power cut.
     """
 
     sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
@@ -50,6 +51,7 @@ class LogPolicy(msgspec.Struct, frozen=True):
     pseudonyms: bool = False
     retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     failure: Literal["refuse", "answer"] = "refuse"
+    durability: Literal["sync", "write"] = "sync"
 
 
 class Endpoint(msgspec.Struct, frozen=True):

@@ -23,6 +23,8 @@ from everloop.serving.ipc import EncodedBatch
 from everloop.serving.segments import Place, Position, SegmentReader, SegmentWriter
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pyarrow as pa
 
     from everloop.registry.entities import Field
@@ -87,10 +89,12 @@ class LogWriter:
         return self.append_all([batch])[0]
 
     def append_all(self, batches: Sequence[pa.RecordBatch | EncodedBatch]) -> list[Place]:
-        """Write batches of one schema durably, with a single sync: ~0.1 ms, and 15 µs for each batch of 50 rows."""
-        first = batches[0]
-        at = first.at if isinstance(first, EncodedBatch) else first.column("at")[0].as_py()
-        return self._segments.append(batches, from_micros(at))
+        """Write batches of one schema durably, with a single sync: 0.1 to 3 ms, and 15 µs for each batch of 50 rows."""
+        return self._segments.append(batches, _time_of(batches[0]))
+
+    def hand_over(self, batches: Sequence[pa.RecordBatch | EncodedBatch]) -> list[Place]:
+        """Like `append_all`, without the sync: they outlive the process, and not a power cut."""
+        return self._segments.hand_over(batches, _time_of(batches[0]))
 
     def close(self) -> None:
         """Give back the file."""
@@ -201,6 +205,10 @@ class LogReader:
             | {"outputs": None if outputs is None else msgspec.json.decode(str(outputs))},
             PredictionRecord,
         )
+
+
+def _time_of(batch: pa.RecordBatch | EncodedBatch) -> datetime:
+    return from_micros(batch.at if isinstance(batch, EncodedBatch) else batch.column("at")[0].as_py())
 
 
 def _value(value: object) -> object:

@@ -58,7 +58,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class SegmentWriter:
-    """Appends record batches to a segment of its own; what `append` has returned for is on disk."""
+    """Appends record batches to a segment of its own; what `append` has returned for outlives the process at least."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,19 +76,11 @@ class SegmentWriter:
         Raises:
             Unavailable: the disk did not take them; none of them counts, and the next call starts a fresh segment.
         """
-        start, messages = 0, [_message_of(batch) for batch in batches]
-        try:
-            if self._file < 0 or self._is_over(batches[0].schema, at):
-                self._open(batches[0].schema, at)
-            start = self._offset
-            places = [self._write(message) for message in messages]
-            os.fdatasync(self._file)
-        except OSError as error:
-            self._abandon(start)
-            raise Unavailable(
-                f"The log in {self._folder} cannot be written ({error.strerror}).", hint="Free space, then try again."
-            ) from error
-        return places
+        return self._added(batches, at, os.fdatasync)
+
+    def hand_over(self, batches: Sequence[pa.RecordBatch | EncodedBatch], at: datetime) -> list[Place]:
+        """Like `append`, without the sync: the system writes them in its own time, and a power cut may lose them."""
+        return self._added(batches, at, _unsynced)
 
     def close(self) -> None:
         """Cut off the zeros and give back the file."""
@@ -98,6 +90,23 @@ class SegmentWriter:
                 os.ftruncate(file, self._offset)
             finally:
                 os.close(file)
+
+    def _added(
+        self, batches: Sequence[pa.RecordBatch | EncodedBatch], at: datetime, sync: Callable[[int], None]
+    ) -> list[Place]:
+        start, messages = 0, [_message_of(batch) for batch in batches]
+        try:
+            if self._file < 0 or self._is_over(batches[0].schema, at):
+                self._open(batches[0].schema, at)
+            start = self._offset
+            places = [self._write(message) for message in messages]
+            sync(self._file)
+        except OSError as error:
+            self._abandon(start)
+            raise Unavailable(
+                f"The log in {self._folder} cannot be written ({error.strerror}).", hint="Free space, then try again."
+            ) from error
+        return places
 
     def _is_over(self, schema: pa.Schema, at: datetime) -> bool:
         if self._offset >= LIMIT or self._month != (at.year, at.month):
@@ -337,6 +346,10 @@ def _message(data: bytes, at: int, segment: str, offset: int) -> pa.Message | No
 
 def _checksum(metadata: memoryview, body: memoryview) -> int:
     return zlib.crc32(body, zlib.crc32(metadata))
+
+
+def _unsynced(file: int) -> None:
+    return None
 
 
 def _created(path: Path) -> int:

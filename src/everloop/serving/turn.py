@@ -39,6 +39,7 @@ class Turn(Commit):
     def __init__(self, routing: Routing, index: RequestIndex, session: Session) -> None:
         super().__init__()
         self.routing = routing
+        self.synced = routing.endpoint.log.durability == "sync"
         self._index = index
         self._session = session
         self._started = perf_counter()

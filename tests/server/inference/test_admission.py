@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +105,27 @@ def test_a_run_is_at_most_twice_as_large_as_any_before() -> None:
     assert pace.most == 2
     pace.observe(64, 64e-6)
     assert pace.most == 128
+
+
+def test_a_run_that_was_held_up_says_little_about_those_to_come() -> None:
+    pace = Pace(0.01)
+    for _ in range(16):
+        pace.observe(1, 0.001)
+    for seconds in (0.2, *[0.001] * 7):
+        pace.observe(1, seconds)
+    assert pace.per_row < 0.0012
+    assert pace.estimate(1) < 0.0012
+
+
+def test_of_the_first_runs_of_a_size_the_fastest_counts() -> None:
+    pace = Pace(0.01)
+    for seconds in (0.5, 0.002, 0.3):
+        pace.observe(1, seconds)
+    assert pace.estimate(1) == pytest.approx(0.002)
+
+
+def test_a_model_that_has_become_slower_is_known_to_be_soon() -> None:
+    pace = Pace(0.01)
+    for seconds in [0.001] * 16 + [0.01] * 24:
+        pace.observe(1, seconds)
+    assert pace.per_row == pytest.approx(0.01, rel=0.1)

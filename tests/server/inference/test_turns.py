@@ -159,7 +159,7 @@ def test_too_many_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     doubler = Doubler()
 
     async def story() -> None:
-        plane = plane_of(doubler)
+        plane = DataPlane([doubler], Metrics(), target_seconds=10.0)
         running = held(doubler, plane)
         await asyncio.sleep(0.02)
         waiting = [asyncio.create_task(ask(plane, number)) for number in (1, 2)]
@@ -218,6 +218,43 @@ def test_what_comes_while_answers_become_durable_waits_for_those_who_come_with_i
 
     asyncio.run(story())
     assert logging.together[3:] == [[1], [2, 3, 4]]
+
+
+def test_a_turn_waits_for_as_many_as_the_answers_that_become_durable_are_of() -> None:
+    logging = Logging()
+
+    async def story() -> None:
+        plane = plane_of(logging)
+        for rows in (1, 2, 4):
+            await ask(plane, *range(rows))
+        asked = [asyncio.create_task(ask(plane, number)) for number in (1, 2)]
+        await asyncio.sleep(0.0005)
+        asked.append(asyncio.create_task(ask(plane, 3)))
+        await asyncio.sleep(0.0005)
+        asked.append(asyncio.create_task(ask(plane, 4)))
+        await asyncio.gather(*asked)
+        assert await ask(plane, 5) == [10]
+
+    asyncio.run(story())
+    assert logging.together[3:] == [[1, 2], [3, 4], [5]]
+
+
+def test_a_turn_waits_for_others_no_longer_than_a_moment() -> None:
+    logging = Logging()
+
+    async def story() -> None:
+        plane = plane_of(logging)
+        for rows in (1, 2, 4):
+            await ask(plane, *range(rows))
+        first = [asyncio.create_task(ask(plane, number)) for number in (1, 2)]
+        await asyncio.sleep(0.001)
+        second = asyncio.create_task(ask(plane, 3))
+        await asyncio.sleep(0.02)
+        assert not first[0].done()
+        assert logging.together[-1] == [3]
+        await asyncio.gather(*first, second)
+
+    asyncio.run(story())
 
 
 def test_who_keeps_coming_puts_a_turn_off_only_for_a_moment() -> None:

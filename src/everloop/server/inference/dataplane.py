@@ -15,7 +15,7 @@ from everloop.app.settings import Settings
 from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound
 from everloop.kernel.version import VERSION
 from everloop.server.inference import oip
-from everloop.server.inference.served import Answered, Served, ServedModel
+from everloop.server.inference.served import Answered, Served, ServedEndpoint, ServedModel
 from everloop.server.inference.tensors import columns_of
 from everloop.server.inference.turns import Turns
 from everloop.server.metrics import Metrics
@@ -49,6 +49,8 @@ class DataPlane:
         self.rejected = metrics.counter("everloop_rejected_total", "Requests that were not let in, or not in time.")
         self._seconds = metrics.histogram("everloop_predict_seconds", "Time from a parsed request to its answer.")
         self.turns: tuple[Turns, ...] = tuple(self._turns(one) for one in served)
+        self.troubles: Callable[[], Sequence[str]] = tuple
+        """What there is now that only another process helps against: runs that hang, a model that is quarantined."""
 
     @property
     def first(self) -> Served:
@@ -99,10 +101,14 @@ class DataPlane:
                 turns.close()
 
     def warm_up(self) -> None:
-        """Run every model before the first request comes; an endpoint's are warm when something is asked."""
+        """Run everything before the first request comes, so that its pace is known. Nothing of that is logged.
+
+        Endpoints with circuits are left alone, as those would count these runs.
+        """
         for turns in self.turns:
-            if isinstance(turns.served, ServedModel):
-                turns.warm_up(turns.served.sample)
+            one = turns.served
+            if isinstance(one, ServedModel) or (isinstance(one, ServedEndpoint) and not one.is_guarded):
+                turns.warm_up(one.sample)
 
     def describe(self) -> ServerMetadata:
         """What this server is."""

@@ -107,6 +107,15 @@ class ServedEndpoint:
         computed = self.predictor.compute(requests)
         return _Logged(computed, self._by(computed.routing).answered)
 
+    @property
+    def is_guarded(self) -> bool:
+        """Whether circuits count how runs go: then nothing may be run that nobody asked about."""
+        return any(variant.guard is not None for variant in self.predictor.routing.variants)
+
+    def sample(self, rows: int) -> PredictionRequest:
+        """A request for so many rows that look like any others, to warm up with."""
+        return sample_of(self.inputs, rows)
+
     def _now(self) -> _Described:
         """What is said of the traffic in force; it stays the same object until that moves."""
         return self._by(self.predictor.routing)
@@ -175,16 +184,21 @@ class ServedModel:
 
     def sample(self, rows: int) -> PredictionRequest:
         """A request for so many rows that look like any others, to warm up with."""
-        columns = {field.name: _plain(field, rows) for field in self.inputs}
-        if all(field.type == "float64" and not field.shape for field in self.inputs):
-            return PredictionRequest(MatrixColumns(tuple(columns), np.column_stack(list(columns.values()))))
-        return PredictionRequest(columns)
+        return sample_of(self.inputs, rows)
 
     def _typed(self, values: Values) -> Values:
         """Outputs as the signature says; models give doubles, as most signatures want them."""
         if not self._other:
             return values
         return {name: typed(self._other[name], one) if name in self._other else one for name, one in values.items()}
+
+
+def sample_of(inputs: Sequence[Field], rows: int) -> PredictionRequest:
+    """A request for so many rows of plain values."""
+    columns = {field.name: _plain(field, rows) for field in inputs}
+    if columns and all(field.type == "float64" and not field.shape for field in inputs):
+        return PredictionRequest(MatrixColumns(tuple(columns), np.column_stack(list(columns.values()))))
+    return PredictionRequest(columns)
 
 
 def _plain(field: Field, rows: int) -> np.ndarray:

@@ -24,8 +24,8 @@ WARM_UP_SECONDS = 0.03
 """A slow model warms up no longer than this, or its process would be late."""
 INLINE_SECONDS = 0.002
 """Runs that take longer go to a thread, or nobody could be let in meanwhile."""
-PATIENCE_SECONDS = 0.001
-"""While answers become durable, a turn waits no longer than this for others to come with it."""
+PATIENCE_SECONDS = 0.002
+"""While answers become durable, a turn waits for as many to come as those are of, but no longer than this."""
 
 
 class Asked(Protocol):
@@ -67,6 +67,7 @@ class Turns:
         self.running_since = 0.0
         self._closed = False
         self._unanswered = 0
+        self._parked: asyncio.TimerHandle | None = None
         self._seen = 0
         self._patient_until = 0.0
         self._is_cold = True
@@ -83,7 +84,9 @@ class Turns:
             return
         self.admission.enter(request.client, asked.rows, asked.size)
         self._waiting.append(asked)
-        if not (self._scheduled or self._running):
+        if self._parked is not None:
+            self._unpark()
+        elif not (self._scheduled or self._running):
             self._schedule()
 
     def warm_up(self, sample: Callable[[int], PredictionRequest]) -> None:
@@ -111,10 +114,8 @@ class Turns:
 
     def _turn(self) -> None:
         now = perf_counter()
-        if self._unanswered and len(self._waiting) > self._seen and now < self._patient_until:
-            # What comes while the log syncs is answered by the next sync anyway: take along those who still come.
-            self._seen = len(self._waiting)
-            asyncio.get_running_loop().call_soon(self._turn)
+        self._parked = None
+        if self._unanswered and now < self._patient_until and self._waits(now):
             return
         self._scheduled, self._seen = False, 0
         run, rows = self._taken(now)
@@ -122,7 +123,7 @@ class Turns:
             self._rest()
             return
         self.admission.began(rows, now)
-        self._unanswered += 1
+        self._unanswered += len(run)
         if self.admission.pace.estimate(rows) <= INLINE_SECONDS:
             seconds, computed = self._computed([asked.request for asked in run])
             self._ended(rows, seconds)
@@ -131,6 +132,29 @@ class Turns:
             self._running, self.running_since = True, now
             self._worker = self._worker or ThreadPoolExecutor(1, "predict")
             self._worker.submit(self._work, run, rows)
+
+    def _waits(self, now: float) -> bool:
+        """Whether the turn waits for others: what comes while the log syncs is answered by the next sync anyway.
+
+        A turn costs much more than one request more in it, so that it waits for as many as the sync is for.
+        """
+        assert self._loop is not None
+        before, self._seen = self._seen, len(self._waiting)
+        if self._seen > before:
+            self._loop.call_soon(self._turn)
+        elif self._seen < self._unanswered:
+            self._parked = self._loop.call_later(self._patient_until - now, self._turn)
+        else:
+            return False
+        return True
+
+    def _unpark(self) -> None:
+        """Go on, when as many have come, or have been answered."""
+        if self._parked is not None and len(self._waiting) >= self._unanswered:
+            self._parked.cancel()
+            self._parked = None
+            assert self._loop is not None
+            self._loop.call_soon(self._turn)
 
     def _taken(self, now: float) -> tuple[list[Asked], int]:
         """What the next run holds, in the order of arrival: as many rows as may run together, at least one request."""
@@ -204,7 +228,7 @@ class Turns:
     ) -> None:
         if not run:  # A commit that failed after it had been kept.
             return
-        self._unanswered -= 1
+        self._unanswered -= len(run)
         now, rows = perf_counter(), dict[str, int]()
         for asked, own in zip(run, answers, strict=True):
             answer = own if error is None or isinstance(own, EverloopError) else error
@@ -216,6 +240,7 @@ class Turns:
                 self._times.observe(now - asked.arrived)
             asked.resolve(answer)
         run.clear()
+        self._unpark()
         for version, count in rows.items():
             self._counts.rows.add(count, model=self.served.name, version=version)
 

@@ -58,6 +58,11 @@ class Asking:
         self.door = door
         self._channel = channel
 
+    async def ready(self) -> bool:
+        """What `ServerReady` says."""
+        answer = await self._channel.unary_unary(METHOD.replace("ModelInfer", "ServerReady"))(b"")
+        return bool(pb.ServerReadyResponse.FromString(answer).ready)
+
     async def __call__(self, timeout: float = 20, **metadata: str) -> str:
         body = request("doubled", ROW, raw=True).SerializeToString()
         try:
@@ -98,6 +103,16 @@ async def asked(platform: Platform, model: Doubled) -> str:
 )
 def test_an_error_has_its_code_and_says_what_to_do(platform: Platform, error: EverloopError, code: str) -> None:
     assert asyncio.run(asked(platform, Doubled(error))) == f"{code}: {error}"
+
+
+def test_the_server_is_ready_until_something_hangs(platform: Platform) -> None:
+    async def told() -> list[bool]:
+        async with door(platform, Doubled()) as ask:
+            before = await ask.ready()
+            ask.door.plane.troubles = lambda: ("Two runs hang.",)
+            return [before, await ask.ready()]
+
+    assert asyncio.run(told()) == [True, False]
 
 
 def test_a_model_that_crashes_is_told_to_the_log_only(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:

@@ -56,13 +56,18 @@ def serve_endpoint(
     )
     seconds = predictor.routing.stable.configuration.slo_ms / 1e3 or slo_seconds(platform.settings.values)
     plane = DataPlane([ServedEndpoint(predictor)], metrics, seconds)
+
+    def checks() -> Sequence[health.Check]:
+        return (*_workers(worker)(), *_runs(predictor))
+
+    plane.troubles = lambda: _troubles(checks())
     serving = Serving(
         plane,
         metrics,
         _gate(platform),
         platform.session().new_id,
         (
-            *health.routes(platform, lambda: (*_workers(worker)(), *_runs(predictor))),
+            *health.routes(platform, checks),
             *EndpointDoor(predictor, worker).routes(),
         ),
         predictor.start,
@@ -95,6 +100,7 @@ def serve_models(
     following = Following(platform.session(), refs)
     metrics = Metrics() if worker is None else worker.metrics
     plane = DataPlane(following.served(), metrics, slo_seconds(platform.settings.values))
+    plane.troubles = lambda: _troubles(_workers(worker)())
     repository = _repository(platform, plane)
     if worker is not None:
         worker.refresh = following.look
@@ -132,6 +138,10 @@ def _revision(predictor: EndpointPredictor) -> int:
 def _runs(predictor: EndpointPredictor) -> Sequence[health.Check]:
     """What `/readyz` tells of models that hang: their runs cannot be stopped, only the process can."""
     return [health.Check("models", False, f"{predictor.hung} runs of models hang.")] if predictor.hung else ()
+
+
+def _troubles(checks: Sequence[health.Check]) -> list[str]:
+    return [check.message for check in checks if not check.ok]
 
 
 def _workers(worker: Worker | None) -> Callable[[], Sequence[health.Check]]:

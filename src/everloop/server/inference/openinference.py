@@ -71,7 +71,7 @@ class OpenInferenceDoor:
             *named[1:],
             Route("/v2", self.server),
             Route("/v2/health/live", live),
-            Route("/v2/health/ready", live),
+            Route("/v2/health/ready", self.healthy),
             Route("/v2/models", self.models),
             Route("/v2/repository/index", self.index, methods=["POST"]),
             Route(f"{change}/load", self.load, methods=["POST"]),
@@ -83,6 +83,13 @@ class OpenInferenceDoor:
         """What this server is."""
         require(request.state.principal, "endpoints:read")
         return answer(self._plane.describe())
+
+    async def healthy(self, request: Request) -> Response:
+        """Whether requests should come here; anybody may ask."""
+        troubles = self._plane.troubles()
+        if troubles:
+            return answer({"ready": False, "error": " ".join(troubles)}, status=503)
+        return await live(request)
 
     async def models(self, request: Request) -> Response:
         """The names of what is served, as KServe lists them."""

@@ -69,9 +69,11 @@ def test_a_model_that_crashes_again_and_again_is_not_run_any_more(home: Path) ->
         readiness = workers.get("/readyz")
         assert readiness.status_code == 503
         assert "is in quarantine" in readiness.text
+        assert workers.get("/v2/health/ready").status_code == 503
         workers.process.send_signal(signal.SIGHUP)
         until(lambda: workers.ask("segfault", 5.0).status_code == 200)
         assert workers.get("/readyz").status_code == 200
+        assert workers.get("/v2/health/ready").status_code == 200
 
 
 def test_another_version_answers_in_the_place_of_one_in_quarantine(home: Path) -> None:

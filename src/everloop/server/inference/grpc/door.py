@@ -61,6 +61,7 @@ class GrpcDoor:
         new_id: Callable[[], str],
         repository: Repository | None = None,
     ) -> None:
+        self.plane = plane
         self._answers = Methods(plane, repository or Repository(plane))
         self._gate = gate
         self._new_id = new_id

@@ -87,8 +87,8 @@ class Methods:
         return pb.ServerLiveResponse(live=True)
 
     async def ready(self, call: Call) -> Message:
-        """What it serves is loaded."""
-        return pb.ServerReadyResponse(ready=True)
+        """What it serves is loaded, and neither hangs nor is quarantined."""
+        return pb.ServerReadyResponse(ready=not self._plane.troubles())
 
     async def model_ready(self, call: Call) -> Message:
         """Whether the model is served, if there is such a model."""

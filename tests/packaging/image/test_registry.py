@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -9,12 +10,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from everloop.app.platform import Platform
-from everloop.kernel.errors import InvalidInput, Unavailable
+from everloop.kernel.errors import InvalidInput, PermissionDenied, Unavailable
 from everloop.packaging.image.registry import reference
 from tests.packaging.conftest import built
 
@@ -110,3 +115,102 @@ def test_what_names_no_place_is_refused(text: str) -> None:
 )
 def test_only_this_machine_is_asked_without_encryption(text: str, url: str) -> None:
     assert reference(text).url == url
+
+
+class TokenRegistry(BaseHTTPRequestHandler):
+    """A registry that wants a token for the repository, and gives one to ada; what it was sent is kept."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        asked = parse_qs(urlsplit(self.path).query)
+        known = self.headers.get("Authorization") == "Basic " + base64.b64encode(b"ada:secret").decode()
+        self.server.asked.append(asked)
+        self.reply(200 if known else 401, {"token": f"t{len(self.server.asked)}", "expires_in": self.server.seconds})
+
+    def do_HEAD(self) -> None:
+        self.kept(lambda: 404)
+
+    def do_POST(self) -> None:
+        self.kept(lambda: 202)
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.kept(lambda: self.server.blobs.append(body) or 201)
+
+    def kept(self, answer: object) -> None:
+        """Answer who shows the newest token."""
+        shown = self.headers.get("Authorization", "")
+        self.server.shown.append(shown)
+        self.reply(answer() if self.server.asked and shown == f"Bearer t{len(self.server.asked)}" else 401, {})
+
+    def reply(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Location", "/v2/models/delay/blobs/uploads/1")
+        self.send_header("WWW-Authenticate", self.server.challenge)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    def log_message(self, *words: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    """A registry that wants tokens, and a home with a login for it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), TokenRegistry)
+    host = f"127.0.0.1:{server.server_port}"
+    server.challenge = f'Bearer realm="http://{host}/token",service="ours",scope="repository:models/delay:pull"'
+    server.asked, server.shown, server.blobs, server.seconds = [], [], [], 300
+    login = {"auths": {host: {"auth": base64.b64encode(b"ada:secret").decode()}}}
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text(json.dumps(login))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def push_to(workshop: Platform, server: ThreadingHTTPServer) -> None:
+    built(workshop, "image")
+    reference = f"127.0.0.1:{server.server_port}/models/delay:2"
+    workshop.call("packages.push", {"model": "delay", "reference": reference})
+
+
+@pytest.mark.slow
+def test_a_registry_that_wants_a_token_gets_one_for_pushing(workshop: Platform, tokens: ThreadingHTTPServer) -> None:
+    push_to(workshop, tokens)
+    assert tokens.asked == [{"scope": ["repository:models/delay:pull,push"], "service": ["ours"]}]
+    assert tokens.shown[0] == ""
+    assert set(tokens.shown[1:]) == {"Bearer t1"}
+    assert len(tokens.blobs) >= 3
+
+
+@pytest.mark.slow
+def test_a_token_is_made_anew_before_it_ends(workshop: Platform, tokens: ThreadingHTTPServer) -> None:
+    tokens.seconds = 0
+    push_to(workshop, tokens)
+    assert len(tokens.asked) > 3
+    assert "Bearer t1" in tokens.shown
+
+
+@pytest.mark.slow
+def test_who_has_no_login_is_told_to_log_in(workshop: Platform, tokens: ThreadingHTTPServer, tmp_path: Path) -> None:
+    (tmp_path / ".docker" / "config.json").unlink()
+    with pytest.raises(PermissionDenied, match="gives no token") as refused:
+        push_to(workshop, tokens)
+    assert "docker login" in refused.value.hint
+
+
+@pytest.mark.slow
+def test_nothing_is_shown_to_a_place_that_others_can_read(workshop: Platform, tokens: ThreadingHTTPServer) -> None:
+    tokens.challenge = 'Bearer realm="http://tokens.example.org/token"'
+    with pytest.raises(PermissionDenied, match=r"tokens\.example\.org"):
+        push_to(workshop, tokens)
+
+
+def test_docker_hub_answers_at_another_host() -> None:
+    assert reference("docker.io/ada/delay:3").url == "https://registry-1.docker.io/v2/ada/delay"

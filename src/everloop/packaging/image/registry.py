@@ -24,6 +24,8 @@ _REFERENCE = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?)/(?P<name>[a-z0-9]+([._/-][a-z0-9]+)*):(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
 )
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
+_DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+_DOCKER_LOGIN = "https://index.docker.io/v1/"
 _SECONDS = 60.0
 
 
@@ -46,7 +48,12 @@ class Reference(msgspec.Struct, frozen=True):
     def url(self) -> str:
         """The repository's address: plain HTTP for this machine only."""
         scheme = "http" if self.host.rpartition(":")[0] in _LOCAL or self.host in _LOCAL else "https"
-        return f"{scheme}://{self.host}/v2/{self.name}"
+        return f"{scheme}://{self.api}/v2/{self.name}"
+
+    @property
+    def api(self) -> str:
+        """The host that answers: Docker Hub's is not the one that it is called by."""
+        return "registry-1.docker.io" if self.host in _DOCKER_HUB else self.host
 
 
 def reference(text: str) -> Reference:
@@ -72,6 +79,8 @@ def push(session: Session, package: Package, to: Reference) -> tuple[str, int]:
     """
     import httpx
 
+    from everloop.packaging.image.token import RegistryAuth
+
     blobs = {entry.path: entry.digest for entry in session.store.tree(package.digest)}
     named = msgspec.json.decode(session.store.get(blobs[INDEX]), type=Index).manifests[0]
     manifest = session.store.get(blobs[named.path])
@@ -79,7 +88,8 @@ def push(session: Session, package: Package, to: Reference) -> tuple[str, int]:
     every, sent = (*parts.layers, parts.config), 0
     progress = session.ports.get(Progress)
     try:
-        with httpx.Client(timeout=_SECONDS, auth=_credentials(to), follow_redirects=True) as client:
+        auth = RegistryAuth(to.api, to.name, _credentials(to))
+        with httpx.Client(timeout=_SECONDS, auth=auth, follow_redirects=True) as client:
             for at, blob in enumerate(every, 1):
                 sent += _blob(client, to, blob, session.store.parts(blobs[blob.path]))
                 progress.advance(at, len(every), "pushed", "files")
@@ -94,7 +104,9 @@ def _credentials(to: Reference) -> tuple[str, str] | None:
     """What `docker login` or `skopeo login` keeps for a registry."""
     path = Path.home() / ".docker" / "config.json"
     try:
-        known = msgspec.json.decode(path.read_bytes(), type=_Logins).auths.get(to.host)
+        known = msgspec.json.decode(path.read_bytes(), type=_Logins).auths.get(
+            _DOCKER_LOGIN if to.host in _DOCKER_HUB else to.host
+        )
         user, _, password = base64.b64decode(known.auth if known else "").decode().partition(":")
     except (OSError, msgspec.MsgspecError, ValueError):
         return None

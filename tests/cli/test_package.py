@@ -5,11 +5,15 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from everloop.app.platform import Platform
 from everloop.cli.door import Door
+from everloop.cli.package import _hand_out
+from everloop.kernel.errors import InvalidInput
+from everloop.store.entities import TreeEntry
 from tests.cli.conftest import Everloop, caller
 from tests.packaging.conftest import booster, columns, workshop
 
@@ -69,3 +73,20 @@ def test_a_form_that_is_none_is_wrong_input(packing: Everloop) -> None:
 
 def test_a_push_to_nowhere_is_wrong_input(packing: Everloop) -> None:
     assert packing("package", "delay", "--form", "image", "--push", "nowhere").code == 2
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc/out", "a/../../out"])
+def test_a_server_s_path_that_leads_out_of_the_folder_is_refused_before_anything_is_written(
+    tmp_path: Path, path: str
+) -> None:
+    class Lying:
+        def call(self, name: str, arguments: object) -> list[TreeEntry]:
+            return [TreeEntry("fine", "0" * 64, 1), TreeEntry(path, "0" * 64, 1)]
+
+        def get_object(self, digest: str) -> bytes:
+            return b"x"
+
+    built = SimpleNamespace(model="m", version=1, form="image")
+    with pytest.raises(InvalidInput, match="not a path inside a tree"):
+        _hand_out(Lying(), built, tmp_path / "folder")  # type: ignore[arg-type]  # what they stand for
+    assert list(tmp_path.iterdir()) == []

@@ -125,3 +125,17 @@ def test_without_the_library_it_is_said_how_to_get_it(registered: Platform, monk
     monkeypatch.setitem(sys.modules, "model_signing", None)
     with pytest.raises(Misconfigured, match=r"pip install 'everloop\[signing\]'"):
         registered.call("packages.create_key", {})
+
+
+def test_a_key_is_there_whole_or_not_at_all(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            signing.create_key(platform.session())
+    assert list((platform.resources.home / "keys").iterdir()) == []
+    assert not signing.has_key(platform.session())
+    signing.create_key(platform.session())
+    assert stat.S_IMODE((platform.resources.home / "keys" / "packages.pem").stat().st_mode) == 0o600

@@ -13,6 +13,7 @@ from everloop.kernel.errors import NotFound, Refused
 from everloop.packaging.entities import IMAGES, Form, Package, Verification
 from everloop.packaging.handing import name_of
 from everloop.store.entities import TreeEntry
+from everloop.store.paths import check_name, check_path
 
 _RUNS = {
     "archive": "python {out} predict < columns.json, or python {out} manifest",
@@ -66,6 +67,8 @@ def _hand_out(door: Door, built: Package, out: Path) -> Path:
         return out
     named = {"model": built.model, "version": built.version, "form": built.form}
     entries: list[TreeEntry] = door.call("packages.files", named)
+    for entry in entries:
+        check_path(entry.path)  # A server says it: nothing is written before all are known to stay below.
     if built.form != "image" or out.suffix == ".tar":
         _write_tar(door, entries, out if out.suffix == ".tar" else _folder(out) / "image.tar")
         return out
@@ -76,7 +79,7 @@ def _hand_out(door: Door, built: Package, out: Path) -> Path:
 
 def _write_papers(door: Door, built: Package, folder: Path) -> None:
     for name, digest in built.parts.items():
-        _write(_folder(folder) / name, door.get_object(digest))
+        _write(_folder(folder) / check_name(name), door.get_object(digest))
 
 
 def _verified(door: Door, found: Verification) -> None:

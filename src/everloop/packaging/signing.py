@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -35,13 +36,33 @@ def create_key(session: Session) -> PublicKey:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        path.touch(0o600, exist_ok=False)
+        _kept(path, secret)
     except FileExistsError:
         raise Conflict(
             "There is a key already.", hint=f"Signatures of before need it; move {path} away first."
         ) from None
-    path.write_bytes(secret)
     return public_key(session)
+
+
+def _kept(path: Path, secret: bytes) -> None:
+    """Write a file that is there whole and on the disk, or not at all; one that is there stays.
+
+    A link instead of a rename: it does not replace what somebody else has made meanwhile.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(name, path)
+    finally:
+        Path(name).unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def has_key(session: Session) -> bool:

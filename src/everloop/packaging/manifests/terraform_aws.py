@@ -187,11 +187,11 @@ def _balancer(workload: Workload) -> list[Block]:
     return [
         Block("resource", ("aws_lb", "this"), balancer),
         Block("resource", ("aws_lb_listener", "this"), listener, (action,)),
-        *(_target_group(workload, release) for release in workload.answering),
+        *(_target_group(release) for release in workload.answering),
     ]
 
 
-def _target_group(workload: Workload, release: Release) -> Block:
+def _target_group(release: Release) -> Block:
     arguments = {
         "name": label(release.name, _TARGET_GROUP_NAME),
         "port": PORT,

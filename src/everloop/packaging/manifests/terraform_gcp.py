@@ -102,7 +102,7 @@ def _script(workload: Workload) -> str:
     lines = ["#!/bin/sh", "# Uploads each version, deploys it to the endpoint, and divides the traffic.", "set -eu"]
     split = []
     for place, release in enumerate(workload.releases):
-        lines += [_words("gcloud", "ai", "models", "upload", region, *_uploaded(workload, release))]
+        lines += [_words("gcloud", "ai", "models", "upload", region, *_uploaded(release))]
         deployed = f"--traffic-split=0={'100' if place == 0 else '0'}"
         lines += [
             _words("gcloud", "ai", "endpoints", "deploy-model", workload.name, region, f"--model={release.name}")
@@ -118,7 +118,7 @@ def _script(workload: Workload) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _uploaded(workload: Workload, release: Release) -> list[str]:
+def _uploaded(release: Release) -> list[str]:
     return [
         f"--model-id={release.name}",
         f"--display-name={release.name}",

@@ -152,5 +152,5 @@ def _told(home: Path, what: str, address: str, supervisor: Supervisor) -> None:
         write_status(home, status)
 
 
-def _unheard(address: str) -> None:
+def _unheard(_address: str) -> None:
     """The supervisor announces."""

@@ -4,7 +4,7 @@
  * So a node only names the column that fits it, and one comparison of whole numbers does for missing values, infinities
  * and noughts alike. Many walks go side by side, so that the processor waits for many nodes at once instead of for
  * one: sixteen trees of one row, or eight rows in one tree. A leaf looks at a column that is below everything: who has
- * come there stays there.
+ * come there stays there. Many rows are scored without walking where that is faster (bits.h).
  *
  * Nothing here locks or changes what it was given but `out`, so any number of threads may score with one forest. The
  * layout is that of table.py, which checks every index before it comes here.
@@ -17,7 +17,8 @@
 enum { CATEGORICAL = 1, UNKNOWN_RIGHT = 2 };
 enum { IDENTITY, SIGMOID, SOFTMAX, EXP, SIGMOID32, SOFTMAX32, EXP32, SQUARE, LOG1PEXP };
 enum { EXACT, TRUNCATED, NATURAL };
-enum { LANES = 8, WIDE = 16, BLOCK = 64, KEYS = 8192, LAYOUT = 1 };
+enum { LANES = 8, WIDE = 16, BLOCK = 64, KEYS = 8192, LAYOUT = 2 };
+enum { PLANE = 256, FEW = 4, MANY = 4, SOME = 2, MISSING = -1, STRANGE = -2 };
 
 typedef struct {
     int64_t key;     /* the threshold; of a leaf the bits of its value, or which row of `values` it gives */
@@ -27,6 +28,33 @@ typedef struct {
 } Node;
 
 typedef struct {
+    uint64_t keep; /* the leaves that stay when the value's rank is not below the limit */
+    int32_t limit; /* of a category: the node */
+    int32_t plane;
+} Condition;
+
+typedef struct {
+    int32_t begin, count, step, feature, above, below;
+} Ranked;
+
+typedef struct {
+    int32_t feature, plane;
+} Coded;
+
+/* The same trees as bit vectors, for many rows: bits.py says what each array holds. */
+typedef struct {
+    const Condition *conditions;
+    const int32_t *starts;
+    const int64_t *leaves;
+    const int32_t *firsts;
+    const Ranked *ranked;
+    const int64_t *cuts;
+    const Coded *coded;
+    int64_t ranks, codes, planes, wide;
+} Bits;
+
+typedef struct {
+    const Bits *bits; /* NULL where trees are walked for any number of rows */
     const Node *nodes;
     const int32_t *roots;
     const int32_t *outputs; /* what each tree adds to */
@@ -39,12 +67,20 @@ typedef struct {
     int32_t vectors, sums32, link, rule, no_missing, categorical, inputs32;
 } Forest;
 
+typedef void Score(const Forest *forest, const double *matrix, int64_t count, char *planes, double *out);
+
 static inline int64_t key_of(double x)
 {
     int64_t bits;
     x += 0.0; /* Both noughts are one. */
     memcpy(&bits, &x, sizeof bits);
     return bits ^ ((bits >> 63) & INT64_MAX);
+}
+
+static inline int64_t key_above(double x)
+{
+    const int64_t key = key_of(x);
+    return x != x ? INT64_MAX : key;
 }
 
 static inline double number_of(int64_t key)
@@ -114,16 +150,16 @@ static void descend(const Forest *forest, const int64_t *const *keys, int32_t *a
         walk(forest, keys, at, lanes, 0);
 }
 
-static inline void add(const Forest *forest, int64_t tree, const Node *leaf, double *out)
+static inline void add(const Forest *forest, int64_t tree, int64_t leaf, double *out)
 {
     if (forest->vectors) {
-        const double *values = forest->values + leaf->key * forest->width;
+        const double *values = forest->values + leaf * forest->width;
         for (int64_t k = 0; k < forest->width; k++)
             out[k] += values[k];
         return;
     }
     double value, *sum = out + forest->outputs[tree];
-    memcpy(&value, &leaf->key, sizeof value);
+    memcpy(&value, &leaf, sizeof value);
     *sum += value;
     if (forest->sums32)
         *sum = (float)*sum; /* The sum of two floats, rounded from a double, is what adding floats gives. */
@@ -141,7 +177,7 @@ static void one_row(const Forest *forest, const int64_t *keys, double *out)
             at[lane] = forest->roots[tree + lane];
         descend(forest, rows, at, lanes);
         for (int lane = 0; lane < lanes; lane++)
-            add(forest, tree + lane, forest->nodes + at[lane], out);
+            add(forest, tree + lane, forest->nodes[at[lane]].key, out);
     }
 }
 
@@ -159,7 +195,7 @@ static void many_rows(const Forest *forest, const int64_t *keys, int64_t count, 
             }
             descend(forest, rows, at, lanes);
             for (int lane = 0; lane < lanes; lane++)
-                add(forest, tree, forest->nodes + at[lane], out + (row + lane) * forest->width);
+                add(forest, tree, forest->nodes[at[lane]].key, out + (row + lane) * forest->width);
         }
     }
 }
@@ -175,6 +211,51 @@ static void block(const Forest *forest, const double *matrix, int64_t count, int
         for (int64_t row = 0; row < count; row++)
             one_row(forest, keys + row * stride, out + row * forest->width);
 }
+
+/* On other processors it would compile as well, but nobody has measured whether it is faster than walking there. */
+#ifdef __x86_64__
+enum { VECTOR = 32 };
+#define TARGET __attribute__((target("avx2,bmi")))
+typedef int64_t Keys __attribute__((vector_size(VECTOR), aligned(8), may_alias));
+
+/* The category that a value stands for, as every set of this forest would take it. */
+static int32_t code_of(const Forest *forest, double x)
+{
+    if (x != x)
+        return MISSING;
+    x = forest->inputs32 ? (float)x : x;
+    if (!(x < INT32_MAX && (forest->rule == TRUNCATED ? x > -1.0 : x >= 0.0)))
+        return STRANGE;
+    const int32_t code = (int32_t)x;
+    return forest->rule != EXACT || (double)code == x ? code : STRANGE;
+}
+
+#define NAMED(name) name##_32
+#define WORD uint32_t
+#define SIGNED int32_t
+#include "bits.h"
+
+#define NAMED(name) name##_64
+#define WORD uint64_t
+#define SIGNED int64_t
+#include "bits.h"
+
+/* How to score so many rows by bit vectors; NULL where walking is as fast. */
+static Score *by_bits(const Bits *bits, int64_t count)
+{
+    if (!bits || count < (bits->wide ? 2 * FEW : FEW))
+        return NULL;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi"))
+        return NULL;
+    return bits->wide ? score_64 : score_32;
+}
+#else
+static Score *by_bits(const Bits *bits, int64_t count)
+{
+    (void)bits, (void)count;
+    return NULL;
+}
+#endif
 
 static void softmax(double *out, int64_t width, int narrow)
 {
@@ -237,9 +318,10 @@ int64_t everloop_score(const Forest *forest, const double *matrix, int64_t count
         if (bad >= 0)
             return bad;
     }
-    if (most < 1) {
+    Score *bits = by_bits(forest->bits, count);
+    if (bits ? forest->bits->planes * PLANE > (int64_t)sizeof few : most < 1) {
         most = 1;
-        keys = malloc((size_t)stride * sizeof *keys);
+        keys = malloc(bits ? (size_t)forest->bits->planes * PLANE : (size_t)stride * sizeof *keys);
         if (!keys)
             return -2;
     }
@@ -247,7 +329,9 @@ int64_t everloop_score(const Forest *forest, const double *matrix, int64_t count
     for (int64_t i = 0; i < count; i++)
         for (int64_t k = 0; k < forest->width; k++)
             out[i * forest->width + k] = forest->base[k];
-    for (int64_t row = 0; row < count; row += most)
+    if (bits)
+        bits(forest, matrix, count, (char *)keys, out);
+    for (int64_t row = 0; !bits && row < count; row += most)
         block(forest, matrix + row * forest->features, count - row < most ? count - row : most, keys,
               out + row * forest->width);
     for (int64_t i = 0; i < count; i++)

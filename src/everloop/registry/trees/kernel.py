@@ -10,11 +10,12 @@ from typing import Any, get_args
 import numpy as np
 
 from everloop.kernel.errors import InvalidInput, Misconfigured
+from everloop.registry.trees.bits import Bits, bits_of
 from everloop.registry.trees.table import Link, Rule, TreeTable
 
 LIBRARY = Path(__file__).with_name("libtrees.so")
 _bytes_of: Any = (ctypes.c_char * 0).from_buffer  # `Any`: ctypes is not told that arrays are buffers.
-_LAYOUT = 1
+_LAYOUT = 2
 """Which layout of a table the kernel must be made for: kernel.c has the same number."""
 _SMALL = 4096
 """Up to so many bytes, a copy costs less than to ask NumPy where an array lies."""
@@ -22,13 +23,20 @@ _SMALL = 4096
 
 class _Forest(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("nodes", "roots", "outputs", "values", "sets", "ways", "base")),
+        *((name, ctypes.c_void_p) for name in ("bits", "nodes", "roots", "outputs", "values", "sets", "ways", "base")),
         *((name, ctypes.c_int64) for name in ("trees", "features", "width")),
         *((name, ctypes.c_double) for name in ("divisor", "slope", "largest")),
         *(
             (name, ctypes.c_int32)
             for name in ("vectors", "sums32", "link", "rule", "no_missing", "categorical", "inputs32")
         ),
+    )
+
+
+class _Bits(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in Bits._fields[:7]),
+        *((name, ctypes.c_int64) for name in ("ranks", "codes", "planes", "wide")),
     )
 
 
@@ -43,8 +51,11 @@ class Kernel:
             np.ascontiguousarray(array)
             for array in (table.nodes, table.roots, table.outputs, table.values, table.sets, table.ways, table.base)
         ]
+        self._bits = bits_of(table)
+        self._vectors = _vectors(self._bits) if self._bits else None
         how = table.arithmetic
         self._forest = _Forest(
+            ctypes.addressof(self._vectors) if self._vectors else None,
             *(array.ctypes.data for array in self._arrays),
             *(len(table.roots), table.features, table.width),
             *(how.divisor, how.slope, how.largest),
@@ -71,6 +82,12 @@ class Kernel:
         if bad >= 0:
             raise Unscorable(*divmod(bad, self._features))
         return out
+
+
+def _vectors(bits: Bits) -> _Bits:
+    """The structure of bit vectors, which must not outlive them."""
+    counts = (len(bits.ranked), len(bits.coded), bits.planes, bits.wide)
+    return _Bits(*(array.ctypes.data for array in bits[:7]), *counts)
 
 
 class Unscorable(InvalidInput):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import cast
 
 import numpy as np
 import pytest
 
 from everloop.kernel.clock import SimulatedClock
-from everloop.kernel.errors import EverloopError, InvalidInput, Refused
+from everloop.kernel.errors import EverloopError, InvalidInput, Refused, Unavailable
 from everloop.registry.entities import Field
+from everloop.registry.flavor import Predictor
+from everloop.registry.watch import ModelWatch
 from everloop.serving.predictor import EndpointPredictor
 from everloop.serving.request import Answer, PredictionRequest
 from tests.server.conftest import client_of
@@ -212,3 +216,31 @@ def test_its_page_is_shown_too(world: World) -> None:
     page = client_of(world.platform).get(f"/endpoints/delay/predictions/{answer.prediction_ids[0]}")
     assert page.status_code == 200
     assert "fallback" in page.text
+
+
+class Quarantine:
+    """A watch that has every model in quarantine."""
+
+    def admit(self, digest: str, load: Callable[[], Predictor]) -> Predictor:
+        inner = load()
+
+        class Refusing:
+            inputs = inner.inputs
+
+            def predict(self, columns: object) -> np.ndarray:
+                raise Unavailable("It is in quarantine: it ended 3 workers in 60 s.")
+
+        return cast(Predictor, Refusing())
+
+
+def test_a_stable_version_in_quarantine_is_unavailable_and_says_why(world: World) -> None:
+    world.register(constant=0.1)
+    world.create()
+    world.platform.resources.ports.provide(ModelWatch, Quarantine)
+    with pytest.raises(Unavailable, match="ended 3 workers"):
+        world.predictor().predict(plain(1.0))
+
+
+def test_a_fallback_answers_for_a_version_in_quarantine(world: World) -> None:
+    world.platform.resources.ports.provide(ModelWatch, Quarantine)
+    assert serve(world, {"fallback": CONSTANT}).predict(plain(3.0)).outputs.tolist() == [0.2]

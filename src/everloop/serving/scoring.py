@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, Unavailable
 from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field, Type
 from everloop.registry.flavor import outputs_of
@@ -70,6 +70,8 @@ class Scored:
     given: Columns
     answering: list[Part] = field(default_factory=list)
     beside: list[Part] = field(default_factory=list)
+    unavailable: Unavailable | None = None
+    """Why the stable variant's model cannot be asked now: it is in quarantine, or its sandbox died."""
 
     @cached_property
     def only(self) -> Part | None:
@@ -142,6 +144,7 @@ def _settle(stable: Variant, rows: np.ndarray, scored: Scored, asker: _Asker) ->
     """Ask the stable variant for rows, and its fallback for those that it fails on; for all, while it is left alone."""
     asked = stable.guard is None or stable.guard.allows()
     part = asker.ask(stable, rows) if asked else asker.unasked(stable, rows)
+    scored.unavailable = asker.unavailable.get(stable.deployment)
     if stable.fallback is None:
         scored.answering.append(part)
         return
@@ -182,6 +185,7 @@ class _Asker:
         self._outputs = routing.outputs
         self._read: dict[str, np.ndarray] = {}
         self._made: dict[object, Columns] = {}
+        self.unavailable: dict[int, Unavailable] = {}
 
     def ask(self, variant: Variant, rows: np.ndarray) -> Part:
         """The variant's scores for some rows."""
@@ -197,7 +201,7 @@ class _Asker:
             chosen = MatrixColumns(inputs.names, inputs.matrix[rows])
         else:
             chosen = {name: values[rows] for name, values in inputs.items()}
-        scores, values = _scores(variant, chosen, len(rows), self._outputs)
+        scores, values = _scores(variant, chosen, len(rows), self._outputs, self.unavailable)
         return Part(variant, rows, scores, came, values)
 
     def unasked(self, variant: Variant, rows: np.ndarray) -> Part:
@@ -246,7 +250,11 @@ class _Asker:
 
 
 def _scores(
-    variant: Variant, columns: Columns, count: int, outputs: Sequence[Field]
+    variant: Variant,
+    columns: Columns,
+    count: int,
+    outputs: Sequence[Field],
+    unavailable: dict[int, Unavailable],
 ) -> tuple[np.ndarray, Columns | None]:
     """A score for each row, and all outputs if there are others; NaN when the model raises or gives something else."""
     guard = variant.guard
@@ -257,6 +265,8 @@ def _scores(
             scores, values = guard.run(lambda: _given(variant, columns, count, outputs))
     except Exception as error:  # noqa: BLE001  # A model is foreign code: whatever it raises must not take the others along.
         log.warning("deployment %s (version %s) failed: %s", variant.deployment, variant.version, error)
+        if isinstance(error, Unavailable):
+            unavailable[variant.deployment] = error
         scores, values = np.full(count, np.nan), None
     finite = np.isfinite(scores)
     if guard is not None:

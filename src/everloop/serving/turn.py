@@ -178,7 +178,7 @@ class Turn(Commit):
         for number, (place, count) in enumerate(zip(group.places, group.counts, strict=True)):
             stop = start + count
             if number in failed:
-                self.answers[place] = self._failure()
+                self.answers[place] = answers.unavailable or self._failure()
             else:
                 answer = self.answers[place] = answers.of(names[number], start, stop)
                 if digests[number]:
@@ -230,6 +230,7 @@ class _Answers:
     def __init__(self, routing: Routing, scored: Scored, ids: Sequence[str]) -> None:
         count = len(ids)
         self._ids = ids
+        self.unavailable = scored.unavailable
         self._outputs = scored.logged("scores")[:count]
         self._deployments = scored.variants("deployment")[:count]
         self._versions = scored.variants("version")[:count]

@@ -13,7 +13,7 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import EverloopError, InvalidInput, Refused
 from everloop.packaging import verification
 from everloop.packaging.entities import Manifest, Package
-from everloop.packaging.runner import Answer, predict
+from everloop.packaging.runner import Answer, decoded, predict
 from everloop.packaging.verification import ROWS, compared, examples
 from everloop.registry.columns import arrays_of, check_inputs
 from everloop.registry.entities import Field, Signature
@@ -127,3 +127,56 @@ def test_the_runner_answers_with_the_model_and_its_version() -> None:
     body = msgspec.json.encode({"columns": examples(SIGNATURE)})
     found = predict(MANIFEST, Doubler(), body)
     assert (found.model, found.version, len(found.scores)) == ("delay", 1, ROWS)
+
+
+TENSORS = Signature(
+    (Field("image", "float32", shape=(2, -1)), Field("raw", "bytes", nullable=False), Field("n", "int64")),
+    (Field("label", "string"), Field("box", "float64", shape=(2,)), Field("sure", "float64")),
+)
+
+
+class Named:
+    """A model with a text, an array and a number for each row."""
+
+    inputs = TENSORS.inputs
+
+    def __init__(self, word: str = "big", more: float = 0.0) -> None:
+        self.word, self.more = word, more
+
+    def infer(self, columns: dict[str, np.ndarray]) -> dict[str, object]:
+        sums = columns["image"].astype(float).sum(axis=(1, 2))
+        sure = np.array([float(len(raw)) for raw in columns["raw"]]) + self.more
+        return {"label": [self.word] * len(sums), "box": np.stack([sums, -sums], axis=1), "sure": sure}
+
+
+def packed_named(monkeypatch: pytest.MonkeyPatch, packed: Named) -> verification.Verification:
+    manifest = msgspec.structs.replace(MANIFEST, signature=TENSORS)
+    body = msgspec.json.encode({"columns": examples(TENSORS)})
+    told = msgspec.json.encode(predict(manifest, packed, body))  # type: ignore[arg-type]  # it has no contributions
+    monkeypatch.setattr(verification, "run_packed", lambda *_: msgspec.json.decode(told, type=Answer))
+    return compared(SESSION, msgspec.structs.replace(PACKAGE, manifest=manifest), Named())  # type: ignore[arg-type]
+
+
+def test_arrays_and_bytes_have_examples_that_fit() -> None:
+    columns = arrays_of(TENSORS, decoded(TENSORS, examples(TENSORS)))
+    assert check_inputs(TENSORS, columns) == ROWS
+    assert columns["image"].shape == (ROWS, 2, 1)
+    assert {type(raw) for raw in columns["raw"]} == {bytes}
+
+
+def test_outputs_of_several_kinds_are_compared_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = packed_named(monkeypatch, Named())
+    assert (found.passed, found.largest_difference) == (True, 0.0)
+
+
+@pytest.mark.parametrize(("packed", "difference"), [(Named(word="small"), float("inf")), (Named(more=0.5), 0.5)])
+def test_one_output_that_differs_does_not_pass(
+    monkeypatch: pytest.MonkeyPatch, packed: Named, difference: float
+) -> None:
+    found = packed_named(monkeypatch, packed)
+    assert (found.passed, found.largest_difference) == (False, difference)
+
+
+def test_bytes_that_are_no_base64_are_named() -> None:
+    with pytest.raises(InvalidInput, match="raw is not base64"):
+        decoded(TENSORS, {"raw": ["?"]})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
+from everloop.kernel.errors import EverloopError, InvalidInput, NotFound, Refused
+from everloop.registry import service as models
+from everloop.registry.entities import Model, Signature
 from everloop.serving.direct import DirectModel
 from everloop.serving.reference import load_direct
 from everloop.serving.request import PredictionRequest
@@ -64,3 +66,12 @@ def test_nothing_is_logged(world: World) -> None:
     world.register()
     direct(world, "models:/delay/1").answer_all([PredictionRequest(plain(1.0), "r1")])
     assert not (world.platform.resources.home / "inference").exists()
+
+
+def test_a_version_without_a_signature_is_refused_before_it_is_loaded(world: World) -> None:
+    session = world.platform.session()
+    with session.begin() as unit:
+        models.register(unit, "nosig", Model("mlflow", unit.store.put_tree([]), Signature((), ())))
+    with pytest.raises(Refused, match="has no signature") as refused:
+        direct(world, "models:/nosig/1")
+    assert "infer_signature" in refused.value.hint

@@ -9,6 +9,8 @@ import importlib
 import sys
 import tempfile
 import zipfile
+from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
-    from everloop.registry.flavor import CodeFlavor, Flavor, Predictor
+    import numpy as np
+
+    from everloop.registry.entities import Signature
+    from everloop.registry.flavor import CodeFlavor, Flavor, Predictor, TensorPredictor
 
 MANIFEST = "manifest.json"
 REQUIREMENTS = "requirements.txt"
@@ -33,17 +38,24 @@ _USAGE = "Run it as: predict < columns.json, manifest, or serve --port 8080."
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Rows to predict, column by column: `{"columns": {"distance": [900.0, null], "carrier": ["AA", "UA"]}}`."""
+    """Rows to predict, column by column: `{"columns": {"distance": [900.0, null], "carrier": ["AA", "UA"]}}`.
 
-    columns: dict[str, list[bool | int | float | str | None]]
+    An array in a row is a list of lists; bytes are base64.
+    """
+
+    columns: dict[str, list[bool | int | float | str | list[object] | None]]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The scores, a row for each of the request, and which model gave them."""
+    """The scores, a row for each of the request, and which model gave them.
+
+    `outputs` are there instead, by name, where a model gives several, texts or arrays.
+    """
 
     model: str
     version: int
-    scores: list[float | list[float]]
+    scores: list[float | list[float | None] | None] = []
+    outputs: dict[str, list[object]] | msgspec.UnsetType = msgspec.UNSET
 
 
 def main(arguments: Sequence[str], place: Path) -> int:
@@ -99,7 +111,7 @@ def _answered(arguments: list[str], place: Path) -> bytes:
 
 
 def predict(manifest: Manifest, predictor: Predictor, body: bytes) -> Answer:
-    """The scores for a request as JSON.
+    """The scores or outputs for a request as JSON.
 
     Raises:
         InvalidInput: it is not JSON, or its columns are not what the signature asks for.
@@ -110,9 +122,46 @@ def predict(manifest: Manifest, predictor: Predictor, body: bytes) -> Answer:
         request = msgspec.json.decode(body, type=Request)
     except msgspec.DecodeError as error:
         raise InvalidInput(f"The request cannot be read ({error}).", hint='Send {"columns": {"name": […]}}.') from None
-    columns = arrays_of(manifest.signature, request.columns)
+    columns = arrays_of(manifest.signature, decoded(manifest.signature, request.columns))
     check_inputs(manifest.signature, columns)
-    return Answer(manifest.model, manifest.version, predictor.predict(columns).tolist())
+    found = given(manifest.signature, predictor, columns)
+    if not isinstance(found, Mapping):
+        return Answer(manifest.model, manifest.version, found.tolist())
+    outputs = {name: cast("list[object]", _listed(values)) for name, values in found.items()}
+    return Answer(manifest.model, manifest.version, outputs=outputs)
+
+
+def given(
+    signature: Signature, predictor: Predictor, columns: Mapping[str, np.ndarray]
+) -> np.ndarray | Mapping[str, np.ndarray | Sequence[str]]:
+    """What a model gives: its scores; by name where it gives several outputs, texts or arrays and names them itself."""
+    fields = signature.outputs
+    is_plain = len(fields) <= 1 and all(not one.shape and one.type not in ("string", "bytes") for one in fields)
+    if is_plain or not hasattr(predictor, "infer"):
+        return predictor.predict(columns)
+    return cast("TensorPredictor", predictor).infer(columns)
+
+
+def _listed(values: np.ndarray | Sequence[str]) -> object:
+    return list(values) if isinstance(values, (list, tuple)) else cast("np.ndarray", values).tolist()
+
+
+def decoded(signature: Signature, columns: Mapping[str, Sequence[object]]) -> dict[str, Sequence[object]]:
+    """The columns with bytes where the signature has them, which JSON knows as base64.
+
+    Raises:
+        InvalidInput: what should be base64 is not.
+    """
+    found = dict(columns)
+    for field in signature.inputs:
+        if field.type == "bytes" and field.name in found:
+            try:
+                found[field.name] = [
+                    None if one is None else b64decode(str(one), validate=True) for one in found[field.name]
+                ]
+            except ValueError:
+                raise InvalidInput(f"{field.name} is not base64.", hint="Send bytes as base64.") from None
+    return found
 
 
 def _loaded(manifest: Manifest, folder: Path) -> Predictor:

@@ -27,13 +27,14 @@ _HERE = Path(__file__).parent
 
 
 def predict(columns):
-    """The scores for columns: lists or arrays by name, all of one length."""
+    """The scores for columns: lists or arrays by name, all of one length; outputs by name where there are several."""
+    from everloop.packaging.runner import given
     from everloop.registry.columns import arrays_of, check_inputs
 
     manifest, predictor = _opened()
     arrays = arrays_of(manifest.signature, {{name: _plain(values) for name, values in columns.items()}})
     check_inputs(manifest.signature, arrays)
-    return predictor.predict(arrays)
+    return given(manifest.signature, predictor, arrays)
 
 
 def signature():

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from everloop.catalog.session import Session
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, Refused
 from everloop.registry import service as models
+from everloop.registry.entities import ModelVersion
 from everloop.registry.save import load_model
 from everloop.serving.direct import DirectModel
 
@@ -58,12 +59,28 @@ def load_direct(session: Session, reference: str) -> DirectModel:
     return load_version(session, *parse(reference))
 
 
+def require_signature(found: ModelVersion) -> None:
+    """Refuse a version that says nothing of what it takes, before its library is loaded or its code is trusted.
+
+    Raises:
+        Refused: it was registered without a signature, or with types that no model takes here.
+    """
+    if not found.trained.signature.inputs:
+        raise Refused(
+            f"Version {found.version} of {found.model!r} has no signature, so nobody knows what it takes.",
+            hint="Log it with signature=mlflow.models.infer_signature(inputs, outputs), of numbers, texts or tensors, "
+            "and register it again.",
+        )
+
+
 def load_version(session: Session, name: str, version: int = 0, alias: str = "") -> DirectModel:
     """A version of a registered model by its number or by an alias; the newest when neither is given.
 
     Raises:
         NotFound: there is no such model, version or alias.
+        Refused: nobody knows what it takes.
     """
     with session.begin(write=False) as unit:
         found = models.version(unit, name, version, alias)
+        require_signature(found)
         return DirectModel(found.model, found.version, found.trained.signature, load_model(unit, found.trained))

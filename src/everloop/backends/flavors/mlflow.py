@@ -72,13 +72,13 @@ class MlflowFlavor:
 
     def load_trusted(self, folder: Path) -> Predictor:
         """The model, by MLflow itself."""
+        signature = _read(folder).signature  # Before MLflow is imported, which takes long, for a model without one.
         try:
             import mlflow.pyfunc
         except ModuleNotFoundError as error:
             raise Misconfigured(
                 f"The model is loaded by MLflow, and {error.name} is not installed.", hint="pip install mlflow"
             ) from None
-        signature = _read(folder).signature
         loaded = mlflow.pyfunc.load_model(str(folder))
         return PythonPredictor(_Framed(loaded.predict, signature), signature.inputs, signature.outputs)
 

@@ -142,6 +142,14 @@ def test_a_script_registers_what_it_has_trained_with_one_call(platform: Platform
     assert np.allclose(found, model.predict_proba(rows)[:, 1], atol=1e-9)
 
 
+def test_the_columns_of_a_matrix_are_numbered(platform: Platform) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    model = LogisticRegression().fit(rows, rows[:, 0] > 0)
+    with Everloop(platform):
+        made = el.register_model(model, "late", rows)
+    assert [field.name for field in made.trained.signature.inputs] == ["x0", "x1"]
+
+
 def test_a_frame_shows_its_categories_when_a_model_is_registered(platform: Platform) -> None:
     rows = [{"depot": depot, "weight": float(at)} for at, depot in enumerate(["east", "west"] * 30)]
     encode = ColumnTransformer([("depot", OneHotEncoder(), ["depot"])], remainder="passthrough")

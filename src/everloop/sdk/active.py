@@ -23,6 +23,7 @@ from everloop.serving.batch import service as predictions
 from everloop.serving.batch.entities import BatchOptions
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 
@@ -78,7 +79,7 @@ def load_model(model: Model) -> Predictor:
 def register_model(
     native: object,
     name: str,
-    example: Frame | Mapping[str, Sequence[object]],
+    example: Frame | Mapping[str, Sequence[object]] | np.ndarray,
     *,
     outputs: str | Sequence[str] = "prediction",
     flavor: str = save.AUTO,
@@ -86,7 +87,8 @@ def register_model(
 ) -> ModelVersion:
     """Keep what a script has trained as the next version of a name: `everloop serve models:/NAME@ALIAS` serves it.
 
-    `example` has the columns that it was trained on, in their order: all rows, or those that show every category.
+    `example` has the columns that it was trained on, in their order: all rows, or those that show every category. The
+    columns of a matrix `(n, k)` have no names, so they are called as scikit-learn calls them: x0, x1, …
 
     Raises:
         InvalidInput: the model is of no known library, was never fitted, or was trained on other columns.
@@ -96,6 +98,8 @@ def register_model(
     session = active_session()
     if isinstance(example, Mapping):
         columns = {column: np.asarray(values) for column, values in example.items()}
+    elif isinstance(example, np.ndarray) and example.ndim == 2:
+        columns = {f"x{place}": np.ascontiguousarray(values) for place, values in enumerate(example.T)}
     else:
         columns = columns_of(as_arrow(example))
     trained = save.save_model(native, flavor=flavor, signature=signature_of(columns, outputs))

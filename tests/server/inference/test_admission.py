@@ -129,3 +129,25 @@ def test_a_model_that_has_become_slower_is_known_to_be_soon() -> None:
     for seconds in [0.001] * 16 + [0.01] * 24:
         pace.observe(1, seconds)
     assert pace.per_row == pytest.approx(0.01, rel=0.1)
+
+
+def test_runs_that_wait_for_a_run_are_waited_for() -> None:
+    found = Admission(0.05)
+    found.pace.observe(1, 0.005)
+    found.began(1, 1.0)
+    found.began(2, 1.001)
+    assert found.wait(1.0) == pytest.approx(0.015)
+    found.ended(1, 0.005, 1.005)
+    assert found.wait(1.005) == pytest.approx(0.01)
+    found.ended(2, 0.01, 1.015)
+    assert found.wait(1.015) == 0
+
+
+def test_who_is_too_late_makes_room_only_when_many_wait() -> None:
+    found = Admission(0.05)
+    found.pace.observe(1, 0.005)
+    found.enter("a", 2, 0)
+    assert not found.is_lost(1.0, 1.06)
+    found.enter("a", 4, 0)
+    assert found.is_lost(1.0, 1.06)
+    assert not found.is_lost(1.0, 1.04)

@@ -102,6 +102,26 @@ def test_what_comes_while_a_run_goes_on_is_the_next_run() -> None:
     assert doubler.together[3:] == [[1], [2, 3, 4]]
 
 
+def test_a_full_run_is_handed_to_the_thread_ahead_and_no_other_one() -> None:
+    doubler = Doubler()
+
+    async def story() -> None:
+        plane = DataPlane([doubler], Metrics(), target_seconds=10.0)
+        await ask(plane, 0)
+        for rows in (1, 2):
+            plane.turns[0].admission.pace.observe(rows, 1.5 * rows)
+        first = held(doubler, plane)
+        await asyncio.sleep(0.02)
+        others = [asyncio.create_task(ask(plane, number)) for number in (2, 3)]
+        await asyncio.sleep(0.02)
+        assert plane.turns[0].admission.requests == 1
+        doubler.free.set()
+        assert await asyncio.gather(first, *others) == [[2], [4], [6]]
+
+    asyncio.run(story())
+    assert doubler.together[1:] == [[1], [2], [3]]
+
+
 def test_a_run_that_raises_does_not_end_the_runs() -> None:
     async def story() -> None:
         plane = plane_of(Doubler())
@@ -220,7 +240,8 @@ def test_what_comes_while_answers_become_durable_waits_for_those_who_come_with_i
     assert logging.together[3:] == [[1], [2, 3, 4]]
 
 
-def test_a_turn_waits_for_as_many_as_the_answers_that_become_durable_are_of() -> None:
+def test_a_turn_waits_for_as_many_as_the_answers_that_become_durable_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 5.0)
     logging = Logging()
 
     async def story() -> None:

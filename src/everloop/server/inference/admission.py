@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from math import ceil, inf
 from time import perf_counter
 
@@ -28,6 +29,7 @@ class Admission:
         self.rows = 0
         self.requests = 0
         self.bytes = 0
+        self._runs: deque[float] = deque()
         self._free_at = 0.0
         self._held: dict[str, int] = {}
         self._swept = 0.0
@@ -63,8 +65,20 @@ class Admission:
 
     def wait(self, now: float) -> float:
         """Seconds until a request that came now would begin to be computed."""
-        running = abs(self._free_at - now) if self._free_at else 0.0  # What is late already is as late again.
-        return running + self.rows * self.pace.per_row
+        waiting = self.rows * self.pace.per_row
+        if not self._runs:
+            return waiting
+        # What is late already is as late again.
+        return abs(self._free_at - now) + sum(self._runs) - self._runs[0] + waiting
+
+    def is_full(self) -> bool:
+        """Whether as much waits as may be run together, by what is known."""
+        return self.rows >= self.pace.most and self.pace.per_row > 0
+
+    def is_lost(self, arrived: float, now: float) -> bool:
+        """Whether a request can no longer be answered in time, and so many wait that others could be instead."""
+        late = now - arrived > self.slo_seconds
+        return late and self.rows * self.pace.per_row > self.slo_seconds * WAIT_SHARE / 2
 
     def enter(self, client: str, rows: int, size: int) -> None:
         """A request has been let in, and waits."""
@@ -81,13 +95,17 @@ class Admission:
         self._held[client] -= rows
 
     def began(self, rows: int, now: float) -> None:
-        """A run has begun. One that nothing is known about counts as long as it has gone on."""
+        """A run has begun, or will after those before it. One that nothing is known of counts as long as it goes on."""
         seconds = self.pace.estimate(rows)
-        self._free_at = now + (seconds if seconds < inf else 0.0)
+        self._runs.append(seconds if seconds < inf else 0.0)
+        if len(self._runs) == 1:
+            self._free_at = now + self._runs[0]
 
     def ended(self, rows: int, seconds: float | None, now: float) -> None:
-        """The run has ended. None: what it took says nothing about those to come, as it was the first one."""
-        self._free_at = 0.0
+        """The oldest run has ended. None: what it took says nothing about those to come, as it was the first one."""
+        self._runs.popleft()
+        if self._runs:
+            self._free_at = now + self._runs[0]
         if seconds is not None:
             self.pace.observe(rows, seconds)
         if now - self._swept > REMEMBERED_SECONDS:

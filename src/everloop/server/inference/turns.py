@@ -10,7 +10,7 @@ from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from everloop.kernel.errors import DeadlineExceeded, EverloopError
+from everloop.kernel.errors import DeadlineExceeded, EverloopError, Unavailable
 from everloop.server.inference.admission import Admission
 from everloop.server.inference.tally import Tally
 from everloop.server.metrics import Counter, Times
@@ -24,6 +24,9 @@ WARM_UP_SECONDS = 0.03
 """A slow model warms up no longer than this, or its process would be late."""
 INLINE_SECONDS = 0.002
 """Runs that take longer go to a thread, or nobody could be let in meanwhile."""
+BLOCKED_SECONDS = 0.02
+WARY_SECONDS = 2.0
+"""After a run that took so much longer than was expected, all go to a thread for so long: another may follow."""
 PATIENCE_SECONDS = 0.002
 """While answers become durable, a turn waits for as many to come as those are of, but no longer than this."""
 
@@ -63,10 +66,11 @@ class Turns:
         self._times = times
         self._waiting: deque[Asked] = deque()
         self._scheduled = False
-        self._running = False
+        self._runs = 0
         self.running_since = 0.0
         self._closed = False
         self._unanswered = 0
+        self._wary_until = 0.0
         self._parked: asyncio.TimerHandle | None = None
         self._seen = 0
         self._patient_until = 0.0
@@ -86,7 +90,7 @@ class Turns:
         self._waiting.append(asked)
         if self._parked is not None:
             self._unpark()
-        elif not (self._scheduled or self._running):
+        elif not self._scheduled and self._may_run():
             self._schedule()
 
     def warm_up(self, sample: Callable[[int], PredictionRequest]) -> None:
@@ -118,20 +122,27 @@ class Turns:
         if self._unanswered and now < self._patient_until and self._waits(now):
             return
         self._scheduled, self._seen = False, 0
+        if not self._may_run():
+            return
         run, rows = self._taken(now)
         if not run:
             self._rest()
             return
         self.admission.began(rows, now)
         self._unanswered += len(run)
-        if self.admission.pace.estimate(rows) <= INLINE_SECONDS:
+        if not self._runs and now > self._wary_until and self.admission.pace.estimate(rows) <= INLINE_SECONDS:
             seconds, computed = self._computed([asked.request for asked in run])
             self._ended(rows, seconds)
             self._commit(run, computed)
         else:
-            self._running, self.running_since = True, now
+            self._runs += 1
+            self.running_since = self.running_since or now
             self._worker = self._worker or ThreadPoolExecutor(1, "predict")
             self._worker.submit(self._work, run, rows)
+
+    def _may_run(self) -> bool:
+        """Whether a run may be given to the thread: when it has none, and a full one ahead, so that it never idles."""
+        return not self._runs or (self._runs == 1 and self.admission.is_full())
 
     def _waits(self, now: float) -> bool:
         """Whether the turn waits for others: what comes while the log syncs is answered by the next sync anyway.
@@ -166,7 +177,12 @@ class Turns:
             deadline = asked.request.deadline
             if deadline and now > deadline:
                 self._refuse(asked, DeadlineExceeded("The deadline passed while the request was waiting."))
-            elif asked.wanted():
+            elif not asked.wanted():
+                continue
+            elif self.admission.is_lost(asked.arrived, now):
+                late = Unavailable("Its turn came too late.", hint="Try again.", retry_after=self.admission.wait(now))
+                self._refuse(asked, late)
+            else:
                 run.append(asked)
                 rows += asked.rows
         return run, rows
@@ -189,18 +205,22 @@ class Turns:
         self._commit(run, computed)
 
     def _worked(self, rows: int, seconds: float) -> None:
-        self._running, self.running_since = False, 0.0
+        self._runs -= 1
+        self.running_since = perf_counter() if self._runs else 0.0
         self._ended(rows, seconds)
 
     def _ended(self, rows: int, seconds: float) -> None:
         cold, self._is_cold = self._is_cold, False
-        self.admission.ended(rows, None if cold else seconds, perf_counter())
-        if self._waiting and not self._scheduled:
+        now = perf_counter()
+        if seconds > BLOCKED_SECONDS:
+            self._wary_until = now + WARY_SECONDS
+        self.admission.ended(rows, None if cold else seconds, now)
+        if self._waiting and not self._scheduled and self._may_run():
             self._schedule()
         self._rest()
 
     def _rest(self) -> None:
-        if self._closed and self._worker is not None and not (self._waiting or self._running):
+        if self._closed and self._worker is not None and not (self._waiting or self._runs):
             self._worker.shutdown(wait=False)
             self._worker = None
 

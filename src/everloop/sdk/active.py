@@ -14,6 +14,7 @@ from everloop.datasets.splits import service as splits
 from everloop.datasets.splits.entities import Strategy
 from everloop.features import service as features
 from everloop.features.entities import PinnedFeatures
+from everloop.kernel.errors import InvalidInput
 from everloop.registry import save
 from everloop.registry import service as models
 from everloop.registry.columns import columns_of, signature_of
@@ -93,22 +94,28 @@ def register_model(
     Raises:
         InvalidInput: the model is of no known library, was never fitted, or was trained on other columns.
     """
-    import numpy as np
-
     session = active_session()
-    if isinstance(example, Mapping):
-        columns = {column: np.asarray(values) for column, values in example.items()}
-    elif isinstance(example, np.ndarray) and example.ndim == 2:
-        columns = {f"x{place}": np.ascontiguousarray(values) for place, values in enumerate(example.T)}
-    else:
-        columns = columns_of(as_arrow(example))
-    trained = save.save_model(native, flavor=flavor, signature=signature_of(columns, outputs))
+    trained = save.save_model(native, flavor=flavor, signature=signature_of(_columns(example), outputs))
     models.compile_first(session, name, trained)
     with session.begin() as unit:
         made = models.register(unit, name, trained)
         if alias:
             models.set_alias(unit, name, alias, made.version)
     return made
+
+
+def _columns(example: Frame | Mapping[str, Sequence[object]] | np.ndarray) -> Mapping[str, np.ndarray]:
+    import numpy as np
+
+    if isinstance(example, Mapping):
+        return {column: np.asarray(values) for column, values in example.items()}
+    if not isinstance(example, np.ndarray):
+        return columns_of(as_arrow(example))
+    if example.ndim != 2:
+        raise InvalidInput(
+            f"The example has the shape {list(example.shape)}.", hint="Give a matrix, a row for each row of the data."
+        )
+    return {f"x{place}": np.ascontiguousarray(values) for place, values in enumerate(example.T)}
 
 
 def predict(model: str, of: Snapshot, into: str, *, at: str = "", columns: Sequence[str] | None = None) -> Snapshot:

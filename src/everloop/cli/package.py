@@ -15,6 +15,7 @@ from everloop.packaging.handing import name_of
 from everloop.store.entities import TreeEntry
 from everloop.store.paths import check_name, check_path
 
+_LAYOUT = "skopeo copy oci:{out} docker-daemon:NAME:TAG, or everloop package … --push REGISTRY/NAME:TAG"
 _RUNS = {
     "archive": "python {out} predict < columns.json, or python {out} manifest",
     "executable": "{out} predict < columns.json, or {out} serve --port 8080",
@@ -51,7 +52,8 @@ def package(model: str, form: Form, out: Path | None, papers: Path | None, verif
         door.show(built)
         return
     click.echo(f"{model} is packed into {out}: {built.size:,} bytes, digest {built.digest[:12]}.")
-    click.echo(f"Run it: {_RUNS.get(form, _CLOUD).format(out=out)}.")
+    runs = _LAYOUT if form == "image" and out.is_dir() else _RUNS.get(form, _CLOUD)
+    click.echo(f"Run it: {runs.format(out=out)}.")
 
 
 def _hand_out(door: Door, built: Package, out: Path) -> Path:

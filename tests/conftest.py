@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,14 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def pytest_configure(config: pytest.Config) -> None:
     """Where slow tests are left out, properties are tried on fewer examples."""
     examples.choose(quick=config.option.markexpr == "not slow")
+
+
+@pytest.fixture(autouse=True)
+def same_paths() -> Iterator[None]:
+    """Modules are looked for where they were before: a model that brings its code puts a folder of it first."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture

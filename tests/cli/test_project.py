@@ -116,7 +116,7 @@ def test_add_refuses_a_broken_table(bare: Everloop, project: Path) -> None:
 
 def test_the_status_of_nothing_says_how_to_begin(bare: Everloop, project: Path) -> None:
     assert "everloop init" in bare("status").out
-    assert bare("status", "--json").json == {"loops": [], "endpoints": [], "datasets": []}
+    assert bare("status", "--json").json == {"loops": [], "endpoints": [], "datasets": [], "serving": []}
 
 
 def test_every_command_works_in_another_project_and_home(bare: Everloop, project: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from everloop.app.platform import Platform
 from everloop.governance.roles import require
-from everloop.kernel.errors import EverloopError
+from everloop.kernel.errors import Conflict, EverloopError
 from everloop.server import health, process
 from everloop.server.answers import log, refusal_of
 from everloop.server.authentication import authenticator
@@ -86,6 +86,9 @@ class Heart:
         try:
             self._platform.call("loops.tick", {"name": name})
             outcome = "done"
+        except Conflict as error:
+            outcome = "moved"  # Somebody else ticks this loop too, a command perhaps: the next beat goes on from there.
+            log.info("loop %s: %s", name, error)
         except EverloopError as error:
             log.error("loop %s: %s", name, error)
         except Exception:  # noqa: BLE001 - whatever one loop does, the others go on

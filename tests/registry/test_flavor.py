@@ -24,7 +24,7 @@ class Scores:
         return self._found
 
     def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError  # Nobody asks this model how its inputs moved a score.
 
 
 def outputs(*names: str) -> list[Field]:

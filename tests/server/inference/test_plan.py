@@ -36,7 +36,7 @@ class Named:
         self.inputs = inputs
 
     def compute(self, requests: object) -> Computed[Answered]:
-        raise NotImplementedError
+        raise NotImplementedError  # Nobody asks this model how its inputs moved a score.
 
 
 def both(

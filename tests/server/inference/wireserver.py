@@ -49,7 +49,7 @@ class Summed:
         return np.asarray(2 * matrix.sum(axis=1))
 
     def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError  # Nobody asks this model how its inputs moved a score.
 
 
 def main(options: Mapping[str, str]) -> None:

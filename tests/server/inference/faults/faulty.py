@@ -50,7 +50,7 @@ class Faulty(msgspec.Struct):
         return np.asarray(values * self.factor)
 
     def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError  # Nobody asks this model how its inputs moved a score.
 
     def _fail(self) -> None:
         match self.fault:

@@ -36,7 +36,7 @@ class Named:
         self.inputs = inputs
 
     def compute(self, requests: object) -> Computed[Answered]:
-        raise NotImplementedError  # Nobody asks this model how its inputs moved a score.
+        raise NotImplementedError  # Plans are made and read here, never run.
 
 
 def both(

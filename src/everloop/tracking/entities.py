@@ -29,6 +29,7 @@ class Experiment(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
     location: str = ""
     deleted: datetime | None = None
+    changed: datetime | None = None
 
 
 class CodeRevision(msgspec.Struct, frozen=True):
@@ -64,6 +65,54 @@ class MetricPoint(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
+class Points(msgspec.Struct, frozen=True):
+    """Measured values as columns, little-endian and equally long: what travels, and what a run's tail holds."""
+
+    keys: tuple[str, ...]
+    key: bytes
+    """uint32: the index into keys."""
+    step: bytes
+    """int64."""
+    at: bytes
+    """int64: µs since 1970."""
+    value: bytes
+    """float64, NaN and infinities as they are."""
+
+
+class Points(msgspec.Struct, frozen=True):
+    """Many measured values as columns: the keys, and four equally long little-endian columns that name them by number."""
+
+    keys: tuple[str, ...]
+    key: bytes
+    """uint32: which of the keys."""
+    step: bytes
+    """int64."""
+    at: bytes
+    """int64: microseconds since 1970."""
+    value: bytes
+    """float64: NaN and infinities as they are."""
+
+    def __len__(self) -> int:
+        return len(self.key) // 4
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """One write to one run: all of it or nothing.
+
+    A client that may send it twice names itself as the `writer` and counts its writes from 1 in `sequence`: the same
+    one again changes nothing. `amend` lets it through to a run that has ended, which the ledger then tells.
+    """
+
+    run: str
+    points: Points | None = None
+    parameters: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    inputs: tuple[str, ...] = ()
+    writer: str = ""
+    sequence: int = 0
+    amend: bool = False
+
+
 class Artifact(msgspec.Struct, frozen=True):
     """A file of a run: its path within the run, its address in the store, its size in bytes."""
 
@@ -73,10 +122,10 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One training or evaluation: what went in, what came out. Finished, it never changes; it can be put out of sight.
+    """One training or evaluation: what went in, what came out. Ended, it stays as it is unless somebody resumes it.
 
     `metrics` holds the latest value of each key: the one with the largest (step, time, value). `environment` is the
-    store's address of an Environment.
+    store's address of an Environment. `group` is a name that runs share which belong together; `note` is Markdown.
     """
 
     id: str
@@ -93,6 +142,9 @@ class Run(msgspec.Struct, frozen=True):
     ended: datetime | None = None
     parent: str = ""
     deleted: datetime | None = None
+    user: str = ""
+    group: str = ""
+    note: str = ""
 
 
 class LoggedModel(msgspec.Struct, frozen=True):
@@ -116,7 +168,7 @@ class ExperimentCreated(Event, frozen=True, kw_only=True, tag="experiments.creat
 
 
 class ExperimentChanged(Event, frozen=True, kw_only=True, tag="experiments.changed"):
-    """An experiment's title or tags were changed."""
+    """An experiment's title, description or tags were changed."""
 
     title: str
     tags: dict[str, str]
@@ -146,6 +198,25 @@ class RunLogged(Event, frozen=True, kw_only=True, tag="runs.logged"):
     inputs: tuple[str, ...] = ()
 
 
+class RunAmended(Event, frozen=True, kw_only=True, tag="runs.amended"):
+    """Something was logged to a run that had ended: so many metric points, these parameters, tags and inputs."""
+
+    points: int
+    parameters: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+class MetricsSealed(Event, frozen=True, kw_only=True, tag="runs.metrics_sealed"):
+    """Metric points that were acknowledged one by one were put into blocks: how many of each key, and their digest.
+
+    The digest is BLAKE3 of the columns step, time (µs) and value of each key, in the order in which they were logged.
+    """
+
+    points: dict[str, int]
+    digest: str
+
+
 class ArtifactLogged(Event, frozen=True, kw_only=True, tag="runs.artifact_logged"):
     """A file was added to a run."""
 
@@ -154,16 +225,21 @@ class ArtifactLogged(Event, frozen=True, kw_only=True, tag="runs.artifact_logged
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="runs.finished"):
-    """A run ended, and is immutable from now on."""
+    """A run ended, and stays as it is."""
 
     status: RunStatus
 
 
+class RunResumed(Event, frozen=True, kw_only=True, tag="runs.resumed"):
+    """A run that had ended goes on."""
+
+
 class RunChanged(Event, frozen=True, kw_only=True, tag="runs.changed"):
-    """A running run was renamed, or lost a tag."""
+    """A run was renamed, got another note, or lost a tag."""
 
     name: str
     lost_tag: str = ""
+    noted: bool = False
 
 
 class RunDeleted(Event, frozen=True, kw_only=True, tag="runs.deleted"):

@@ -66,20 +66,6 @@ class MetricPoint(msgspec.Struct, frozen=True):
 
 
 class Points(msgspec.Struct, frozen=True):
-    """Measured values as columns, little-endian and equally long: what travels, and what a run's tail holds."""
-
-    keys: tuple[str, ...]
-    key: bytes
-    """uint32: the index into keys."""
-    step: bytes
-    """int64."""
-    at: bytes
-    """int64: µs since 1970."""
-    value: bytes
-    """float64, NaN and infinities as they are."""
-
-
-class Points(msgspec.Struct, frozen=True):
     """Many measured values as columns: the keys, and four equally long little-endian columns that name them by number."""
 
     keys: tuple[str, ...]

@@ -54,18 +54,13 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Header).decode
 
 
-def size(points: Points) -> int:
-    """How many points there are."""
-    return len(points.key) // 4
-
-
 def check(points: Points) -> None:
     """Let columns through that belong together.
 
     Raises:
         InvalidInput: their lengths differ, a key's index points nowhere, or there are too many points.
     """
-    count = size(points)
+    count = len(points)
     if count > MOST:
         raise InvalidInput(f"A segment holds at most {MOST:,} points, not {count:,}.", hint="Send several.")
     lengths = len(points.key), len(points.step), len(points.at), len(points.value)
@@ -89,9 +84,9 @@ def pack(points: Points) -> bytes:
     """
     check(points)
     body = b"".join((points.key, points.step, points.at, points.value))
-    small = body if size(points) < _FEW else _compressed(body)
+    small = body if len(points) < _FEW else _compressed(body)
     compressed = len(small) < len(body)
-    header = _encode(_Header(points.keys, size(points), compressed))
+    header = _encode(_Header(points.keys, len(points), compressed))
     return _sealed(header, small if compressed else body)
 
 
@@ -163,7 +158,7 @@ def points_of(logged: Sequence[MetricPoint], now: int = 0) -> Points:
 
 def metric_points(points: Points) -> list[MetricPoint]:
     """The points one by one, in the order in which they were logged."""
-    keys, count = points.keys, size(points)
+    keys, count = points.keys, len(points)
     index = struct.unpack(f"<{count}I", points.key)
     steps, times = (struct.unpack(f"<{count}q", column) for column in (points.step, points.at))
     values = struct.unpack(f"<{count}d", points.value)
@@ -185,7 +180,7 @@ def latest(points: Iterable[MetricPoint]) -> MetricPoint:
 
 def latest_of(points: Points) -> dict[str, Latest]:
     """The latest point of each key that has points, as `latest` picks it; 30 M points/s."""
-    columns = _few(points) if size(points) < _FEW else _newest(points)
+    columns = _few(points) if len(points) < _FEW else _newest(points)
     found: dict[str, Latest] = {}
     for index, value, step, at, count in columns:
         key, made = points.keys[index], Latest(value, step, at, count)
@@ -209,7 +204,7 @@ def _recency(point: MetricPoint) -> tuple[int, int, bool, float]:
 
 
 def _few(points: Points) -> Iterable[tuple[int, float, int, int, int]]:
-    count = size(points)
+    count = len(points)
     key, value = struct.unpack(f"<{count}I", points.key), struct.unpack(f"<{count}d", points.value)
     step, at = struct.unpack(f"<{count}q", points.step), struct.unpack(f"<{count}q", points.at)
     return zip(key, value, step, at, (1,) * count, strict=True)

@@ -130,6 +130,18 @@ class Objects:
         payload, is_recipe = self.read(raw)
         return chunks.decode(payload) if is_recipe else None
 
+    def size(self, raw: bytes) -> int:
+        """How many bytes an object has.
+
+        Raises:
+            NotFound: the store has nothing there.
+        """
+        place = self.index.place(raw)
+        if place is not None and place.kind != RECIPE:
+            return place.size
+        data, is_recipe = self.read(raw)
+        return chunks.decode(data).size if is_recipe else len(data)
+
     def parts(self, recipe: Recipe) -> Iterator[bytes]:
         """The chunks of a large object, in order, each verified; some megabytes of them are in memory at a time."""
         wanted = recipe.chunks

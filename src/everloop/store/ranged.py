@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _HELD = 4 << 20
 _BATCH = 128
+_PIECE = 4 << 20
 
 
 def opened(store: Store, digest: Digest) -> ObjectFile | bytes:
@@ -36,6 +37,25 @@ def opened(store: Store, digest: Digest) -> ObjectFile | bytes:
     return store.get(digest) if recipe is None else ObjectFile(store.objects, recipe)
 
 
+def stream(store: Store, digest: Digest, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """An object's bytes from one place to another, in pieces of some megabytes.
+
+    Raises:
+        NotFound: the store has nothing there.
+        Corrupted: it is damaged.
+    """
+    found = opened(store, digest)
+    if isinstance(found, bytes):
+        yield found[start:end]
+        return
+    found.seek(start)
+    left = (found.size if end is None else min(end, found.size)) - start
+    while left > 0:
+        piece = found.read(min(left, _PIECE))
+        left -= len(piece)
+        yield piece
+
+
 class ObjectFile(io.RawIOBase):
     """A large object. Of its chunks some megabytes are held, those that were used last. Not for many threads."""
 
@@ -47,6 +67,11 @@ class ObjectFile(io.RawIOBase):
         self._held: OrderedDict[int, bytes] = OrderedDict()
         self._most = _HELD
         self._at = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self._ends[-1]
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Get all that lies between starts and ends at once, which is cheapest, and hold it until the next prefetch.

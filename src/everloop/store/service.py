@@ -114,6 +114,14 @@ class Store:
         data, is_recipe = self.objects.read(raw_of(digest))
         yield from self._assembled(digest, data) if is_recipe else (data,)
 
+    def size(self, digest: Digest) -> int:
+        """How many bytes an object has; of a large one, none of them is read.
+
+        Raises:
+            NotFound: the store has nothing there.
+        """
+        return self.objects.size(raw_of(digest))
+
     def recipe(self, digest: Digest) -> Recipe | None:
         """How a large object is put together; nothing for one that is kept in one piece."""
         return self.objects.recipe(raw_of(digest))

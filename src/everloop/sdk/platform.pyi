@@ -25,6 +25,9 @@ import everloop.pipelines.entities
 import everloop.registry.calibration.entities
 import everloop.registry.compilation.entities
 import everloop.registry.entities
+import everloop.registry.notes.entities
+import everloop.registry.policies.entities
+import everloop.registry.search.entities
 import everloop.registry.trust.entities
 import everloop.rollouts.entities
 import everloop.serving.batch.entities
@@ -32,6 +35,7 @@ import everloop.serving.configuration
 import everloop.serving.entities
 import everloop.store.entities
 import everloop.tracking.entities
+import everloop.tracking.traces.entities
 import typing
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -196,10 +200,22 @@ class ExperimentsGroup:
     """Groups of runs."""
     def create(self, name: str, description: str = '') -> everloop.tracking.entities.Experiment:
         """A new experiment."""
+    def delete(self, name: str) -> everloop.tracking.entities.Experiment:
+        """Put an experiment out of sight, and close it to new runs; it can be restored."""
+    def delete_tag(self, name: str, key: str) -> everloop.tracking.entities.Experiment:
+        """Take a tag from an experiment."""
+    def describe(self, name: str, description: str) -> everloop.tracking.entities.Experiment:
+        """Say what an experiment is about, in Markdown."""
     def get(self, name: str) -> everloop.tracking.entities.Experiment:
         """One experiment."""
     def list(self) -> builtins.list[everloop.tracking.entities.Experiment]:
         """Every experiment, by name."""
+    def rename(self, name: str, title: str) -> everloop.tracking.entities.Experiment:
+        """Call an experiment something else; its name, by which it is found, stays."""
+    def restore(self, name: str) -> everloop.tracking.entities.Experiment:
+        """Bring a deleted experiment back."""
+    def set_tags(self, name: str, tags: dict[str, str]) -> everloop.tracking.entities.Experiment:
+        """Set tags of an experiment."""
 
 class FeaturesGroup:
     """Entities, feature views, point-in-time joins, the online store."""
@@ -264,7 +280,7 @@ class LoopsGroup:
         """From a prediction (its id or URN), a model version or anything with a URN, step by step to the bytes of data."""
 
 class ModelsGroup:
-    """Registered models, versions, aliases, approvals."""
+    """Registered models, versions, aliases, approvals, policies, webhooks."""
     def aliases(self, name: str) -> builtins.list[everloop.registry.entities.Alias]:
         """The aliases of a model, by name."""
     def approvals(self, name: str, version: int) -> builtins.list[everloop.registry.entities.Approval]:
@@ -277,30 +293,58 @@ class ModelsGroup:
         """How far a version's answers lie from the truth, for each share of misses that was measured."""
     def card(self, name: str, version: int = 0) -> str:
         """The model card as Markdown, with the decisions about the version and where it came from."""
+    def card_revisions(self, name: str, version: int) -> builtins.list[everloop.registry.notes.entities.CardRevision]:
+        """The later texts of a version's card, newest first."""
     def compilation(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:
         """What runs a version, why, and what was measured when it was compiled."""
     def compile(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:
         """Compile a version again, for instance one that was registered where there was no compiler."""
-    def create(self, name: str, description: str = '') -> everloop.registry.entities.RegisteredModel:
-        """Make a name that versions can be registered under."""
-    def delete(self, name: str) -> everloop.registry.entities.RegisteredModel:
-        """Delete a name that never had a version, and give what it was."""
+    def create(self, name: str, description: str = '', tags: collections.abc.Mapping[str, str] = ...) -> everloop.registry.entities.RegisteredModel:
+        """Make a name that versions can be registered under; the description is Markdown."""
+    def delete(self, name: str, reason: str = '') -> everloop.registry.entities.RegisteredModel:
+        """Delete a model with its versions, and give what it was; made again, it goes on counting where it was."""
     def delete_alias(self, name: str, alias: str) -> everloop.registry.entities.Alias:
         """Delete an alias, and give what it was; the version stays."""
+    def delete_policy(self, model: str = '') -> everloop.registry.policies.entities.Policy:
+        """Delete a model's own policy, or that of the project, and give what it was."""
+    def delete_tag(self, name: str, key: str, version: int = 0) -> dict[str, str]:
+        """Take a tag of a model, or of one of its versions, away; gives those that are left."""
     def delete_version(self, name: str, version: int, reason: str) -> everloop.registry.entities.ModelVersion:
         """Delete a version that nothing points to, and give what it was. Its number is never given again."""
+    def describe(self, name: str, description: str, version: int = 0) -> str:
+        """Give a model, or one of its versions, another description, in Markdown."""
     def distrust(self, name: str, version: int, reason: str) -> everloop.registry.trust.entities.Trust:
         """Take a decision to trust back, and give what it was. Processes that run the model end it when they load next."""
     def get(self, name: str) -> everloop.registry.entities.RegisteredModel:
         """A model by its name."""
+    def lacks(self, name: str, version: int, alias: str) -> builtins.list[str]:
+        """What a version lacks before an alias may name it; nothing when it may."""
     def list(self) -> builtins.list[everloop.registry.entities.RegisteredModel]:
         """The models of the project, by name."""
+    def policies(self) -> builtins.list[everloop.registry.policies.entities.Policy]:
+        """The policies of the project: that of every model first, then those of single ones."""
     def promote(self, name: str, version: int, reason: str, evidence: collections.abc.Mapping[str, everloop.kernel.usecase.Json] = ..., alias: str = 'champion') -> everloop.registry.entities.Alias:
         """Approve a version and move the alias to it, both or neither."""
     def register(self, name: str, trained: everloop.registry.entities.Model, run: str = '', card: str = '', note: str = '') -> everloop.registry.entities.ModelVersion:
         """Register a trained model as the next version of a name, which is made if it is new."""
+    def rename(self, name: str, title: str) -> everloop.registry.entities.RegisteredModel:
+        """Call a model something else. Its name stays what it is: URNs, packages and the ledger spell it."""
+    def revise_card(self, name: str, version: int, text: str, reason: str) -> everloop.registry.notes.entities.CardRevision:
+        """Give a version's card another text, as a new revision: the earlier ones stay, and so does the version."""
+    def search(self, filter: str = '', order_by: tuple[str, ...] | builtins.list[str] = ..., limit: int = 100, cursor: str = '') -> everloop.registry.search.entities.ModelPage:
+        """The models that meet a filter such as `name LIKE 'late%' AND tags.team = 'core'`, by name."""
+    def search_versions(self, filter: str = '', order_by: tuple[str, ...] | builtins.list[str] = ..., limit: int = 100, cursor: str = '') -> everloop.registry.search.entities.VersionPage:
+        """The versions that meet a filter such as `name = 'late' AND version_number > 3`, last changed first."""
     def set_alias(self, name: str, alias: str, version: int) -> everloop.registry.entities.Alias:
         """Let an alias name a version; it moves when it named another."""
+    def set_policy(self, policy: everloop.registry.policies.entities.Policy) -> everloop.registry.policies.entities.Policy:
+        """Set what guarded aliases ask of a version, for every model of the project or for one."""
+    def set_tags(self, name: str, tags: collections.abc.Mapping[str, str], version: int = 0) -> dict[str, str]:
+        """Set tags of a model, or of one of its versions; gives all of its tags."""
+    def tags(self, name: str, version: int = 0) -> dict[str, str]:
+        """The tags of a model, or of one of its versions."""
+    def transition(self, name: str, version: int, stage: str, archive_existing: bool = False) -> everloop.registry.entities.ModelVersion:
+        """Put a version into one of MLflow's stages (None, Staging, Production, Archived); the stage's alias goes along."""
     def trust(self, name: str, version: int, reason: str) -> everloop.registry.trust.entities.Trust:
         """Let the code that a version brings along run, in a sandbox without network; for its very files only."""
     def trusted(self, name: str, version: int = 0) -> builtins.list[everloop.registry.trust.entities.Trust]:
@@ -432,8 +476,14 @@ class RunsGroup:
     """Parameters, metrics, artifacts, environment of each training."""
     def artifacts(self, id: str) -> builtins.list[everloop.tracking.entities.Artifact]:
         """The files of a run, by path."""
-    def finish(self, id: str, status: typing.Literal['running', 'finished', 'failed', 'killed'] = 'finished') -> everloop.tracking.entities.Run:
-        """End a run; from now on it never changes."""
+    def delete(self, id: str) -> everloop.tracking.entities.Run:
+        """Put a run out of sight, with all that it holds; it can be restored."""
+    def delete_tag(self, id: str, key: str) -> everloop.tracking.entities.Run:
+        """Take a tag from a running run."""
+    def describe(self, id: str, note: str) -> everloop.tracking.entities.Run:
+        """Give a run a note, in Markdown; also one that has ended, for a note is about it and no part of it."""
+    def finish(self, id: str, status: typing.Literal['running', 'finished', 'failed', 'killed'] = 'finished', ended: datetime.datetime | None = None) -> everloop.tracking.entities.Run:
+        """End a run; from now on it stays as it is, unless it is resumed."""
     def get(self, id: str) -> everloop.tracking.entities.Run:
         """One run."""
     def history(self, id: str, key: str) -> builtins.list[everloop.tracking.entities.MetricPoint]:
@@ -442,10 +492,20 @@ class RunsGroup:
         """Log metric points, parameters, tags and inputs (URNs of what was used) to a running run: all of it or nothing."""
     def log_artifact(self, id: str, path: str, digest: str) -> everloop.tracking.entities.Artifact:
         """Add a file, whose bytes are in the store already, to a running run."""
+    def rename(self, id: str, name: str) -> everloop.tracking.entities.Run:
+        """Give a running run another name."""
+    def restore(self, id: str) -> everloop.tracking.entities.Run:
+        """Bring a deleted run back."""
+    def resume(self, id: str) -> everloop.tracking.entities.Run:
+        """Let a run that has ended go on; one that is running does."""
     def search(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100) -> builtins.list[everloop.tracking.entities.Run]:
         """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first."""
-    def start(self, experiment: str, name: str = '', parameters: dict[str, str] = ..., tags: dict[str, str] = ..., parent: str = '') -> everloop.tracking.entities.Run:
+    def set_tags(self, id: str, tags: dict[str, str]) -> everloop.tracking.entities.Run:
+        """Set tags of a running run."""
+    def start(self, experiment: str, name: str = '', parameters: dict[str, str] = ..., tags: dict[str, str] = ..., parent: str = '', group: str = '', id: str = '', started: datetime.datetime | None = None, code: everloop.tracking.entities.CodeRevision | None = None, environment: everloop.tracking.entities.Environment | None = None) -> everloop.tracking.entities.Run:
         """A run that has begun, in an experiment that is made when it is missing."""
+    def writer(self, id: str, writer: str) -> int:
+        """The number of the last write of a writer that a run has taken; 0 before the first."""
 
 class StoreGroup:
     """The store of bytes: what it holds, if it is whole, what can be freed."""
@@ -471,6 +531,21 @@ class TokensGroup:
     def revoke(self, id: str) -> everloop.governance.entities.Token:
         """Let a token count no more: within a second everywhere. Doing it again changes nothing."""
 
+class TracesGroup:
+    """What requests to applications did, as trees of spans."""
+    def delete(self, id: str) -> None:
+        """Delete a trace for good: its spans, its files and all that was said of it are gone, and the space is free."""
+    def delete_tag(self, id: str, key: str) -> everloop.tracking.traces.entities.Trace:
+        """Take a tag of a trace away."""
+    def get(self, id: str) -> everloop.tracking.traces.entities.Trace:
+        """A trace with its spans, and with all that was said of it."""
+    def log(self, id: str, experiment: str, spans: tuple[everloop.tracking.traces.entities.Span, ...] | builtins.list[everloop.tracking.traces.entities.Span], tags: dict[str, str] = ..., run: str = '') -> everloop.tracking.traces.entities.Trace:
+        """Keep spans of a trace: it begins with the first and ends with its root. The same again changes nothing."""
+    def search(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100, after: str = '') -> everloop.tracking.traces.entities.TracePage:
+        """A page of the traces that meet a filter such as `status = 'ERROR' AND tags.team LIKE 'a%'`, newest first."""
+    def set_tags(self, id: str, tags: dict[str, str]) -> everloop.tracking.traces.entities.Trace:
+        """Set tags of a trace, beside those that it has."""
+
 class Everloop:
     """A platform: its use cases in groups (`.models.set_alias(…)`), and bytes by content."""
 
@@ -492,6 +567,7 @@ class Everloop:
     runs: RunsGroup
     store: StoreGroup
     tokens: TokensGroup
+    traces: TracesGroup
     def __init__(self, platform: Platform | RemotePlatform, project: str='') -> None:
         ...
     def in_project(self, project: str) -> Everloop:

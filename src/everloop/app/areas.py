@@ -16,6 +16,7 @@ AREAS = (
     "datasets.remotes",
     "features",
     "tracking",
+    "tracking.traces",
     "pipelines",
     "registry",
     "registry.trust",
@@ -54,6 +55,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "features": (("features",), "Entities, feature views, point-in-time joins, the online store"),
     "experiments": (("tracking",), "Groups of runs"),
     "runs": (("tracking",), "Parameters, metrics, artifacts, environment of each training"),
+    "traces": (("tracking.traces",), "What requests to applications did, as trees of spans"),
     "pipelines": (("pipelines",), "Steps with a memo, and their executions"),
     "models": (
         ("registry", "registry.trust", "registry.compilation", "registry.calibration"),

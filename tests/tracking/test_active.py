@@ -10,6 +10,7 @@ from everloop.app.platform import Platform
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, NotFound
 from everloop.tracking import active
+from everloop.tracking.recording import recording
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def run(platform: Platform) -> str:
 
 
 def test_what_is_logged_is_written_at_the_end_in_one_transaction(platform: Platform, idle: Session, run: str) -> None:
-    with idle.activate(), active.recording(idle, run):
+    with idle.activate(), recording(idle, run):
         active.log_metrics({"auc": 0.7, "loss": 0.3}, step=2)
         active.log_parameters({"rate": 0.1, "deep": True})
         active.log_artifact("a.txt", b"hello")
@@ -38,7 +39,7 @@ def test_what_is_logged_is_written_at_the_end_in_one_transaction(platform: Platf
 
 def test_what_was_logged_before_an_error_is_written(platform: Platform, idle: Session, run: str) -> None:
     def half_way() -> None:
-        with idle.activate(), active.recording(idle, run):
+        with idle.activate(), recording(idle, run):
             active.log_metric("auc", 1 / 2)
             active.log_metric("loss", 1 / 0)
 
@@ -49,13 +50,13 @@ def test_what_was_logged_before_an_error_is_written(platform: Platform, idle: Se
 
 def test_a_file_can_be_logged_by_its_path(platform: Platform, idle: Session, run: str, tmp_path: Path) -> None:
     (tmp_path / "plot.svg").write_bytes(b"<svg/>")
-    with idle.activate(), active.recording(idle, run):
+    with idle.activate(), recording(idle, run):
         made = active.log_artifact("plots/plot.svg", tmp_path / "plot.svg")
     assert idle.store.get(made.digest) == b"<svg/>"
 
 
 def test_a_parameter_is_logged_once(idle: Session, run: str) -> None:
-    with idle.activate(), active.recording(idle, run):
+    with idle.activate(), recording(idle, run):
         active.log_parameter("rate", 0.1)
         active.log_parameter("rate", "0.1")
         with pytest.raises(Conflict, match=r"cannot become '0\.2'"):
@@ -64,7 +65,7 @@ def test_a_parameter_is_logged_once(idle: Session, run: str) -> None:
 
 def test_an_empty_recording_writes_nothing(platform: Platform, idle: Session, run: str) -> None:
     before = len(platform.call("audit.entries", {}))
-    with active.recording(idle, run):
+    with recording(idle, run):
         pass
     assert len(platform.call("audit.entries", {})) == before
 

@@ -14,7 +14,7 @@ from flights.training import LABEL, LABEL_DELAY, Split, backtest, evaluate, trai
 from flights.world import FIRST_DAY
 
 import everloop as el
-from everloop.tracking.active import recording
+from everloop.tracking.recording import recording
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +72,11 @@ class SharedClock:
         """Move the clock forward for every process; a time that has passed is left alone."""
         if to > self.now():
             self._map[:8] = struct.pack("<q", micros(to))
+
+
+def ticker(clock: Clock) -> Callable[[], float]:
+    """Seconds since 1970 as a function: of the machine's own time it costs 40 ns, where a call of `now` is too much."""
+    return time.time if isinstance(clock, SystemClock) else lambda: clock.now().timestamp()
 
 
 def micros(at: datetime) -> int:

@@ -27,7 +27,7 @@ from everloop.pipelines.project import folder_of
 from everloop.pipelines.tables import executions as execution_table
 from everloop.pipelines.tables import step_executions
 from everloop.tracking import service as tracking
-from everloop.tracking.active import Recording
+from everloop.tracking.recording import Recording
 from everloop.tracking.code import revision_of
 
 
@@ -176,6 +176,7 @@ class Conductor:
         self._recording.metrics += logged.metrics
         self._recording.parameters |= logged.parameters
         self._recording.artifacts += logged.artifacts
+        self._recording.tags |= logged.tags
         self._tell(call, "hit", call.seconds)
 
     def _execute(self, step: Step[..., object], given: Mapping[str, object], call: StepExecution) -> object:
@@ -192,7 +193,7 @@ class Conductor:
             self._failed(step, done, outcome)
         done = msgspec.structs.replace(done, output_digest=digest)
         recording = outcome.recording
-        logged = memo.logged_text(recording.metrics, recording.parameters, recording.artifacts)
+        logged = memo.logged_text(recording)
         self._absorb(recording)
         with self._session.begin() as unit:
             if step.remember and not self._fresh:
@@ -235,6 +236,7 @@ class Conductor:
         self._recording.metrics += recording.metrics
         self._recording.parameters |= recording.parameters
         self._recording.artifacts += recording.artifacts
+        self._recording.tags |= recording.tags
 
     def _write(self, unit: Session, *steps: StepExecution) -> None:
         """Write what is unwritten: steps, what they logged, and what they used."""

@@ -16,7 +16,7 @@ from everloop.datasets.reads import watching
 from everloop.kernel.errors import Refused
 from everloop.pipelines.declare import inside_step
 from everloop.pipelines.libraries import is_installed
-from everloop.tracking.active import Recording, collecting
+from everloop.tracking.recording import Recording, collecting
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,6 +18,7 @@ from everloop.pipelines.fingerprint import fingerprint
 from everloop.pipelines.tables import memo
 from everloop.store.entities import Digest
 from everloop.tracking.entities import Artifact, MetricPoint
+from everloop.tracking.recording import Recording
 
 VERSION = "1"
 """Part of every key: raise it when keys or stored values change their meaning."""
@@ -33,6 +34,7 @@ class Logged(msgspec.Struct, frozen=True):
     metrics: tuple[MetricPoint, ...] = ()
     parameters: dict[str, str] = {}
     artifacts: tuple[Artifact, ...] = ()
+    tags: dict[str, str] = {}
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -103,9 +105,9 @@ def kept_output(session: Session, value: object) -> tuple[str, Digest, tuple[str
     return f"@{address}", digest, (*objects, address)
 
 
-def logged_text(metrics: Iterable[MetricPoint], parameters: Mapping[str, str], artifacts: Iterable[Artifact]) -> str:
+def logged_text(of: Recording) -> str:
     """What a step logged, as the memo keeps it."""
-    logged = Logged(tuple(metrics), dict(parameters), tuple(artifacts))
+    logged = Logged(tuple(of.metrics), of.parameters, tuple(of.artifacts), of.tags)
     return "" if logged == Logged() else msgspec.json.encode(logged).decode()
 
 

@@ -1,4 +1,4 @@
-"""Logging from the code of a step: what is logged is collected, and written in one transaction when the step ends."""
+"""The active run, to which code logs that was handed none: a pipeline step's, or that of the innermost `el.run`."""
 
 from __future__ import annotations
 
@@ -6,75 +6,111 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Protocol
 
-import msgspec
-
-from everloop.catalog.session import Session, active_session
 from everloop.kernel.errors import Conflict, NotFound
-from everloop.tracking import service
-from everloop.tracking.entities import Artifact, MetricPoint
+from everloop.tracking.entities import Artifact
 
-_active: ContextVar[Recording | None] = ContextVar("everloop_recording", default=None)
+_active: ContextVar[Recorder | None] = ContextVar("everloop_active_run", default=None)
+_open: list[Recorder] = []
+"""The runs that this process has open, in the order in which they were opened."""
 
 
-class Recording(msgspec.Struct):
-    """What was logged to a run and is not written yet."""
+class Recorder(Protocol):
+    """A run as the code sees that logs to it."""
 
-    run: str
-    metrics: list[MetricPoint] = []
-    parameters: dict[str, str] = {}
-    artifacts: list[Artifact] = []
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        ...
 
-    def write(self, session: Session) -> None:
-        """Write it all to the run, in one transaction, and be empty again."""
-        if not (self.metrics or self.parameters or self.artifacts):
-            return
-        with session.begin() as unit:
-            service.log(unit, self.run, tuple(self.metrics), self.parameters)
-            for artifact in self.artifacts:
-                service.log_artifact(unit, self.run, artifact.path, artifact.digest)
-        self.metrics, self.parameters, self.artifacts = [], {}, []
+    def log_metric(self, key: str, value: float, step: int | None = None) -> None:
+        """Log one value of a metric."""
+        ...
+
+    def log_parameters(self, values: Mapping[str, object]) -> None:
+        """Log parameters, as text."""
+        ...
+
+    def set_tags(self, values: Mapping[str, object]) -> None:
+        """Set tags, as text."""
+        ...
+
+    def keep(self, path: str, content: bytes | Path) -> Artifact:
+        """Add a file to the run: bytes, or the file at a path."""
+        ...
 
 
 @contextmanager
-def collecting(run: str) -> Iterator[Recording]:
-    """Make a run the active one; what is logged to it is collected for the caller to write."""
-    recording = Recording(run)
-    token = _active.set(recording)
+def activated(recorder: Recorder) -> Iterator[None]:
+    """Make a run the active one, for the code of the block and what it calls (in this thread or task)."""
+    token = _active.set(recorder)
     try:
-        yield recording
+        yield
     finally:
         _active.reset(token)
 
 
-@contextmanager
-def recording(session: Session, run: str) -> Iterator[Recording]:
-    """Make a run the active one; what is logged to it is written at the end of the block, also when it raises."""
-    with collecting(run) as collected:
-        try:
-            yield collected
-        finally:
-            collected.write(session)
+def opened(recorder: Recorder) -> None:
+    """Let threads log to a run that were not told to which, as long as it is the only one that is open."""
+    _open.append(recorder)
+
+
+def closed(recorder: Recorder) -> None:
+    """Forget a run that was opened."""
+    if recorder in _open:
+        _open.remove(recorder)
+
+
+def open_runs() -> tuple[Recorder, ...]:
+    """The runs that this process has open."""
+    return tuple(_open)
+
+
+def innermost() -> Recorder | None:
+    """The run that was made active here, if any was."""
+    return _active.get()
+
+
+def recorder() -> Recorder:
+    """The active run: the innermost here; in a thread that was not told of any, the only one that is open.
+
+    Raises:
+        NotFound: none is open.
+        Conflict: a thread of its own could mean several.
+    """
+    found = _active.get()
+    if found is not None:
+        return found
+    if len(_open) == 1:
+        return _open[0]
+    if _open:
+        raise Conflict(
+            f"{len(_open)} runs are open, and none is active in this thread.",
+            hint="Hand the run to the thread: `with run.activate():`, or run.log_metric(…).",
+        )
+    raise NotFound("No run is active here.", hint="Log inside a step, or inside `with everloop.run():`.")
 
 
 def active_run() -> str:
-    """The id of the run that the running step belongs to.
+    """The id of the active run: the step's, or that of the innermost `el.run`.
 
     Raises:
-        NotFound: outside of a step.
+        NotFound: there is none.
     """
-    return _recording().run
+    return recorder().id
 
 
-def log_metric(key: str, value: float, step: int = 0) -> None:
-    """Log one value of a metric. Costs about a microsecond."""
-    _recording().metrics.append(MetricPoint(key, float(value), step, active_session().clock.now()))
+def log_metric(key: str, value: float, step: int | None = None) -> None:
+    """Log one value of a metric to the active run. Costs half a microsecond; without a step it counts up."""
+    (_active.get() or recorder()).log_metric(key, value, step)
 
 
-def log_metrics(values: Mapping[str, float], step: int = 0) -> None:
+def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
     """Log one value of each of several metrics."""
+    log = recorder().log_metric
     for key, value in values.items():
-        log_metric(key, value, step)
+        log(key, value, step)
 
 
 def log_parameter(key: str, value: object) -> None:
@@ -83,30 +119,26 @@ def log_parameter(key: str, value: object) -> None:
     Raises:
         Conflict: it was logged with another value.
     """
-    text = str(value)
-    before = _recording().parameters.setdefault(key, text)
-    if before != text:
-        raise Conflict(
-            f"Parameter {key!r} is {before!r} and cannot become {text!r}.", hint="Log it as a metric or a tag."
-        )
+    recorder().log_parameters({key: value})
 
 
 def log_parameters(values: Mapping[str, object]) -> None:
     """Log several parameters, as text."""
-    for key, value in values.items():
-        log_parameter(key, value)
+    recorder().log_parameters(values)
 
 
-def log_artifact(path: str, content: bytes | Path) -> Artifact:
-    """Add a file to the run: bytes, or the file at a path."""
-    data = content.read_bytes() if isinstance(content, Path) else content
-    made = Artifact(path, active_session().store.put(data), len(data))
-    _recording().artifacts.append(made)
-    return made
+def set_tag(key: str, value: object) -> None:
+    """Set a tag of the active run, as text."""
+    recorder().set_tags({key: value})
 
 
-def _recording() -> Recording:
-    found = _active.get()
-    if found is None:
-        raise NotFound("No run is active here.", hint="Log inside a step, or inside `with recording(session, run):`.")
-    return found
+def set_tags(values: Mapping[str, object]) -> None:
+    """Set several tags of the active run, as text."""
+    recorder().set_tags(values)
+
+
+def log_artifact(path: str | Path, content: bytes | Path | None = None) -> Artifact:
+    """Add a file to the active run: bytes or a file's content under a path; or just the file, under its own name."""
+    if content is None:
+        return recorder().keep(Path(path).name, Path(path))
+    return recorder().keep(str(path), content)

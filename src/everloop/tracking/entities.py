@@ -45,7 +45,10 @@ class CodeRevision(msgspec.Struct, frozen=True):
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """What a run ran in: enough to make it again, and nothing secret (variables are taken by an allow-list)."""
+    """What a run ran in: enough to make it again, and nothing secret (variables are taken by an allow-list).
+
+    `memory` is in bytes; `command` is the command line, with what may be secret in it masked.
+    """
 
     python: str
     platform: str
@@ -54,6 +57,11 @@ class Environment(msgspec.Struct, frozen=True):
     threads: dict[str, str]
     hash_seed: str
     variables: dict[str, str]
+    system: str = ""
+    cpu: str = ""
+    memory: int = 0
+    gpus: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 class MetricPoint(msgspec.Struct, frozen=True):
@@ -208,6 +216,13 @@ class ArtifactLogged(Event, frozen=True, kw_only=True, tag="runs.artifact_logged
 
     path: str
     digest: str
+
+
+class ArtifactsRemoved(Event, frozen=True, kw_only=True, tag="runs.artifacts_removed"):
+    """A file, or a folder with so many files, was taken away from a run."""
+
+    path: str
+    files: int
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="runs.finished"):

@@ -22,6 +22,9 @@ AREAS = (
     "registry.trust",
     "registry.compilation",
     "registry.calibration",
+    "registry.notes",
+    "registry.policies",
+    "registry.search",
     "governance",
     "governance.storekeeping",
     "packaging",
@@ -46,6 +49,16 @@ _DATASETS = (
     "datasets.remotes",
 )
 
+_MODELS = (
+    "registry",
+    "registry.trust",
+    "registry.compilation",
+    "registry.calibration",
+    "registry.notes",
+    "registry.policies",
+    "registry.search",
+)
+
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "audit": (("catalog",), "The ledger: who did what, and proof that nobody changed it"),
     "lineage": (("catalog",), "What came from what"),
@@ -57,10 +70,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": (("tracking",), "Parameters, metrics, artifacts, environment of each training"),
     "traces": (("tracking.traces",), "What requests to applications did, as trees of spans"),
     "pipelines": (("pipelines",), "Steps with a memo, and their executions"),
-    "models": (
-        ("registry", "registry.trust", "registry.compilation", "registry.calibration"),
-        "Registered models, versions, aliases, approvals",
-    ),
+    "models": (_MODELS, "Registered models, versions, aliases, approvals, policies, webhooks"),
     "governance": (("governance",), "Principals, roles, retention, the compliance report"),
     "tokens": (("governance",), "Tokens for people and machines"),
     "packages": (("packaging", "packaging.manifests", "packaging.sizing"), "Models packed to run elsewhere"),

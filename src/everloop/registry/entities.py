@@ -20,6 +20,8 @@ Type = Literal[
     "bool", "string", "bytes",
 ]  # fmt: skip
 Decision = Literal["approved", "rejected"]
+Stage = Literal["None", "Staging", "Production", "Archived"]
+"""MLflow's older words for what a version is used for; several versions may be in one stage."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -77,18 +79,31 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class RegisteredModel(msgspec.Struct, frozen=True):
-    """A name that versions are registered under; `latest` is the newest version's number, 0 before the first."""
+    """A name that versions are registered under; `latest` is the newest version's number, 0 before the first.
+
+    The name never changes, since URNs and the ledger spell it. `title` is what people call it, where that is another
+    text; `description` is Markdown; `updated` is when its versions, their stages or its own texts changed last.
+    """
 
     name: Name
     description: str
     created: datetime
     latest: int
+    title: str = ""
+    updated: datetime | None = None
+
+    @property
+    def called(self) -> str:
+        """What people call it."""
+        return self.title or self.name
 
 
 class ModelVersion(msgspec.Struct, frozen=True):
-    """A registered version. It never changes; `run` is the id of the run that made it, `card` is Markdown.
+    """A registered version. What it is never changes; `note` (Markdown) and `stage` are what people say about it.
 
-    `source` is the URI that its files came from, as the client named it who registered them.
+    `run` is the id of the run that made it, `card` is the Markdown that it was registered with. `source` is the URI
+    that its files came from, as the client named it who registered them, `link` where that client shows the run, and
+    `logged` the id of the logged model. `author` registered it. `updated` is when note or stage changed last.
     """
 
     model: Name
@@ -99,6 +114,11 @@ class ModelVersion(msgspec.Struct, frozen=True):
     created: datetime
     note: str = ""
     source: str = ""
+    stage: Stage = "None"
+    updated: datetime | None = None
+    author: str = ""
+    link: str = ""
+    logged: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -132,9 +152,18 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class ModelCreated(Event, frozen=True, kw_only=True, tag="models.created"):
-    """A name for models was made."""
+    """A name for models was made, with its first tags."""
 
     description: str
+    title: str = ""
+    tags: dict[str, str] = {}
+
+
+class ModelRenamed(Event, frozen=True, kw_only=True, tag="models.renamed"):
+    """A model is called something else; its name, which this event's subject spells, stays."""
+
+    before: str
+    after: str
 
 
 class VersionRegistered(Event, frozen=True, kw_only=True, tag="models.registered"):
@@ -144,6 +173,16 @@ class VersionRegistered(Event, frozen=True, kw_only=True, tag="models.registered
     digest: Digest
     flavor: str
     run: str
+    source: str = ""
+    tags: dict[str, str] = {}
+
+
+class StageMoved(Event, frozen=True, kw_only=True, tag="models.stage_moved"):
+    """A version is in another stage."""
+
+    version: int
+    stage: Stage
+    previous: Stage
 
 
 class VersionDeleted(Event, frozen=True, kw_only=True, tag="models.version_deleted"):
@@ -155,7 +194,9 @@ class VersionDeleted(Event, frozen=True, kw_only=True, tag="models.version_delet
 
 
 class ModelDeleted(Event, frozen=True, kw_only=True, tag="models.deleted"):
-    """A name without versions was deleted."""
+    """A model was deleted with its versions. Made again under its name, it goes on counting from `latest`."""
+
+    latest: int = 0
 
 
 class ModelTagged(Event, frozen=True, kw_only=True, tag="models.tagged"):
@@ -165,7 +206,7 @@ class ModelTagged(Event, frozen=True, kw_only=True, tag="models.tagged"):
 
 
 class ModelDescribed(Event, frozen=True, kw_only=True, tag="models.described"):
-    """A model was given another description."""
+    """A model or a version was given another description."""
 
     description: str
 

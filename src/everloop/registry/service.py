@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, delete, select, update
+from sqlalchemy import delete, update
 
 from everloop.catalog import lineage
 from everloop.catalog.session import Session
@@ -14,7 +14,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import Json, usecase
 from everloop.registry import card as cards
-from everloop.registry import tags
+from everloop.registry import rows, stages, tags
 from everloop.registry.compilation import kept
 from everloop.registry.entities import (
     FILES,
@@ -33,6 +33,8 @@ from everloop.registry.entities import (
     VersionDeleted,
     VersionRegistered,
 )
+from everloop.registry.notes import revisions
+from everloop.registry.policies import rules
 from everloop.registry.tables import aliases as aliases_table
 from everloop.registry.tables import approvals as approvals_table
 from everloop.registry.tables import models
@@ -42,13 +44,38 @@ CHAMPION = "champion"
 
 
 @usecase("models.create", permission="models:write", route="POST /models")
-def create(session: Session, name: Name, description: str = "") -> RegisteredModel:
-    """Make a name that versions can be registered under."""
-    if session.first(RegisteredModel, _model(session, name)) is not None:
-        raise Conflict(f"There is a model {name!r} already.", hint="Register a version of it, or choose another name.")
-    made = RegisteredModel(name, description, session.clock.now(), 0)
-    session.insert(models, made)
-    session.emit(ModelCreated(subject=session.urn("model", name), description=description))
+def create(session: Session, name: Name, description: str = "", tags: Mapping[str, str] = {}) -> RegisteredModel:
+    """Make a name that versions can be registered under; the description is Markdown."""
+    other = rows.model(session, name)
+    if other is not None:
+        raise Conflict(
+            f"There is a model {name!r} already{f', called {other.title!r}' if other.title else ''}.",
+            hint="Register a version of it, or choose another name.",
+        )
+    return make(session, name, description, tags)
+
+
+def make(session: Session, title: str, description: str = "", noted: Mapping[str, str] = {}) -> RegisteredModel:
+    """A model that people call so, whether that can be a name or not; deleted before, it goes on counting.
+
+    Raises:
+        Conflict: there is one.
+    """
+    if rows.called(session, title) is not None:
+        raise Conflict(f"There is a model {title!r} already.", hint="Register a version of it, or choose another name.")
+    now = session.clock.now()
+    before = rows.deleted(session, title)
+    if before is None:
+        name = rows.free_name(session, title)
+        made = RegisteredModel(name, description, now, 0, "" if name == title else title, now)
+        session.insert(models, made)
+    else:
+        made = msgspec.structs.replace(before, description=description, created=now, updated=now)
+        changed = {"description": description, "created": now, "updated": now, "deleted": None}
+        session.execute(update(models).where(rows.named(session, made.name)).values(changed))
+    tags.write(session, made.name, 0, noted)
+    urn = session.urn("model", made.name)
+    session.emit(ModelCreated(subject=urn, description=description, title=made.title, tags=dict(noted)))
     return made
 
 
@@ -72,49 +99,47 @@ def register(
     return add(session, ModelVersion(name, 0, trained, run, card, session.clock.now(), note))
 
 
-def add(session: Session, proposed: ModelVersion) -> ModelVersion:
+def add(session: Session, proposed: ModelVersion, noted: Mapping[str, str] = {}) -> ModelVersion:
     """Keep a version under the next number of its name, which is made if it is new; its card is written if it lacks."""
     _check_trained(session, proposed.trained)
     name, trained, run = proposed.model, proposed.trained, proposed.run
-    known = session.first(RegisteredModel, _model(session, name)) or create(session, name)
-    number = known.latest + 1
+    known = rows.model(session, name) or make(session, name)
+    number, now = known.latest + 1, session.clock.now()
     text = proposed.card or cards.written(name, number, trained, proposed.note)
-    made = msgspec.structs.replace(proposed, version=number, card=text)
+    made = msgspec.structs.replace(proposed, version=number, card=text, author=session.principal, updated=now)
     session.insert(versions_table, made)
-    session.execute(update(models).where(_named(session, name)).values(latest=number))
+    session.execute(update(models).where(rows.named(session, name)).values(latest=number, updated=now))
+    tags.write(session, name, number, noted)
     urn = session.urn("model", name, number)
     if run:
         lineage.link(session, urn, session.urn("run", run), "made_by")
     elif trained.training:
         lineage.link(session, urn, trained.training, "used")
-    session.emit(VersionRegistered(subject=urn, version=number, digest=trained.digest, flavor=trained.flavor, run=run))
+    registered = VersionRegistered(subject=urn, version=number, digest=trained.digest, flavor=trained.flavor, run=run)
+    session.emit(msgspec.structs.replace(registered, source=made.source, tags=dict(noted)))
     return made
 
 
 @usecase("models.list", permission="models:read", route="GET /models")
 def list_models(session: Session) -> list[RegisteredModel]:
     """The models of the project, by name."""
-    return session.all(
-        RegisteredModel, select(models).where(models.c.project == session.project).order_by(models.c.name)
-    )
+    return rows.every_model(session)
 
 
 @usecase("models.get", permission="models:read", route="GET /models/{name}")
 def get(session: Session, name: Name) -> RegisteredModel:
     """A model by its name."""
-    return session.one(
-        RegisteredModel,
-        _model(session, name),
-        f"There is no model {name!r}.",
-        hint="everloop models list shows what there is.",
-    )
+    found = rows.model(session, name)
+    if found is None:
+        raise NotFound(f"There is no model {name!r}.", hint="everloop models list shows what there is.")
+    return found
 
 
 @usecase("models.versions", permission="models:read", route="GET /models/{name}/versions")
 def versions(session: Session, name: Name) -> list[ModelVersion]:
     """The versions of a model, newest first."""
     get(session, name)
-    return session.all(ModelVersion, _versions(session, name))
+    return rows.every_version(session, name)
 
 
 @usecase("models.version", permission="models:read", route="GET /models/{name}/version")
@@ -124,26 +149,26 @@ def version(session: Session, name: Name, version: int = 0, alias: str = "") -> 
         raise InvalidInput(f"Both version {version} and alias {alias!r} of {name} were given.", hint="Give one.")
     known = get(session, name)
     number = _alias(session, name, alias).version if alias else version
-    query = _versions(session, name)
-    if number:
-        query = query.where(versions_table.c.version == number)
-    hint = f"Its newest is {known.latest}: everloop models versions {name}."
-    wanted = f"no version {number}" if number else "no version yet"
-    return session.one(ModelVersion, query, f"Model {name!r} has {wanted}.", hint=hint)
+    found = rows.version(session, name, number)
+    if found is None:
+        wanted = f"no version {number}" if number else "no version yet"
+        hint = f"Its newest is {known.latest}: everloop models versions {name}."
+        raise NotFound(f"Model {name!r} has {wanted}.", hint=hint)
+    return found
 
 
 @usecase("models.delete", permission="models:delete", route="DELETE /models/{name}")
-def delete_model(session: Session, name: Name) -> RegisteredModel:
-    """Delete a name that never had a version, and give what it was."""
+def delete_model(session: Session, name: Name, reason: str = "") -> RegisteredModel:
+    """Delete a model with its versions, and give what it was; made again, it goes on counting where it was.
+
+    Refused while an alias names a version or something (a package, a deployment) came from one.
+    """
     known = get(session, name)
-    if known.latest:
-        raise Refused(
-            f"Model {name!r} has had {known.latest} versions, and their numbers are never given again.",
-            hint="Delete its versions one by one; the name stays.",
-        )
+    for one in versions(session, name):
+        delete_version(session, name, one.version, reason or "The model was deleted.")
     tags.forget(session, name)
-    session.execute(delete(models).where(_named(session, name)))
-    session.emit(ModelDeleted(subject=session.urn("model", name)))
+    session.execute(update(models).where(rows.named(session, name)).values(deleted=session.clock.now()))
+    session.emit(ModelDeleted(subject=session.urn("model", name), latest=known.latest))
     return known
 
 
@@ -162,45 +187,96 @@ def delete_version(session: Session, name: Name, version: int, reason: str) -> M
     if holding:
         raise Refused(f"{urn} is in use by {', '.join(holding)}.", hint="Move or delete those first.")
     tags.forget(session, name, version)
-    session.execute(delete(versions_table).where(_row(session, versions_table, name, version)))
+    session.execute(delete(versions_table).where(rows.of(session, versions_table, name, version)))
+    stages.touch(session, name)
     session.emit(VersionDeleted(subject=urn, version=version, digest=known.trained.digest, reason=reason))
     return known
 
 
+def withdraw(session: Session, name: str, version: int, reason: str) -> ModelVersion:
+    """Delete a version as MLflow's clients expect it: the aliases that name it go along, unless a policy guards them.
+
+    Raises:
+        Refused: a guarded alias names it, or something came from it.
+    """
+    stage = _version(session, name, version).stage
+    for alias in aliases(session, name):
+        if alias.version == version:
+            if rules.guards(session, name, alias.alias):
+                raise Refused(f"{name}@{version} has the guarded alias {alias.alias!r}.", hint="Move it first.")
+            _unpoint(session, alias)
+    gone = delete_version(session, name, version, reason)
+    if stage in stages.ALIASES:
+        follow(session, name, stages.ALIASES[stage])
+    return gone
+
+
 @usecase("models.set_alias", permission="models:deploy", route="PUT /models/{name}/aliases/{alias}")
 def set_alias(session: Session, name: Name, alias: Name, version: int) -> Alias:
-    """Let an alias name a version; it moves when it named another."""
-    _version(session, name, version)
-    before = session.first(Alias, _aliases(session, name).where(aliases_table.c.alias == alias))
-    moved = Alias(name, alias, version, session.clock.now())
-    if before is not None and before.version == version:
-        return before
-    if before is None:
-        session.insert(aliases_table, moved)
-    else:
-        here = _row(session, aliases_table, name) & (aliases_table.c.alias == alias)
-        session.execute(update(aliases_table).where(here).values(version=version, moved=moved.moved))
-    previous = before.version if before else 0
-    session.emit(
-        AliasMoved(subject=session.urn("model", name, version), alias=alias, version=version, previous=previous)
-    )
+    """Let an alias name a version; it moves when it named another.
+
+    Refused while a policy guards the alias and the version lacks what it asks for.
+    """
+    known = _version(session, name, version)
+    moved = _point(session, known, alias)
+    stage = stages.of_alias(alias)
+    if stage is not None:
+        stages.empty(session, name, stage, "Archived", but=known.version)
+        if known.stage != stage:
+            stages.put(session, known, stage)
     return moved
 
 
 @usecase("models.delete_alias", permission="models:deploy", route="DELETE /models/{name}/aliases/{alias}")
 def delete_alias(session: Session, name: Name, alias: Name) -> Alias:
     """Delete an alias, and give what it was; the version stays."""
-    known = _alias(session, name, alias)
-    session.execute(delete(aliases_table).where(_row(session, aliases_table, name) & (aliases_table.c.alias == alias)))
-    session.emit(AliasDeleted(subject=session.urn("model", name, known.version), alias=alias, version=known.version))
+    known = _unpoint(session, _alias(session, name, alias))
+    stage = stages.of_alias(alias)
+    if stage is not None:
+        stages.empty(session, name, stage, "None")
     return known
+
+
+@usecase("models.transition", permission="models:deploy", route="PUT /models/{name}/versions/{version}/stage")
+def transition(session: Session, name: Name, version: int, stage: str, archive_existing: bool = False) -> ModelVersion:
+    """Put a version into one of MLflow's stages (None, Staging, Production, Archived); the stage's alias goes along.
+
+    `archive_existing` archives the other versions of the stage. The aliases `staging` and `production` name the newest
+    version of their stage, so a policy that guards them guards the stages too.
+    """
+    wanted, known = stages.stage_of(stage), _version(session, name, version)
+    if archive_existing and wanted not in stages.ALIASES:
+        raise InvalidInput(
+            "Model version transition cannot archive existing model versions because "
+            f"'{wanted}' is not an Active stage.",
+            hint=f"The active ones are {' and '.join(stages.ALIASES)}.",
+        )
+    stages.put(session, known, wanted)
+    if archive_existing:
+        stages.empty(session, name, wanted, "Archived", but=known.version)
+    for affected in {known.stage, wanted} & set(stages.ALIASES):
+        follow(session, name, stages.ALIASES[affected])
+    if wanted in stages.ALIASES:
+        rules.guard(session, known, stages.ALIASES[wanted])
+    return _version(session, name, known.version)
+
+
+def follow(session: Session, name: str, alias: str) -> None:
+    """Let a stage's alias name the newest version that is in the stage, or be gone where none is."""
+    stage = stages.of_alias(alias)
+    inside = stages.numbers_in(session, name, stage) if stage else []
+    before = rows.alias(session, name, alias)
+    if inside:
+        _point(session, _version(session, name, inside[0]), alias)
+    elif before is not None:
+        _unpoint(session, before)
 
 
 @usecase("models.aliases", permission="models:read", route="GET /models/{name}/aliases")
 def aliases(session: Session, name: Name) -> list[Alias]:
     """The aliases of a model, by name."""
     get(session, name)
-    return session.all(Alias, _aliases(session, name).order_by(aliases_table.c.alias))
+    return rows.every_alias(session, name)
 
 
 @usecase("models.approve", permission="models:approve", route="POST /models/{name}/versions/{version}/approvals")
@@ -215,7 +291,7 @@ def approve(
     digest = _version(session, name, version).trained.digest
     at = session.clock.now()
     made = Approval(name, version, digest, session.principal, decision, reason, dict(evidence), at)
-    number = len(approvals(session, name, version)) + 1
+    number = len(rows.decisions(session, name, version)) + 1
     session.insert(approvals_table, {"number": number} | msgspec.structs.asdict(made))
     urn = session.urn("model", name, version)
     session.emit(VersionDecided(subject=urn, version=version, digest=digest, decision=decision, reason=reason))
@@ -226,8 +302,7 @@ def approve(
 def approvals(session: Session, name: Name, version: int) -> list[Approval]:
     """The decisions about a version, newest first."""
     _version(session, name, version)
-    here = _row(session, approvals_table, name, version)
-    return session.all(Approval, select(approvals_table).where(here).order_by(approvals_table.c.number.desc()))
+    return rows.decisions(session, name, version)
 
 
 @usecase("models.promote", permission="models:deploy", route="POST /models/{name}/versions/{version}/promotion")
@@ -236,7 +311,8 @@ def promote(
 ) -> Alias:
     """Approve a version and move the alias to it, both or neither.
 
-    Refused when the newest decision about the version is a rejection.
+    Refused when the newest decision about the version is a rejection, or while a policy guards the alias and the
+    version lacks what it asks for: one's own approval of what one registered does not count.
     """
     before = approvals(session, name, version)
     if before and before[0].decision == "rejected":
@@ -254,7 +330,9 @@ def card(session: Session, name: Name, version: int = 0) -> str:
     wanted = _version(session, name, version)
     origins = lineage.graph(session, session.urn("model", name, wanted.version), "upstream", 20)
     compiled = kept.known(session, wanted.trained)
-    return cards.completed(wanted, approvals(session, name, wanted.version), origins.edges, compiled)
+    revised = revisions.known(session, name, wanted.version)
+    told = msgspec.structs.replace(wanted, card=revised[0].text) if revised else wanted
+    return cards.completed(told, rows.decisions(session, name, wanted.version), origins.edges, compiled)
 
 
 def _version(session: Session, name: str, number: int) -> ModelVersion:
@@ -281,28 +359,33 @@ def _twins(signature: Signature) -> set[str]:
 
 
 def _alias(session: Session, name: str, alias: str) -> Alias:
-    known = ", ".join(found.alias for found in aliases(session, name)) or "none"
-    query = _aliases(session, name).where(aliases_table.c.alias == alias)
-    return session.one(Alias, query, f"Model {name!r} has no alias {alias!r}.", hint=f"It has: {known}.")
+    found = rows.alias(session, name, alias)
+    if found is None:
+        known = ", ".join(other.alias for other in aliases(session, name)) or "none"
+        raise NotFound(f"Model {name!r} has no alias {alias!r}.", hint=f"It has: {known}.")
+    return found
 
 
-def _named(session: Session, name: str) -> ColumnElement[bool]:
-    return (models.c.project == session.project) & (models.c.name == name)
+def _point(session: Session, known: ModelVersion, alias: str) -> Alias:
+    name, number = known.model, known.version
+    before = rows.alias(session, name, alias)
+    if before is not None and before.version == number:
+        return before
+    rules.guard(session, known, alias)
+    moved = Alias(name, alias, number, session.clock.now())
+    if before is None:
+        session.insert(aliases_table, moved)
+    else:
+        here = rows.of(session, aliases_table, name) & (aliases_table.c.alias == alias)
+        session.execute(update(aliases_table).where(here).values(version=number, moved=moved.moved))
+    previous = before.version if before else 0
+    session.emit(AliasMoved(subject=session.urn("model", name, number), alias=alias, version=number, previous=previous))
+    return moved
 
 
-def _model(session: Session, name: str) -> Select[tuple[Any, ...]]:
-    return select(models).where(_named(session, name))
-
-
-def _versions(session: Session, name: str) -> Select[tuple[Any, ...]]:
-    here = _row(session, versions_table, name)
-    return select(versions_table).where(here).order_by(versions_table.c.version.desc())
-
-
-def _aliases(session: Session, name: str) -> Select[tuple[Any, ...]]:
-    return select(aliases_table).where(_row(session, aliases_table, name))
-
-
-def _row(session: Session, table: Table, name: str, version: int = 0) -> ColumnElement[bool]:
-    here = (table.c.project == session.project) & (table.c.model == name)
-    return here & (table.c.version == version) if version else here
+def _unpoint(session: Session, known: Alias) -> Alias:
+    here = rows.of(session, aliases_table, known.model) & (aliases_table.c.alias == known.alias)
+    session.execute(delete(aliases_table).where(here))
+    urn = session.urn("model", known.model, known.version)
+    session.emit(AliasDeleted(subject=urn, alias=known.alias, version=known.version))
+    return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKeyConstraint, Integer, String, Table, Text
+from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, String, Table, Text
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
 from everloop.kernel.usecase import Json
@@ -16,6 +16,10 @@ models = Table(
     Column("description", Text, nullable=False),
     Column("created", UtcTime, nullable=False),
     Column("latest", Integer, nullable=False),
+    Column("title", String(256), nullable=False, server_default=""),
+    Column("updated", UtcTime),
+    Column("deleted", UtcTime),  # The row stays, so that numbers are never given again.
+    Index("ix_models_title", "project", "title"),
 )
 versions = Table(
     "model_versions",
@@ -29,6 +33,12 @@ versions = Table(
     Column("created", UtcTime, nullable=False),
     Column("note", Text, nullable=False),
     Column("source", Text, nullable=False, server_default=""),
+    Column("stage", String(16), nullable=False, server_default="None"),
+    Column("updated", UtcTime),
+    Column("author", String(128), nullable=False, server_default=""),
+    Column("link", Text, nullable=False, server_default=""),
+    Column("logged", String(40), nullable=False, server_default=""),
+    Index("ix_model_versions_run", "project", "run"),
     ForeignKeyConstraint(["project", "model"], ["models.project", "models.name"]),
 )
 aliases = Table(

@@ -19,7 +19,7 @@ from everloop.app.platform import Platform
 from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.server.answers import JSON, crash
-from everloop.server.mlflow import artifacts, experiments, loggedmodels, registry, runs, search
+from everloop.server.mlflow import artifacts, experiments, loggedmodels, registry, runs, search, versions
 from everloop.server.mlflow.endpoint import Answer, Caller, Endpoint, at
 from everloop.server.mlflow.refusals import refusal, refusal_of
 from everloop.server.rest import check_depth
@@ -28,7 +28,7 @@ VERSION = "3.17.2"
 """The version of MLflow whose protocol this is."""
 THREADS = 10
 """How many requests are worked on at once; each may hold a database connection."""
-MODULES = (experiments, runs, search, artifacts, loggedmodels, registry)
+MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions)
 """Where the endpoints are."""
 _ROOTS = ("/api/", "/ajax-api/")
 _FILES = "/mlflow-artifacts/artifacts"

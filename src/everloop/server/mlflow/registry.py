@@ -1,9 +1,13 @@
-"""Registered models and their versions for MLflow's clients."""
+"""Registered models and their aliases for MLflow's clients.
+
+A model's name may be any text for them: ours is made of it, and theirs is the title.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from urllib.parse import unquote, urlsplit
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,26 +15,27 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.registry import mlmodel, service, tags
-from everloop.registry.entities import FILES, Alias, Model, ModelVersion, RegisteredModel, Signature
-from everloop.server.mlflow import artifacts, filters, loggedmodels, paging, runs
-from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
-from everloop.server.mlflow.experiments import ARTIFACTS, id_of
+from everloop.registry import rows, service, stages, tags
+from everloop.registry.entities import Alias, ModelVersion, RegisteredModel
+from everloop.registry.notes import service as notes
+from everloop.registry.search import queries
+from everloop.registry.search.entities import Wanted
+from everloop.server.mlflow import artifacts
+from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs
+from everloop.server.mlflow.experiments import ARTIFACTS
 from everloop.server.mlflow.refusals import AlreadyExists
-from everloop.store.entities import TreeEntry
 
-_LONGEST_TAG = 100_000
-_NOTE = "mlflow.note.content"
-"""The tag that holds the description of a version, which itself never changes."""
-_LOCAL = ("", "file")
+NOTE = "mlflow.note.content"
+"""The tag that held the description of a version in earlier releases."""
 _MOST_MODELS = 1000
-_MOST_VERSIONS = 200_000
+_ALIAS = re.compile(r"[\w-]{1,128}", re.ASCII)
+_RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE | re.ASCII)
 
 
 class Create(msgspec.Struct, frozen=True):
     """A new name for models."""
 
-    name: str
+    name: str = ""
     description: str = ""
     tags: list[KeyValue] = []
 
@@ -38,14 +43,25 @@ class Create(msgspec.Struct, frozen=True):
 class Named(msgspec.Struct, frozen=True):
     """A registered model."""
 
-    name: str
+    name: str = ""
 
 
-class Describe(msgspec.Struct, frozen=True):
+class Rename(Named, frozen=True):
+    """What a model is to be called."""
+
+    new_name: str = ""
+
+
+class Describe(Named, frozen=True):
     """Another description of a model."""
 
-    name: str
     description: str = ""
+
+
+class Latest(Named, frozen=True):
+    """The stages whose newest versions are wanted; all, when none is named."""
+
+    stages: list[str] = []
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -57,195 +73,151 @@ class Search(msgspec.Struct, frozen=True):
     page_token: str = ""
 
 
-class CreateVersion(msgspec.Struct, frozen=True):
-    """A new version, of the files at a URI."""
+class Tag(Named, frozen=True):
+    """A tag of a model."""
 
-    name: str
-    source: str
-    run_id: str = ""
-    description: str = ""
-    tags: list[KeyValue] = []
-
-
-class OfVersion(msgspec.Struct, frozen=True):
-    """A version of a model."""
-
-    name: str
-    version: int
-
-
-class DescribeVersion(OfVersion, frozen=True):
-    """Another description of a version."""
-
-    description: str = ""
-
-
-class Tag(msgspec.Struct, frozen=True):
-    """A tag of a model, or of one of its versions."""
-
-    name: str
-    key: str
-    version: int = 0
+    key: str = ""
     value: str = ""
 
 
-class AliasOf(msgspec.Struct, frozen=True):
+class AliasOf(Named, frozen=True):
     """An alias, and the version that it is to name."""
 
-    name: str
-    alias: str
-    version: int = 0
+    alias: str = ""
+    version: str = ""
+
+
+class Beside(NamedTuple):
+    """What stands beside models and versions, by the name of the model."""
+
+    titles: Mapping[str, str]
+    tags: Mapping[tuple[str, int], dict[str, str]]
+    aliases: Mapping[str, Sequence[Alias]]
 
 
 @endpoint("POST registered-models/create")
 def create(caller: Caller, request: Create) -> Answer:
     """Make a name that versions are registered under."""
-    try:
-        caller.platform.usecase("models.create").bind({"name": request.name, "description": request.description})
-        with caller.unit("models:write") as unit:
-            service.create(unit, request.name, request.description)
-            tags.assign(unit, request.name, 0, texts(request.tags, _LONGEST_TAG))
-            return {"registered_model": _model(unit, request.name)}
-    except Conflict:
-        raise AlreadyExists(f"Registered Model (name={request.name}) already exists.") from None
+    required("name", request.name)
+    given = {tag.key: tag.value for tag in request.tags}
+    with caller.unit("models:write") as unit:
+        known = rows.called(unit, request.name)
+        if known is not None:
+            raise _taken(unit, known, is_prompt(given))
+        notes.check_title(request.name)
+        made = service.make(unit, request.name, request.description, given)
+        return {"registered_model": _shown(unit, [made])[0]}
 
 
 @endpoint("GET registered-models/get")
 def get(caller: Caller, request: Named) -> Answer:
     """A registered model."""
     with caller.unit("models:read", write=False) as unit:
-        return {"registered_model": _model(unit, request.name)}
+        return {"registered_model": _shown(unit, [existing(unit, request.name)])[0]}
 
 
 @endpoint("PATCH registered-models/update")
 def update(caller: Caller, request: Describe) -> Answer:
     """Give a model another description."""
     with caller.unit("models:write") as unit:
-        service.get(unit, request.name)
-        tags.describe(unit, request.name, request.description)
-        return {"registered_model": _model(unit, request.name)}
+        known = existing(unit, request.name)
+        notes.describe(unit, known.name, request.description)
+        return {"registered_model": _shown(unit, [service.get(unit, known.name)])[0]}
+
+
+@endpoint("POST registered-models/rename")
+def rename(caller: Caller, request: Rename) -> Answer:
+    """Call a model something else."""
+    required("new_name", request.new_name)
+    with caller.unit("models:write") as unit:
+        known = existing(unit, request.name)
+        try:
+            renamed = notes.rename(unit, known.name, request.new_name)
+        except Conflict:
+            raise AlreadyExists(f"Registered Model (name={request.new_name}) already exists.") from None
+        return {"registered_model": _shown(unit, [renamed])[0]}
 
 
 @endpoint("DELETE registered-models/delete")
 def delete(caller: Caller, request: Named) -> Answer:
-    """Delete a name that never had a version."""
-    caller.call("models.delete", name=request.name)
+    """Delete a model with its versions, unless something holds one of them."""
+    with caller.unit("models:delete") as unit:
+        known = existing(unit, request.name)
+        for version in service.versions(unit, known.name):
+            service.withdraw(unit, known.name, version.version, "MLflow's client deleted the model")
+        service.delete_model(unit, known.name, "MLflow's client asked")
     return {}
 
 
 @endpoint("GET registered-models/search")
 def search(caller: Caller, request: Search) -> Answer:
     """The models that meet a filter, by name unless another order is named."""
-    size = paging.check_size(request.max_results, _MOST_MODELS)
+    if not 1 <= request.max_results <= _MOST_MODELS:
+        raise InvalidInput(
+            f"Invalid value for request parameter max_results. It must be from 1 to {_MOST_MODELS}, "
+            f"but got value {request.max_results}"
+        )
+    wanted = Wanted(request.filter, tuple(request.order_by), request.max_results, request.page_token)
     with caller.unit("models:read", write=False) as unit:
-        noted = tags.known(unit)
-        rows = [_model_facts(known, noted.get((known.name, 0), {})) for known in service.list_models(unit)]
-        page, token = _page(rows, request, size, "name ASC")
-        models: list[Json] = [_model(unit, str(facts["name"])) for facts in page]
-    return {"registered_models": models} | token
+        found = queries.found_models(unit, wanted)
+        return {"registered_models": _shown(unit, found.models)} | token_of(found.cursor)
 
 
 @endpoint("POST registered-models/get-latest-versions", "GET registered-models/get-latest-versions")
-def latest_versions(caller: Caller, request: Named) -> Answer:
-    """The newest version; there are no stages, of each of which MLflow would give one."""
+def latest_versions(caller: Caller, request: Latest) -> Answer:
+    """The newest version in each of some stages, or in every stage."""
+    wanted = {stages.stage_of(stage) for stage in request.stages}
     with caller.unit("models:read", write=False) as unit:
-        known = service.get(unit, request.name)
-        return {"model_versions": _newest(unit, known)}
+        known = existing(unit, request.name)
+        newest = rows.newest_of(unit, [known.name])[known.name]
+        found = [version for version in newest if not wanted or version.stage in wanted]
+        return {"model_versions": shown_versions(unit, found)}
 
 
-@endpoint("POST model-versions/create")
-def create_version(caller: Caller, request: CreateVersion) -> Answer:
-    """Register a version: artifacts of a run, files of another version, or a URI that we only point to."""
-    with caller.unit("models:write") as unit:
-        service.get(unit, request.name)
-        entries, made_by = _files_of(unit, request.source)
-        run = runs.row_of(unit, request.run_id).id if request.run_id else made_by
-        trained = Model(FILES, unit.store.put_tree(entries), _signature_of(unit, entries))
-        now = unit.clock.now()
-        proposed = ModelVersion(request.name, 0, trained, run, "", now, request.description, request.source)
-        made = service.add(unit, proposed)
-        tags.assign(unit, made.model, made.version, texts(request.tags, _LONGEST_TAG))
-        return {"model_version": _version(unit, made)}
-
-
-@endpoint("GET model-versions/get")
-def get_version(caller: Caller, request: OfVersion) -> Answer:
-    """A version."""
-    with caller.unit("models:read", write=False) as unit:
-        return {"model_version": _version(unit, _existing(unit, request))}
-
-
-@endpoint("PATCH model-versions/update")
-def update_version(caller: Caller, request: DescribeVersion) -> Answer:
-    """Give a version another description."""
-    with caller.unit("models:write") as unit:
-        known = _existing(unit, request)
-        tags.assign(unit, known.model, known.version, {_NOTE: request.description})
-        return {"model_version": _version(unit, known)}
-
-
-@endpoint("DELETE model-versions/delete")
-def delete_version(caller: Caller, request: OfVersion) -> Answer:
-    """Delete a version that nothing points to."""
-    caller.call("models.delete_version", name=request.name, version=request.version, reason="MLflow's client asked")
-    return {}
-
-
-@endpoint("GET model-versions/get-download-uri")
-def download_uri(caller: Caller, request: OfVersion) -> Answer:
-    """Where the files of a version are."""
-    with caller.unit("models:read", write=False) as unit:
-        known = _existing(unit, request)
-    here = f"{ARTIFACTS}/{artifacts.MODELS}/{known.model}/{known.version}"
-    elsewhere = known.source and urlsplit(known.source).scheme not in ("mlflow-artifacts", "runs", "models")
-    return {"artifact_uri": known.source if elsewhere else here}
-
-
-@endpoint("GET model-versions/search")
-def search_versions(caller: Caller, request: Search) -> Answer:
-    """The versions that meet a filter, newest first unless another order is named."""
-    size = paging.check_size(request.max_results, _MOST_VERSIONS)
-    with caller.unit("models:read", write=False) as unit:
-        noted = tags.known(unit)
-        found = [known for model in service.list_models(unit) for known in service.versions(unit, model.name)]
-        rows = [_version_facts(known, noted.get((known.model, known.version), {})) for known in found]
-        page, token = _page(rows, request, size, "last_updated_timestamp DESC, name ASC, version_number DESC")
-        by_id = {(known.model, known.version): known for known in found}
-        versions: list[Json] = [_version(unit, by_id[str(it["name"]), int(it["version_number"] or 0)]) for it in page]
-    return {"model_versions": versions} | token
-
-
-@endpoint("POST registered-models/set-tag", "POST model-versions/set-tag")
+@endpoint("POST registered-models/set-tag")
 def set_tag(caller: Caller, request: Tag) -> Answer:
-    """Set a tag of a model or of a version."""
+    """Set a tag of a model."""
+    required("key", request.key)
     with caller.unit("models:write") as unit:
-        service.version(unit, request.name, request.version) if request.version else service.get(unit, request.name)
-        tags.assign(unit, request.name, request.version, {request.key: request.value[:_LONGEST_TAG]})
+        tags.assign(unit, existing(unit, request.name).name, 0, {request.key: request.value})
     return {}
 
 
-@endpoint("DELETE registered-models/delete-tag", "DELETE model-versions/delete-tag")
+@endpoint("DELETE registered-models/delete-tag")
 def delete_tag(caller: Caller, request: Tag) -> Answer:
-    """Take a tag of a model or of a version away."""
+    """Take a tag of a model away; one that is not there is no error."""
+    required("key", request.key)
     with caller.unit("models:write") as unit:
-        tags.remove(unit, request.name, request.version, request.key)
+        drop_tag(unit, existing(unit, request.name).name, 0, request.key)
     return {}
 
 
 @endpoint("POST registered-models/alias")
 def set_alias(caller: Caller, request: AliasOf) -> Answer:
     """Let an alias name a version."""
-    caller.call("models.set_alias", name=request.name, alias=request.alias, version=request.version)
+    number = number_of(request.version)
+    if not request.alias:
+        raise InvalidInput("Registered model alias name cannot be empty.")
+    if _ALIAS.fullmatch(request.alias) is None:
+        raise InvalidInput(
+            f"Invalid alias name: '{request.alias[:200]}'. Names may only contain alphanumerics, underscores (_), and "
+            "dashes (-), and have at most 128 of them."
+        )
+    if _RESERVED.fullmatch(request.alias):
+        raise InvalidInput(f"'{request.alias}' alias name (case insensitive) is reserved.")
+    with caller.unit("models:deploy") as unit:
+        known = existing_version(unit, request.name, number)
+        service.set_alias(unit, known.model, request.alias, known.version)
     return {}
 
 
 @endpoint("DELETE registered-models/alias")
 def delete_alias(caller: Caller, request: AliasOf) -> Answer:
     """Delete an alias; one that is not there is no error."""
-    caller.call("models.get", name=request.name)
-    known: Sequence[Alias] = caller.call("models.aliases", name=request.name)
-    if any(alias.alias == request.alias for alias in known):
-        caller.call("models.delete_alias", name=request.name, alias=request.alias)
+    with caller.unit("models:deploy") as unit:
+        known = existing(unit, request.name)
+        if rows.alias(unit, known.name, request.alias) is not None:
+            service.delete_alias(unit, known.name, request.alias)
     return {}
 
 
@@ -253,128 +225,137 @@ def delete_alias(caller: Caller, request: AliasOf) -> Answer:
 def get_by_alias(caller: Caller, request: AliasOf) -> Answer:
     """The version that an alias names."""
     with caller.unit("models:read", write=False) as unit:
-        known = next((it for it in service.aliases(unit, request.name) if it.alias == request.alias), None)
+        model = rows.called(unit, request.name)
+        known = rows.alias(unit, model.name, request.alias) if model else None
         if known is None:  # MLflow has this code for it, not RESOURCE_DOES_NOT_EXIST.
             raise InvalidInput(f"Registered model alias {request.alias[:80]} not found.")
-        return {"model_version": _version(unit, service.version(unit, request.name, known.version))}
+        return {"model_version": shown_versions(unit, [service.version(unit, known.model, known.version)])[0]}
 
 
-def _logged(source: str) -> str:
-    """The logged model that a source is the whole of, if any: `models:/m-…`, or the root of its artifacts."""
-    scheme, path = urlsplit(source).scheme, urlsplit(source).path.strip("/")
-    if scheme == "models":
-        return path if path.startswith("m-") and "/" not in path else ""
-    parts = path.split("/")
-    return parts[2] if source.startswith(ARTIFACTS) and len(parts) == 4 and parts[1] == artifacts.MODELS else ""
+def required(parameter: str, value: str) -> None:
+    """Refuse what was not given.
+
+    Raises:
+        InvalidInput: nothing was given.
+    """
+    if not value:
+        raise InvalidInput(f"Missing value for required parameter '{parameter}'.")
 
 
-def _existing(session: Session, request: OfVersion) -> ModelVersion:
-    if request.version < 1:
-        raise NotFound(f"Model Version (name={request.name[:128]}, version={request.version}) not found")
-    return service.version(session, request.name, request.version)
+def number_of(text: str) -> int:
+    """The number of a version.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    required("version", text)
+    if re.fullmatch(r"[+-]?\d{1,12}", text, re.ASCII) is None:
+        raise InvalidInput(f"Parameter 'version' must be an integer, got '{text[:80]}'.")
+    return int(text)
 
 
-def _files_of(session: Session, source: str) -> tuple[Sequence[TreeEntry], str]:
-    """The files at a URI, by paths from there, and the run that they are of, if any."""
-    parts = urlsplit(source)
-    path = unquote(parts.path).strip("/")
-    if parts.scheme in _LOCAL or not (path or parts.netloc):
-        raise InvalidInput(
-            f"Invalid model version source: '{source[:200]}'.",
-            hint="Log the model as an artifact of a run, and register runs:/<run>/<path>.",
-        )
-    if parts.scheme == "runs":
-        run, _, path = path.partition("/")
-        place = artifacts.Place(path, run=run, experiment=_experiment_of(session, run))
-    elif _logged(source):
-        known = loggedmodels.existing(session, _logged(source))
-        place = artifacts.Place("", logged=known.id, experiment=id_of(known.experiment))
-    elif parts.scheme == "models":
-        place = artifacts.place_of(f"{artifacts.MODELS}/{path}")
-    elif parts.scheme == "mlflow-artifacts":
-        place = artifacts.place_of(path)
-    else:
-        return (), ""
-    made_by = loggedmodels.existing(session, place.logged).run if place.logged else place.run
-    return _below(artifacts.files_at(session, place), place.path, source), made_by
+def existing(session: Session, title: str) -> RegisteredModel:
+    """The model that people call so.
 
-
-def _signature_of(session: Session, entries: Sequence[TreeEntry]) -> Signature:
-    """What the model's own description says that it takes; nothing, where it says nothing that we have types for."""
-    described = next((entry for entry in entries if entry.path == mlmodel.NAME), None)
-    try:
-        return mlmodel.read(session.store.get(described.digest)).signature if described else Signature((), ())
-    except InvalidInput:  # Such a version can be kept and fetched; asked to serve it, its flavor says what is wrong.
-        return Signature((), ())
-
-
-def _experiment_of(session: Session, run: str) -> str:
-    return id_of(runs.row_of(session, run).experiment)
-
-
-def _below(files: Sequence[TreeEntry], folder: str, source: str) -> Sequence[TreeEntry]:
-    inside = f"{folder}/" if folder else ""
-    found = [TreeEntry(it.path.removeprefix(inside), it.digest, it.size) for it in files if it.path.startswith(inside)]
-    found = found or [TreeEntry(it.path.rpartition("/")[2], it.digest, it.size) for it in files if it.path == folder]
-    if not found:
-        raise InvalidInput(f"There are no artifacts at '{source[:200]}'.", hint="Log the model first.")
+    Raises:
+        NotFound: there is none.
+    """
+    required("name", title)
+    found = rows.called(session, title)
+    if found is None:
+        raise NotFound(f"Registered Model with name={title[:256]} not found")
     return found
 
 
-def _page(
-    rows: Sequence[filters.Facts], request: Search, size: int, default: str
-) -> tuple[Sequence[filters.Facts], Answer]:
-    selected = filters.selected(rows, request.filter, request.order_by, default)
-    page, token = paging.page(selected, request.page_token, size)
-    return page, {"next_page_token": token} if token else {}
+def existing_version(session: Session, title: str, number: int) -> ModelVersion:
+    """A version of the model that people call so.
+
+    Raises:
+        NotFound: there is none.
+    """
+    required("name", title)
+    model = rows.called(session, title)
+    found = rows.version(session, model.name, number) if model and 0 < number < 1 << 31 else None
+    if found is None:
+        raise NotFound(f"Model Version (name={title[:256]}, version={number}) not found")
+    return found
 
 
-def _model_facts(known: RegisteredModel, noted: Mapping[str, str]) -> filters.Facts:
-    created = micros(known.created) // 1000
-    facts: dict[str, str | int | None] = {f"tags.{key}": value for key, value in noted.items()}
-    return facts | {"name": known.name, "creation_timestamp": created, "last_updated_timestamp": created}
+def is_prompt(given: Mapping[str, str]) -> bool:
+    """Whether something with these tags is one of MLflow's prompts."""
+    return given.get(queries.PROMPT, "").lower() == "true"
 
 
-def _version_facts(known: ModelVersion, noted: Mapping[str, str]) -> filters.Facts:
-    created = micros(known.created) // 1000
-    facts: dict[str, str | int | None] = {f"tags.{key}": value for key, value in noted.items()}
-    facts |= {"name": known.model, "version_number": known.version, "version": known.version}
-    facts |= {"run_id": known.run, "source": known.source, "source_path": known.source}
-    return facts | {"creation_timestamp": created, "last_updated_timestamp": created}
+def drop_tag(session: Session, model: str, version: int, key: str) -> None:
+    """Take a tag away, if it is there."""
+    if key in tags.of(session, [model], [version]).get((model, version), {}):
+        tags.remove(session, model, version, key)
 
 
-def _model(session: Session, name: str) -> Answer:
-    known = service.get(session, name)
-    created = micros(known.created) // 1000
+def token_of(cursor: str) -> Answer:
+    """The part of an answer that says how its list goes on."""
+    return {"next_page_token": cursor} if cursor else {}
+
+
+def shown_versions(session: Session, found: Sequence[ModelVersion]) -> list[Json]:
+    """Versions as they travel."""
+    names = {version.model for version in found}
+    beside = _beside(session, names, {version.version for version in found})
+    return [_version(version, beside) for version in found]
+
+
+def _shown(session: Session, found: Sequence[RegisteredModel]) -> list[Json]:
+    names = [model.name for model in found]
+    newest = rows.newest_of(session, names)
+    numbers = {version.version for versions in newest.values() for version in versions}
+    beside = _beside(session, names, numbers | {0})
+    return [_model(model, newest[model.name], beside) for model in found]
+
+
+def _beside(session: Session, names: Collection[str], numbers: Collection[int]) -> Beside:
+    titles = {name: model.called for name in names if (model := rows.model(session, name))}
+    return Beside(titles, tags.of(session, names, numbers), rows.aliases_of(session, names))
+
+
+def _model(model: RegisteredModel, newest: Sequence[ModelVersion], beside: Beside) -> Answer:
+    created = micros(model.created) // 1000
     return {
-        "name": known.name,
-        "description": known.description,
+        "name": model.called,
+        "description": model.description,
         "creation_timestamp": created,
-        "last_updated_timestamp": created,
-        "latest_versions": _newest(session, known),
-        "tags": pairs(tags.known(session, name).get((name, 0), {})),
-        "aliases": [{"alias": it.alias, "version": str(it.version)} for it in service.aliases(session, name)],
+        "last_updated_timestamp": micros(model.updated or model.created) // 1000,
+        "latest_versions": [_version(version, beside) for version in newest],
+        "tags": pairs(beside.tags.get((model.name, 0), {})),
+        "aliases": [{"alias": it.alias, "version": str(it.version)} for it in beside.aliases[model.name]],
     }
 
 
-def _newest(session: Session, known: RegisteredModel) -> list[Json]:
-    return [_version(session, found) for found in service.versions(session, known.name)[:1]]
-
-
-def _version(session: Session, known: ModelVersion) -> Answer:
-    noted = tags.known(session, known.model).get((known.model, known.version), {})
-    created = micros(known.created) // 1000
+def _version(known: ModelVersion, beside: Beside) -> Answer:
+    noted = beside.tags.get((known.model, known.version), {})
+    aliases: list[Json] = [it.alias for it in beside.aliases[known.model] if it.version == known.version]
     return {
-        "name": known.model,
+        "name": beside.titles[known.model],
         "version": str(known.version),
-        "creation_timestamp": created,
-        "last_updated_timestamp": created,
-        "current_stage": "None",
-        "description": noted.get(_NOTE, known.note),
+        "creation_timestamp": micros(known.created) // 1000,
+        "last_updated_timestamp": micros(known.updated or known.created) // 1000,
+        "current_stage": known.stage,
+        "description": noted.get(NOTE, known.note),
         "source": known.source or f"{ARTIFACTS}/{artifacts.MODELS}/{known.model}/{known.version}",
         "run_id": known.run,
-        "model_id": _logged(known.source),
+        "run_link": known.link,
+        "model_id": known.logged,
+        "user_id": known.author,
         "status": "READY",
-        "tags": pairs({key: value for key, value in noted.items() if key != _NOTE}),
-        "aliases": [it.alias for it in service.aliases(session, known.model) if it.version == known.version],
+        "tags": pairs({key: value for key, value in noted.items() if key != NOTE}),
+        "aliases": aliases,
     }
+
+
+def _taken(session: Session, known: RegisteredModel, prompt: bool) -> AlreadyExists:
+    was_prompt = is_prompt(tags.of(session, [known.name], [0]).get((known.name, 0), {}))
+    if was_prompt == prompt:
+        return AlreadyExists(f"{'Prompt' if prompt else 'Registered Model'} (name={known.called}) already exists.")
+    wanted, there = ("prompt", "registered model") if prompt else ("registered model", "prompt")
+    return AlreadyExists(
+        f"Tried to create a {wanted} with name {known.called!r}, but the name is already taken by a {there}."
+    )

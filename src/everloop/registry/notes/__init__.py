@@ -1,0 +1,1 @@
+"""Notes: what people say about models and versions, whose content never changes."""

@@ -1,0 +1,1 @@
+"""Policies: what a version needs before a guarded alias may name it."""

@@ -10,7 +10,6 @@ import pytest
 
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
-from everloop.tracking.runs import Row
 from everloop.tracking.search import Condition, Ordering, Search, found
 from tests.servers import postgresql
 
@@ -76,5 +75,5 @@ def test_patterns_and_lists_select_alike(
         conditions=(Condition("parameter", "kind", operator, value),), orders=(Ordering("column", "name", False),)
     )
     with platform.session().begin(write=False) as unit:
-        rows = unit.all(Row, found(unit.project, wanted))
+        rows = found(unit, wanted)
     assert sorted(row.name for row in rows) == names

@@ -19,7 +19,7 @@ def trial(session: Session) -> Experiment:
 
 @pytest.fixture
 def run(session: Session, trial: Experiment) -> Run:
-    return service.begin(session, trial.name, "first", CodeRevision(), elsewhere=True)
+    return service.begin(session, trial.name, "first", CodeRevision(), more=service.ELSEWHERE)
 
 
 def test_a_title_and_tags_are_changed_and_the_name_stays(session: Session, trial: Experiment) -> None:

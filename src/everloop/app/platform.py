@@ -106,12 +106,11 @@ class Platform:
         with session.activate():
             if usecase.long:
                 return usecase.function(session, **bound)
-            if usecase.before is not None:
-                usecase.before(session, **bound)
+            ready = bound if usecase.before is None else bound | (usecase.before(session, **bound) or {})
             with session.begin(write=not usecase.reads_only) as unit:
                 if key and usecase.repeatable:
-                    return self._once(unit, usecase, bound, key)
-                return usecase.function(unit, **bound)
+                    return self._once(unit, usecase, bound, key, ready)
+                return usecase.function(unit, **ready)
 
     def usecase(self, name: str) -> UseCase:
         """A use case by its name.
@@ -132,7 +131,9 @@ class Platform:
                 close()
         self.resources.database.close()
 
-    def _once(self, unit: Session, usecase: UseCase, bound: Mapping[str, object], key: str) -> Any:
+    def _once(
+        self, unit: Session, usecase: UseCase, bound: Mapping[str, object], key: str, ready: Mapping[str, object]
+    ) -> Any:
         request = blake3(msgspec.json.encode([usecase.name, unit.project, dict(bound)], order="sorted")).hexdigest()
         mine = (answered.c.key == key) & (answered.c.principal == unit.principal)
         before = unit.connection.execute(select(answered.c.request, answered.c.answer).where(mine)).one_or_none()
@@ -143,7 +144,7 @@ class Platform:
                     hint="Send a fresh key with each new request.",
                 )
             return msgspec.msgpack.decode(base64.b64decode(before.answer), type=usecase.result)
-        answer = usecase.function(unit, **bound)
+        answer = usecase.function(unit, **ready)
         row = {
             "key": key,
             "principal": unit.principal,

@@ -53,7 +53,7 @@ class Session:
     principal: str
     project: str
     _connection: Connection | None = None
-    _events: list[Event] = field(default_factory=list)
+    _events: dict[tuple[str, str], list[Event]] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -104,10 +104,10 @@ class Session:
         try:
             with self.resources.database.engine.connect() as connection:
                 self.resources.database.begin(connection, write=write)
-                unit = replace(self, _connection=connection, _events=[])
+                unit = replace(self, _connection=connection, _events={})
                 yield unit
-                if unit._events:
-                    ledger.append(connection, self.clock.now(), self.project, self.principal, unit._events)
+                for (project, principal), events in unit._events.items():
+                    ledger.append(connection, self.clock.now(), project, principal, events)
                 connection.commit()
         except IntegrityError as error:
             raise Conflict(f"Something with that name is there already ({error.orig}).") from error
@@ -138,7 +138,11 @@ class Session:
 
     def emit(self, event: Event) -> None:
         """Put an event into the ledger, in this unit of work."""
-        self._events.append(event)
+        self._events.setdefault((self.project, self.principal), []).append(event)
+
+    def acting(self, principal: str, project: str) -> Session:
+        """The same unit of work on behalf of another principal, in another project."""
+        return replace(self, principal=principal, project=project)
 
     def new_id(self) -> str:
         """A fresh id that sorts by time."""

@@ -40,7 +40,7 @@ class UseCase:
         *,
         long: bool,
         secret: bool,
-        before: Callable[..., object] | None = None,
+        before: Callable[..., dict[str, object] | None] | None = None,
     ) -> None:
         method, _, path = route.partition(" ")
         self.name = name
@@ -154,7 +154,7 @@ def usecase(
     route: str,
     long: bool = False,
     secret: bool = False,
-    before: Callable[..., object] | None = None,
+    before: Callable[..., dict[str, object] | None] | None = None,
 ) -> Callable[[F], F]:
     """Publish a function through all three doors; the function itself stays as it is.
 
@@ -165,7 +165,7 @@ def usecase(
         long: it runs for more than a moment, so it is given no open transaction and begins its own units of work.
         secret: its answer is shown once and never kept.
         before: called with the same arguments and a session that has not begun, for what takes a while and may happen
-            twice, so that the transaction holds nobody up.
+            twice, so that the transaction holds nobody up. What it gives are arguments for the function.
     """
 
     def publish(function: F) -> F:

@@ -42,11 +42,18 @@ def add(session: Session, made: Experiment) -> None:
     session.emit(ExperimentCreated(subject=session.urn("experiment", made.name)))
 
 
-def change(session: Session, changed: Experiment) -> None:
-    """Keep the title and the tags that an experiment now has."""
+def change(session: Session, changed: Experiment) -> Experiment:
+    """Keep the title, description and tags that an experiment now has.
+
+    Raises:
+        Conflict: it was deleted.
+    """
+    if changed.deleted is not None:
+        raise Conflict(f"Experiment {changed.name!r} was deleted.", hint="Restore it first.")
     _update(session, changed)
     urn = session.urn("experiment", changed.name)
     session.emit(ExperimentChanged(subject=urn, title=changed.title, tags=changed.tags))
+    return msgspec.structs.replace(changed, changed=session.clock.now())
 
 
 def hide(session: Session, experiment: Experiment) -> None:
@@ -64,7 +71,8 @@ def restore(session: Session, experiment: Experiment) -> None:
 
 
 def _update(session: Session, changed: Experiment) -> None:
-    values = {"title": changed.title, "tags": changed.tags, "deleted": changed.deleted}
+    values: dict[str, object] = {"title": changed.title, "description": changed.description, "tags": changed.tags}
+    values |= {"deleted": changed.deleted, "changed": session.clock.now()}
     session.execute(update(experiments).where(_named(session, changed.name)).values(values))
 
 

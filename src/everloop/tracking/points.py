@@ -35,7 +35,7 @@ _LEVEL = -1
 """zstd's fast level: 37 M points/s at 10.6 bytes each, where level 1 packs 24 M/s at 9.9."""
 
 
-class Latest(msgspec.Struct, frozen=True):
+class Latest(msgspec.Struct, frozen=True, array_like=True):
     """The point of a key with the largest (step, time, value), and how many points there were."""
 
     value: float

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from everloop.catalog.session import Session
+from everloop.kernel.clock import EPOCH, micros
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
@@ -20,26 +24,35 @@ from everloop.tracking.entities import (
     Artifact,
     ArtifactLogged,
     CodeRevision,
+    Environment,
     Experiment,
+    Logged,
     MetricPoint,
     Run,
-    RunFinished,
-    RunLogged,
-    RunStarted,
     RunStatus,
 )
 from everloop.tracking.environment import capture
-from everloop.tracking.metrics import unpack
+from everloop.tracking.points import points_of
+from everloop.tracking.rows import last_sequences
+from everloop.tracking.sealing import points_in
 from everloop.tracking.tables import artifacts as artifact_table
-from everloop.tracking.tables import metric_blocks, runs
+from everloop.tracking.words import LONGEST_NAME, check_key, check_name, check_text
+from everloop.tracking.writes import write
 
+LONGEST_GROUP = 128
+LONGEST_TITLE = 500
 _MOST = 10_000
+_AHEAD = timedelta(days=1)
+"""So far a client's clock may be before ours."""
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @usecase("experiments.create", permission="tracking:write", route="POST /experiments")
 def create_experiment(session: Session, name: Name, description: str = "") -> Experiment:
     """A new experiment."""
-    made = Experiment(name, description, session.clock.now())
+    check_text("description", description)
+    now = session.clock.now()
+    made = Experiment(name, description, now, changed=now)
     groups.add(session, made)
     return made
 
@@ -59,7 +72,63 @@ def get_experiment(session: Session, name: Name) -> Experiment:
     return found
 
 
-@usecase("runs.start", permission="tracking:write", route="POST /runs")
+@usecase("experiments.rename", permission="tracking:write", route="PUT /experiments/{name}/title")
+def rename_experiment(session: Session, name: Name, title: str) -> Experiment:
+    """Call an experiment something else; its name, by which it is found, stays."""
+    check_name(title, "an experiment", LONGEST_TITLE)
+    return groups.change(session, msgspec.structs.replace(get_experiment(session, name), title=title))
+
+
+@usecase("experiments.describe", permission="tracking:write", route="PUT /experiments/{name}/description")
+def describe_experiment(session: Session, name: Name, description: str) -> Experiment:
+    """Say what an experiment is about, in Markdown."""
+    check_text("description", description)
+    return groups.change(session, msgspec.structs.replace(get_experiment(session, name), description=description))
+
+
+@usecase("experiments.set_tags", permission="tracking:write", route="PUT /experiments/{name}/tags")
+def tag_experiment(session: Session, name: Name, tags: dict[str, str]) -> Experiment:
+    """Set tags of an experiment."""
+    for key, text in tags.items():
+        check_key(key)
+        check_text(key, text)
+    found = get_experiment(session, name)
+    return groups.change(session, msgspec.structs.replace(found, tags=found.tags | tags))
+
+
+@usecase("experiments.delete_tag", permission="tracking:write", route="DELETE /experiments/{name}/tags/{key}")
+def untag_experiment(session: Session, name: Name, key: str) -> Experiment:
+    """Take a tag from an experiment."""
+    found = get_experiment(session, name)
+    if key not in found.tags:
+        raise NotFound(f"Experiment {name!r} has no tag {key[:80]!r}.")
+    left = {known: text for known, text in found.tags.items() if known != key}
+    return groups.change(session, msgspec.structs.replace(found, tags=left))
+
+
+@usecase("experiments.delete", permission="tracking:write", route="DELETE /experiments/{name}")
+def delete_experiment(session: Session, name: Name) -> Experiment:
+    """Put an experiment out of sight, and close it to new runs; it can be restored."""
+    groups.hide(session, get_experiment(session, name))
+    return get_experiment(session, name)
+
+
+@usecase("experiments.restore", permission="tracking:write", route="POST /experiments/{name}/restore")
+def restore_experiment(session: Session, name: Name) -> Experiment:
+    """Bring a deleted experiment back."""
+    groups.restore(session, get_experiment(session, name))
+    return get_experiment(session, name)
+
+
+def prepare(session: Session, **given: object) -> dict[str, object]:
+    """What a run is begun with that takes a while to find out: nobody waits for git while a transaction is open."""
+    code = given.get("code") or revision_of(Path.cwd(), session.store)
+    environment = given.get("environment") or capture()
+    keep_environment(session, environment)  # type: ignore[arg-type]  # the arguments have been checked
+    return {"code": code, "environment": environment}
+
+
+@usecase("runs.start", permission="tracking:write", route="POST /runs", before=prepare)
 def start(
     session: Session,
     experiment: Name,
@@ -67,35 +136,73 @@ def start(
     parameters: dict[str, str] = {},  # noqa: B006 - the doors need the default, nobody changes it
     tags: dict[str, str] = {},  # noqa: B006
     parent: str = "",
+    group: str = "",
+    id: str = "",
+    started: datetime | None = None,
+    code: CodeRevision | None = None,
+    environment: Environment | None = None,
 ) -> Run:
     """A run that has begun, in an experiment that is made when it is missing.
 
-    The code revision (of the working folder) and the environment are those of the process that keeps the run.
+    A client may choose the `id`, 32 hexadecimal digits, and may then start the run again: it is the same run. The code
+    revision (of the working folder) and the environment are those of the process that keeps the run, unless the client
+    says in which it runs.
     """
-    run = begin(session, experiment, name, revision_of(Path.cwd(), session.store), parent)
+    check_name(name)
+    check_name(group, "a group", LONGEST_GROUP)
+    before = _begun(session, id, experiment)
+    if before is not None:
+        return before
+    ready = prepare(session, code=code, environment=environment) if code is None or environment is None else {}
+    run = begin(
+        session,
+        experiment,
+        name,
+        code or cast(CodeRevision, ready["code"]),
+        parent,
+        Beginning(group, id, started, environment or cast(Environment, ready["environment"])),
+    )
     return log(session, run.id, (), parameters, tags) if parameters or tags else run
 
 
-def begin(
-    session: Session, experiment: str, name: str, code: CodeRevision, parent: str = "", *, elsewhere: bool = False
-) -> Run:
-    """A run that has begun, with a code revision that the caller knows.
+class Beginning(msgspec.Struct, frozen=True):
+    """What else may be known of a run that begins; without an environment it runs in one that nobody told of."""
 
-    One that runs `elsewhere`, in a process that only talks to us, has no environment that we could capture.
-    """
+    group: str = ""
+    id: str = ""
+    started: datetime | None = None
+    environment: Environment | None = None
+    user: str = ""
+
+
+ELSEWHERE = Beginning()
+"""A run in a process that only talks to us."""
+
+
+def begin(
+    session: Session, experiment: str, name: str, code: CodeRevision, parent: str = "", more: Beginning | None = None
+) -> Run:
+    """A run that has begun, with a code revision that the caller knows; it runs here unless `more` is said of it."""
     if parent:
         written.row_of(session, parent)
     group = groups.first(session, experiment) or create_experiment(session, experiment)
     if group.deleted:
         raise Conflict(f"Experiment {experiment!r} was deleted.", hint="Restore it, or start the run in another.")
-    environment = "" if elsewhere else session.store.put(msgspec.json.encode(capture(), order="sorted"))
-    now = session.clock.now()
-    id = session.new_id()
-    called = name[: written.NAME_LENGTH] or id[-8:]
-    run = Run(id, experiment, called, "running", {}, {}, {}, (), code, environment, now, parent=parent)
-    session.insert(runs, run)
-    session.emit(RunStarted(subject=session.urn("run", id), experiment=experiment, revision=code.revision))
+    said = more or Beginning(environment=capture())
+    environment = keep_environment(session, said.environment) if said.environment else ""
+    id = said.id or session.new_id()
+    called = name[:LONGEST_NAME] or id[-8:]
+    at = _sane(said.started, session.clock.now())
+    user = said.user or session.principal
+    run = Run(id, experiment, called, "running", {}, {}, {}, (), code, environment, at, parent=parent, user=user)
+    run = msgspec.structs.replace(run, group=said.group)
+    written.add(session, run, code.revision)
     return run
+
+
+def keep_environment(session: Session, environment: Environment) -> str:
+    """Keep what a run runs in; its address in the store."""
+    return session.store.put(msgspec.json.encode(environment, order="sorted"))
 
 
 @usecase("runs.log", permission="tracking:write", route="POST /runs/{id}/log")
@@ -111,43 +218,85 @@ def log(
 
     A parameter is written once; the same value again is no error. Points cost about a microsecond each.
     """
-    row = written.running(session, id)
-    written.check_keys({point.key for point in metrics}, parameters, tags)
-    if metrics:
-        written.write_metrics(session, id, metrics)
-    if parameters:
-        written.write_texts(session, id, "parameter", parameters)
-    if tags:
-        written.write_texts(session, id, "tag", tags)
-    written.write_inputs(session, row, inputs)
-    session.emit(
-        RunLogged(
-            subject=session.urn("run", id),
-            points=len(metrics),
-            parameters=tuple(sorted(parameters)),
-            tags=tuple(sorted(tags)),
-            inputs=inputs,
-        )
-    )
+    points = points_of(metrics, micros(session.clock.now())) if metrics else None
+    write(session, Logged(id, points, parameters, tags, inputs))
     return get(session, id)
 
 
+@usecase("runs.writer", permission="tracking:read", route="GET /runs/{id}/writers/{writer}")
+def writer(session: Session, id: str, writer: str) -> int:
+    """The number of the last write of a writer that a run has taken; 0 before the first."""
+    written.row_of(session, id)
+    return last_sequences(session, [id]).get((id, writer), 0)
+
+
 @usecase("runs.finish", permission="tracking:write", route="POST /runs/{id}/finish")
-def finish(session: Session, id: str, status: RunStatus = "finished") -> Run:
-    """End a run; from now on it never changes."""
+def finish(session: Session, id: str, status: RunStatus = "finished", ended: datetime | None = None) -> Run:
+    """End a run; from now on it stays as it is, unless it is resumed."""
     if status == "running":
         raise InvalidInput("A run cannot be finished as running.", hint="Finish it as finished, failed or killed.")
-    written.running(session, id)
-    mine = (runs.c.project == session.project) & (runs.c.id == id)
-    session.execute(update(runs).where(mine).values(status=status, ended=session.clock.now()))
-    session.emit(RunFinished(subject=session.urn("run", id), status=status))
+    written.end(session, id, status, _sane(ended, session.clock.now()))
+    return get(session, id)
+
+
+@usecase("runs.resume", permission="tracking:write", route="POST /runs/{id}/resume")
+def resume(session: Session, id: str) -> Run:
+    """Let a run that has ended go on; one that is running does."""
+    written.resume(session, id)
+    return get(session, id)
+
+
+@usecase("runs.rename", permission="tracking:write", route="PUT /runs/{id}/name")
+def rename(session: Session, id: str, name: str) -> Run:
+    """Give a running run another name."""
+    check_name(name)
+    if not name:
+        raise InvalidInput("A run needs a name.", hint=f"Use 1 to {LONGEST_NAME} printable characters.")
+    written.rename(session, id, name)
+    return get(session, id)
+
+
+@usecase("runs.describe", permission="tracking:write", route="PUT /runs/{id}/note")
+def describe(session: Session, id: str, note: str) -> Run:
+    """Give a run a note, in Markdown; also one that has ended, for a note is about it and no part of it."""
+    check_text("note", note)
+    if len(note) > written.LONGEST_NOTE:
+        raise InvalidInput(f"The note has {len(note):,} characters.", hint=f"Up to {written.LONGEST_NOTE:,} will do.")
+    written.describe(session, id, note)
+    return get(session, id)
+
+
+@usecase("runs.set_tags", permission="tracking:write", route="PUT /runs/{id}/tags")
+def set_tags(session: Session, id: str, tags: dict[str, str]) -> Run:
+    """Set tags of a running run."""
+    return log(session, id, tags=tags)
+
+
+@usecase("runs.delete_tag", permission="tracking:write", route="DELETE /runs/{id}/tags/{key}")
+def delete_tag(session: Session, id: str, key: str) -> Run:
+    """Take a tag from a running run."""
+    written.delete_tag(session, id, key)
+    return get(session, id)
+
+
+@usecase("runs.delete", permission="tracking:write", route="DELETE /runs/{id}")
+def delete(session: Session, id: str) -> Run:
+    """Put a run out of sight, with all that it holds; it can be restored."""
+    written.hide(session, id)
+    return get(session, id)
+
+
+@usecase("runs.restore", permission="tracking:write", route="POST /runs/{id}/restore")
+def restore(session: Session, id: str) -> Run:
+    """Bring a deleted run back."""
+    written.restore(session, id)
     return get(session, id)
 
 
 @usecase("runs.get", permission="tracking:read", route="GET /runs/{id}")
 def get(session: Session, id: str) -> Run:
     """One run."""
-    return written.assemble(session, [written.row_of(session, id)])[0]
+    return written.assemble([written.row_of(session, id)])[0]
 
 
 @usecase("runs.search", permission="tracking:read", route="GET /runs")
@@ -162,17 +311,14 @@ def search(session: Session, experiment: str = "", where: str = "", order: str =
         orders=(language.parse_order(order),) if order else (),
         limit=max(0, min(limit, _MOST)),
     )
-    return written.assemble(session, session.all(written.Row, language.found(session.project, wanted)))
+    return written.assemble(language.found(session, wanted))
 
 
 @usecase("runs.history", permission="tracking:read", route="GET /runs/{id}/history/{key}")
 def history(session: Session, id: str, key: str) -> list[MetricPoint]:
     """Every point of a metric, in the order in which they were logged."""
     written.row_of(session, id)
-    mine = (metric_blocks.c.project == session.project) & (metric_blocks.c.run == id) & (metric_blocks.c.key == key)
-    columns = (metric_blocks.c.count, metric_blocks.c.points)
-    blocks = session.connection.execute(select(*columns).where(mine).order_by(metric_blocks.c.first))
-    return [point for count, block in blocks for point in unpack(key, count, block)]
+    return list(points_in(session, id, key))
 
 
 @usecase("runs.log_artifact", permission="tracking:write", route="POST /runs/{id}/artifacts")
@@ -210,3 +356,25 @@ def files_of(session: Session, id: str) -> list[Artifact]:
     """The files that are kept under an id, of a run or a logged model, by path."""
     mine = (artifact_table.c.project == session.project) & (artifact_table.c.run == id)
     return session.all(Artifact, select(artifact_table).where(mine).order_by(artifact_table.c.path))
+
+
+def _begun(session: Session, id: str, experiment: str) -> Run | None:
+    """The run that a client has begun under that id already."""
+    if not id:
+        return None
+    if not _ID.fullmatch(id):
+        raise InvalidInput(f"{id[:80]!r} is no id of a run.", hint="Choose 32 digits from 0 to 9 and a to f.")
+    row = written.first(session, id)
+    if row is not None and row.experiment != experiment:
+        raise Conflict(f"Run {id} is one of experiment {row.experiment!r}.", hint="Choose another id.")
+    return written.assemble([row])[0] if row else None
+
+
+def _sane(told: datetime | None, now: datetime) -> datetime:
+    """The time that a client tells, or now; a clock that is off by more than a day is refused."""
+    if told is None:
+        return now
+    micros(told)
+    if not EPOCH <= told <= now + _AHEAD:
+        raise InvalidInput(f"{told.isoformat()} is no time that a run can have.", hint="Set the clock of the client.")
+    return told

@@ -1,8 +1,8 @@
-"""How tracking is kept: a row a run, a row for the latest value of each key, a block of points for each log call."""
+"""How tracking is kept: a row a run with two documents, what was logged last in tails, and everything before in blocks."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
 from everloop.tracking.entities import CodeRevision
@@ -18,6 +18,7 @@ experiments = Table(
     Column("tags", Encoded(dict[str, str]), nullable=False, server_default="{}"),
     Column("location", Text, nullable=False, server_default=""),
     Column("deleted", UtcTime),
+    Column("changed", UtcTime),
 )
 runs = Table(
     "runs",
@@ -34,21 +35,27 @@ runs = Table(
     Column("ended", UtcTime),
     Column("parent", String(32), nullable=False),
     Column("deleted", UtcTime),
+    Column("user", String(128), nullable=False),
+    Column("group", String(128), nullable=False),
+    Column("changed", BigInteger, nullable=False),  # Rises in the order of commits: each write has the next number.
+    Column("tail_next", BigInteger, nullable=False),  # The number that the next tail gets, ...
+    Column("tail_points", Integer, nullable=False),  # ... and what the tails hold.
+    Column("tail_bytes", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("texts", LargeBinary, nullable=False),  # The documents stand last: what is before them is read without.
+    Column("latest", LargeBinary, nullable=False),
     Index("ix_runs_experiment", "project", "experiment", "started"),
+    Index("ix_runs_changed", "project", "changed", unique=True),
+    Index("ix_runs_parent", "project", "parent"),
 )
-run_values = Table(
-    "run_values",
+metric_tail = Table(
+    "metric_tail",
     metadata,
     Column("project", String(128), primary_key=True),
     Column("run", String(32), primary_key=True),
-    Column("kind", String(16), primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("text", Text, nullable=False),
-    Column("number", Float),  # NULL for what is no number, and for NaN, which SQLite cannot keep
-    Column("step", BigInteger, nullable=False),
-    Column("at", UtcTime, nullable=False),
-    Column("points", BigInteger, nullable=False),
-    Index("ix_run_values_number", "project", "kind", "key", "number"),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("segment", LargeBinary, nullable=False),  # Packed points, as points.pack makes them.
+    sqlite_with_rowid=False,
 )
 metric_blocks = Table(
     "metric_blocks",
@@ -56,9 +63,18 @@ metric_blocks = Table(
     Column("project", String(128), primary_key=True),
     Column("run", String(32), primary_key=True),
     Column("key", String(250), primary_key=True),
-    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),  # So many points of the key came before.
     Column("count", Integer, nullable=False),
     Column("points", LargeBinary, nullable=False),
+)
+run_writers = Table(
+    "run_writers",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("run", String(32), primary_key=True),
+    Column("writer", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # The last one of that writer that was taken.
+    sqlite_with_rowid=False,
 )
 artifacts = Table(
     "artifacts",

@@ -18,8 +18,9 @@ from everloop.tracking import loggedmodels
 from everloop.tracking import runs as written
 from everloop.tracking import service as tracking
 from everloop.tracking.entities import CodeRevision, MetricPoint, RunStatus
-from everloop.tracking.metrics import number_of
-from everloop.tracking.runs import Row, Value
+from everloop.tracking.points import number_of
+from everloop.tracking.runs import Row
+from everloop.tracking.words import LONGEST_NAME
 
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 LONGEST_PARAMETER = 6000
@@ -110,7 +111,7 @@ def create(caller: Caller, request: Create) -> Answer:
         experiment = experiments.made(unit, caller, request.experiment_id)
         parent = _known(unit, tags.get("mlflow.parentRunId", ""))
         name = request.run_name or tags.get(_RUN_NAME, "")
-        run = tracking.begin(unit, experiment.name, name, code, parent, elsewhere=True)
+        run = tracking.begin(unit, experiment.name, name, code, parent, tracking.Beginning(user=request.user_id))
         tags |= {_RUN_NAME: run.name} | ({"mlflow.user": request.user_id} if request.user_id else {})
         tracking.log(unit, run.id, tags=tags)
         return {"run": shown(unit, [written.row_of(unit, run.id)])[0]}
@@ -130,8 +131,8 @@ def update(caller: Caller, request: Update) -> Answer:
     with caller.unit("tracking:write") as unit:
         row = row_of(unit, id)
         if request.run_name and request.run_name != row.name:
-            written.rename(unit, id, request.run_name)
-            tracking.log(unit, id, tags={_RUN_NAME: request.run_name[: written.NAME_LENGTH]})
+            written.rename(unit, id, request.run_name[:LONGEST_NAME])
+            tracking.log(unit, id, tags={_RUN_NAME: request.run_name[: LONGEST_NAME]})
         if request.status and request.status != row.status.upper():
             tracking.finish(unit, id, _ended(request.status, id))
         return {"run_info": shown(unit, [written.row_of(unit, id)])[0]["info"]}
@@ -174,7 +175,7 @@ def set_tag(caller: Caller, request: Tag) -> Answer:
     id, value = id_of(request), request.value[:LONGEST_TAG]
     with caller.unit("tracking:write") as unit:
         if request.key == _RUN_NAME:
-            written.rename(unit, id, value)
+            written.rename(unit, id, value[:LONGEST_NAME])
         tracking.log(unit, id, tags={request.key: value})
     return {}
 
@@ -240,13 +241,12 @@ def row_of(session: Session, id: str) -> Row:
 
 def shown(session: Session, rows: Sequence[Row]) -> list[Answer]:
     """Runs as they travel."""
-    values = written.values_of(session, [row.id for row in rows])
     models = loggedmodels.by_run(session, [row.id for row in rows])
     roots = {known.name: experiments.location_of(known) for known in experiments.everything(session)}
     return [
         {
-            "info": _info(row, f"{roots[row.experiment]}/{row.id}/artifacts", values[row.id]),
-            "data": _data(values[row.id]),
+            "info": _info(row, f"{roots[row.experiment]}/{row.id}/artifacts"),
+            "data": _data(row),
             "inputs": inputs.shown(session, row.inputs),
             "outputs": {"model_outputs": [{"model_id": it.id, "step": 0} for it in models.get(row.id, ())]},
         }
@@ -261,8 +261,8 @@ def number(value: float) -> Json:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _info(row: Row, artifacts: str, values: Sequence[Value]) -> Answer:
-    user = next((value.text for value in values if value.kind == "tag" and value.key == "mlflow.user"), "")
+def _info(row: Row, artifacts: str) -> Answer:
+    user = written.texts_of(row).tags.get("mlflow.user", "")
     info: Answer = {
         "run_id": row.id,
         "run_uuid": row.id,
@@ -277,17 +277,16 @@ def _info(row: Row, artifacts: str, values: Sequence[Value]) -> Answer:
     return info | ({"end_time": micros(row.ended) // 1000} if row.ended else {})
 
 
-def _data(values: Sequence[Value]) -> Answer:
-    ordered = sorted(values, key=lambda value: value.key)
+def _data(row: Row) -> Answer:
+    texts = written.texts_of(row)
     metrics: list[Json] = [
-        {"key": it.key, "value": number(float(it.text)), "timestamp": micros(it.at) // 1000, "step": it.step}
-        for it in ordered
-        if it.kind == "metric"
+        {"key": key, "value": number(it.value), "timestamp": it.at // 1000, "step": it.step}
+        for key, it in sorted(written.latest_of(row).items())
     ]
     return {
         "metrics": metrics,
-        "params": pairs({it.key: it.text for it in ordered if it.kind == "parameter"}),
-        "tags": pairs({it.key: it.text for it in ordered if it.kind == "tag"}),
+        "params": pairs(dict(sorted(texts.parameters.items()))),
+        "tags": pairs(dict(sorted(texts.tags.items()))),
     }
 
 

@@ -14,7 +14,6 @@ from everloop.server.mlflow import experiments, filters, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.experiments import View
 from everloop.tracking import search as language
-from everloop.tracking.runs import Row
 
 _MOST = 50_000
 _COLUMNS = {
@@ -54,7 +53,7 @@ def search(caller: Caller, request: Search) -> Answer:
     with caller.unit("tracking:read", write=False) as unit:
         names = _names(unit, request.experiment_ids)
         wanted = language.Search(names, conditions, orders, _DELETED[request.run_view_type], size + 1, start)
-        rows = unit.all(Row, language.found(unit.project, wanted)) if names else []
+        rows = language.found(unit, wanted) if names else []
         token = paging.next_token(start, size, len(rows) > size)
         return {"runs": runs.shown(unit, rows[:size])} | ({"next_page_token": token} if token else {})
 

@@ -1,0 +1,159 @@
+"""The rows of runs as writers read and write them: statements that are made once and given to the driver as they are.
+
+SQLAlchemy takes ten times as long to make a statement as SQLite takes to run one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from everloop.catalog.session import Session
+from everloop.kernel.clock import micros
+from everloop.tracking.documents import Texts, document_of, latest_in, texts_in
+from everloop.tracking.entities import Points
+from everloop.tracking.points import Latest
+
+_SIZES = (1, 8, 64, 512)
+"""So many names a statement asks for; it is filled up with the last one, so that few statements have to be known."""
+_READ = (
+    "SELECT id, status, deleted, inputs, tail_next, tail_points, tail_bytes, texts, latest"
+    " FROM runs WHERE project = ? AND id IN ({})"
+)
+_WRITE = (
+    "UPDATE runs SET inputs = ?, tail_next = ?, tail_points = ?, tail_bytes = ?, texts = ?, latest = ?, changed = ?"
+    " WHERE project = ? AND id = ?"
+)
+_NEWEST = "SELECT max(changed) FROM runs WHERE project = ?"
+_ADD_TAIL = "INSERT INTO metric_tail (project, run, sequence, segment) VALUES (?, ?, ?, ?)"
+_TAILS = "SELECT segment FROM metric_tail WHERE project = ? AND run = ? ORDER BY sequence"
+_DROP_TAILS = "DELETE FROM metric_tail WHERE project = ? AND run = ?"
+_WRITERS = "SELECT run, writer, sequence FROM run_writers WHERE project = ? AND run IN ({})"
+_SET_WRITER = (
+    "INSERT INTO run_writers (project, run, writer, sequence) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (project, run, writer) DO UPDATE SET sequence = excluded.sequence"
+)
+
+
+class Held(msgspec.Struct):
+    """A run while it is written to: its row, with documents that are read when they are needed."""
+
+    project: str
+    id: str
+    status: str
+    deleted: int | None
+    inputs: str
+    tail_next: int
+    tail_points: int
+    tail_bytes: int
+    texts_document: bytes
+    latest_document: bytes
+    fresh: list[Points] = []
+    changed: bool = False
+    _texts: Texts | None = None
+    _latest: dict[str, Latest] | None = None
+
+    @property
+    def texts(self) -> Texts:
+        """Its parameters and tags; what is put into their mappings is written."""
+        if self._texts is None:
+            self._texts = texts_in(self.texts_document)
+        return self._texts
+
+    @property
+    def latest(self) -> dict[str, Latest]:
+        """The latest point of each of its metrics; what is put into the mapping is written."""
+        if self._latest is None:
+            self._latest = latest_in(self.latest_document)
+        return self._latest
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The URNs of what it used."""
+        return msgspec.json.decode(self.inputs, type=tuple[str, ...])
+
+    def values(self, change: int) -> tuple[object, ...]:
+        """What its row holds from now on."""
+        texts = self.texts_document if self._texts is None else document_of(self._texts)
+        latest = self.latest_document if self._latest is None else document_of(self._latest)
+        counts = self.tail_next, self.tail_points, self.tail_bytes
+        return (self.inputs, *counts, texts, latest, change, self.project, self.id)
+
+
+def read(session: Session, ids: Iterable[str]) -> list[Held]:
+    """Those of some runs of the session's project that are there."""
+    found = _asked(session, _READ, ids)
+    return [Held(session.project, *row) for row in found]
+
+
+def write(session: Session, held: Sequence[Held]) -> None:
+    """Write what has become of some runs of the session's project, each with the next number of a change."""
+    first = next_change(session)
+    _run(session, _WRITE, [run.values(first + number) for number, run in enumerate(held)])
+
+
+def next_change(session: Session) -> int:
+    """The number of the next change of a run of the session's project; the numbers rise in the order of commits.
+
+    It is the time, in microseconds, unless that was taken: so no number comes again when its run is gone.
+    """
+    newest = session.connection.exec_driver_sql(_driven(session.connection, _NEWEST), (session.project,)).scalar()
+    return max((newest or 0) + 1, micros(session.clock.now()))
+
+
+def add_tails(session: Session, tails: Sequence[tuple[str, str, int, bytes]]) -> None:
+    """Add tails: project, run, number and packed points."""
+    _run(session, _ADD_TAIL, tails)
+
+
+def tails_of(session: Session, run: str) -> list[bytes]:
+    """The tails of a run, in the order in which they were written."""
+    sql = _driven(session.connection, _TAILS)
+    return [row[0] for row in session.connection.exec_driver_sql(sql, (session.project, run))]
+
+
+def drop_tails(session: Session, run: str) -> None:
+    """Remove the tails of a run, whose points are in blocks now."""
+    session.connection.exec_driver_sql(_driven(session.connection, _DROP_TAILS), (session.project, run))
+
+
+def last_sequences(session: Session, runs: Iterable[str]) -> dict[tuple[str, str], int]:
+    """The last number of each (run, writer) that was taken."""
+    return {(run, writer): number for run, writer, number in _asked(session, _WRITERS, runs)}
+
+
+def set_sequences(session: Session, last: Iterable[tuple[tuple[str, str], int]]) -> None:
+    """Keep the last number of each (run, writer)."""
+    _run(session, _SET_WRITER, [(session.project, run, writer, number) for (run, writer), number in last])
+
+
+def _asked(session: Session, statement: str, names: Iterable[str]) -> list[Any]:
+    """The rows of a statement about names, however many there are."""
+    found: list[Any] = []
+    distinct = list(dict.fromkeys(names))
+    for start in range(0, len(distinct), _SIZES[-1]):
+        page = distinct[start : start + _SIZES[-1]]
+        size = next(size for size in _SIZES if size >= len(page))
+        sql = _driven(session.connection, statement.format(", ".join("?" * size)))
+        filled = page + page[-1:] * (size - len(page))
+        found.extend(session.connection.exec_driver_sql(sql, (session.project, *filled)))
+    return found
+
+
+def _run(session: Session, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    if rows:
+        session.connection.exec_driver_sql(_driven(session.connection, statement), list(rows))
+
+
+def _driven(connection: Connection, statement: str) -> str:
+    """The statement as the driver takes it."""
+    return statement if connection.dialect.paramstyle == "qmark" else _with_percents(statement)
+
+
+@cache
+def _with_percents(statement: str) -> str:
+    return statement.replace("?", "%s")

@@ -54,6 +54,7 @@ from everloop.registry.watch import ModelWatch, Unwatched
 from everloop.serving.batch.stream import Streams
 from everloop.serving.subjects import LoggedSubjects
 from everloop.store.manifests import take_over
+from everloop.tracking.ingest import Ingest
 
 
 class Platform:
@@ -67,6 +68,11 @@ class Platform:
     def local_principal(self) -> Principal:
         """Who works in process: the operating system's user, who owns the home."""
         return Principal(_user(), ("owner",))
+
+    @property
+    def ingest(self) -> Ingest:
+        """Where writes to runs from all sides are committed together."""
+        return self.resources.ports.get(Ingest)
 
     def session(self, principal: Principal | None = None, project: str = "") -> Session:
         """A session that has not begun.
@@ -176,6 +182,7 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
     platform = Platform(loaded, resources)
     provide_ports(resources.ports, values)
     resources.ports.provide(SessionOpener, partial(Reopening, loaded))
+    resources.ports.provide(Ingest, lambda: Ingest(platform.resources))
     return platform
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import anyio
 import anyio.to_thread
@@ -20,7 +20,7 @@ from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound, Problem
 from everloop.kernel.usecase import UseCase, published
-from everloop.server import openapi
+from everloop.server import openapi, points
 from everloop.server.answers import (
     JSON,
     MSGPACK,
@@ -76,6 +76,9 @@ class RestDoor:
             return await self._packs.routes[path](request)
         if path == "/objects" or path.startswith("/objects/"):
             return await self._objects(request, path.removeprefix("/objects").strip("/"))
+        logged = points.ROUTE.fullmatch(path)
+        if logged and request.method == "POST":
+            return await points.respond(self._platform, request, unquote(logged[1]))
         found = self._routes.at(path)
         if not found:
             raise NotFound(f"There is nothing at {PREFIX}{path}.", hint=f"{PREFIX}/openapi.json lists what there is.")

@@ -104,7 +104,7 @@ def add(session: Session, proposed: ModelVersion, noted: Mapping[str, str] = {})
     _check_trained(session, proposed.trained)
     name, trained, run = proposed.model, proposed.trained, proposed.run
     known = rows.model(session, name) or make(session, name)
-    number, now = known.latest + 1, session.clock.now()
+    number, now = known.latest + 1, proposed.created
     text = proposed.card or cards.written(name, number, trained, proposed.note)
     made = msgspec.structs.replace(proposed, version=number, card=text, author=session.principal, updated=now)
     session.insert(versions_table, made)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Table, and_, case, exists, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, RowMapping, Table, and_, case, exists, func, select, type_coerce
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput
@@ -22,6 +22,7 @@ PROMPT = "mlflow.prompt.is_prompt"
 """The tag by which MLflow tells prompts, which it keeps among models; they are found only where they are asked for."""
 MOST = 200_000
 """So many a page may have."""
+T = TypeVar("T", bound=msgspec.Struct)
 _TEXT = frozenset(("=", "!=", "LIKE", "ILIKE"))
 _NUMBER = frozenset(("=", "!=", "<", "<=", ">", ">="))
 _OF_MODELS: Mapping[str, frozenset[str]] = {"name": _TEXT}
@@ -67,7 +68,7 @@ def found_models(session: Session, wanted: Wanted) -> ModelPage:
         _prompts(comparisons, models.c.name),
     )
     rows, cursor = keyset.page(session, query, terms, wanted.limit, wanted.cursor)
-    return ModelPage([msgspec.convert(dict(row), RegisteredModel) for row in rows], cursor)
+    return ModelPage([_struct(row, RegisteredModel) for row in rows], cursor)
 
 
 def found_versions(session: Session, wanted: Wanted) -> VersionPage:
@@ -96,7 +97,11 @@ def found_versions(session: Session, wanted: Wanted) -> VersionPage:
         )
     )
     rows, cursor = keyset.page(session, query, terms, wanted.limit, wanted.cursor)
-    return VersionPage([msgspec.convert(dict(row), ModelVersion) for row in rows], cursor)
+    return VersionPage([_struct(row, ModelVersion) for row in rows], cursor)
+
+
+def _struct(row: RowMapping, kind: type[T]) -> T:
+    return msgspec.convert({name: row[name] for name in kind.__struct_fields__}, kind)
 
 
 def _orders(wanted: Wanted, keys: Mapping[str, str], complaint: str) -> list[tuple[str, bool]]:

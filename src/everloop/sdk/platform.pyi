@@ -498,8 +498,6 @@ class RunsGroup:
         """Bring a deleted run back."""
     def resume(self, id: str) -> everloop.tracking.entities.Run:
         """Let a run that has ended go on; one that is running does."""
-    def search(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100) -> builtins.list[everloop.tracking.entities.Run]:
-        """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first."""
     def set_tags(self, id: str, tags: dict[str, str]) -> everloop.tracking.entities.Run:
         """Set tags of a running run."""
     def start(self, experiment: str, name: str = '', parameters: dict[str, str] = ..., tags: dict[str, str] = ..., parent: str = '', group: str = '', id: str = '', started: datetime.datetime | None = None, code: everloop.tracking.entities.CodeRevision | None = None, environment: everloop.tracking.entities.Environment | None = None) -> everloop.tracking.entities.Run:

@@ -35,6 +35,7 @@ import everloop.serving.configuration
 import everloop.serving.entities
 import everloop.store.entities
 import everloop.tracking.entities
+import everloop.tracking.index.entities
 import everloop.tracking.traces.entities
 import typing
 from contextlib import AbstractContextManager
@@ -492,16 +493,22 @@ class RunsGroup:
         """Log metric points, parameters, tags and inputs (URNs of what was used) to a running run: all of it or nothing."""
     def log_artifact(self, id: str, path: str, digest: str) -> everloop.tracking.entities.Artifact:
         """Add a file, whose bytes are in the store already, to a running run."""
+    def page(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100, after: str = '') -> everloop.tracking.index.entities.RunPage:
+        """The runs that `runs.search` finds, with the cursor of the next page and how many there are."""
     def rename(self, id: str, name: str) -> everloop.tracking.entities.Run:
         """Give a running run another name."""
     def restore(self, id: str) -> everloop.tracking.entities.Run:
         """Bring a deleted run back."""
     def resume(self, id: str) -> everloop.tracking.entities.Run:
         """Let a run that has ended go on; one that is running does."""
+    def search(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100, after: str = '') -> builtins.list[everloop.tracking.entities.Run]:
+        """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first."""
     def set_tags(self, id: str, tags: dict[str, str]) -> everloop.tracking.entities.Run:
         """Set tags of a running run."""
     def start(self, experiment: str, name: str = '', parameters: dict[str, str] = ..., tags: dict[str, str] = ..., parent: str = '', group: str = '', id: str = '', started: datetime.datetime | None = None, code: everloop.tracking.entities.CodeRevision | None = None, environment: everloop.tracking.entities.Environment | None = None) -> everloop.tracking.entities.Run:
         """A run that has begun, in an experiment that is made when it is missing."""
+    def table(self, columns: tuple[str, ...] | builtins.list[str] = ..., experiment: str = '', where: str = '', order: str = '', limit: int = 100, after: str = '') -> everloop.tracking.index.entities.RunsTable:
+        """Columns such as `metrics.auc`, `parameters.depth` or `duration` of the runs that `runs.search` finds."""
     def writer(self, id: str, writer: str) -> int:
         """The number of the last write of a writer that a run has taken; 0 before the first."""
 

@@ -302,6 +302,13 @@ TRACKING = [
     Example("experiments.create", {"name": "delay"}, fails="conflict"),
     Example("experiments.list"),
     Example("experiments.get", {"name": "delay"}),
+    Example("experiments.rename", {"name": "delay", "title": "Departure delays"}),
+    Example("experiments.describe", {"name": "delay", "description": "Is it *late*?"}),
+    Example("experiments.set_tags", {"name": "delay", "tags": {"team": "core", "old": "yes"}}),
+    Example("experiments.delete_tag", {"name": "delay", "key": "old"}),
+    Example("experiments.delete_tag", {"name": "delay", "key": "old"}, fails="not_found"),
+    Example("experiments.delete", {"name": "delay"}),
+    Example("experiments.restore", {"name": "delay"}),
     Example("runs.start", {"experiment": "delay", "parameters": {"leaves": "31"}, "tags": {"by": "hand"}}, label="run"),
     Example(
         "runs.log",
@@ -319,8 +326,17 @@ TRACKING = [
     Example("runs.get", lambda seen: {"id": run_of(seen)}),
     Example("runs.search", {"where": "metrics.auc > 0.7 and parameters.rate = '0.1'", "limit": 5}),
     Example("runs.search", {"where": "metrics.auc >"}, fails="invalid_input"),
+    Example("runs.writer", lambda seen: {"id": run_of(seen), "writer": "laptop"}),
+    Example("runs.rename", lambda seen: {"id": run_of(seen), "name": "first"}),
+    Example("runs.set_tags", lambda seen: {"id": run_of(seen), "tags": {"state": "new", "old": "yes"}}),
+    Example("runs.delete_tag", lambda seen: {"id": run_of(seen), "key": "old"}),
+    Example("runs.delete", lambda seen: {"id": run_of(seen)}),
+    Example("runs.restore", lambda seen: {"id": run_of(seen)}),
     Example("runs.finish", lambda seen: {"id": run_of(seen)}),
     Example("runs.finish", lambda seen: {"id": run_of(seen), "status": "failed"}, fails="conflict"),
+    Example("runs.describe", lambda seen: {"id": run_of(seen), "note": "The *first* one."}),
+    Example("runs.resume", lambda seen: {"id": run_of(seen)}),
+    Example("runs.finish", lambda seen: {"id": run_of(seen), "status": "finished"}),
 ]
 PIPELINES = [
     Example(

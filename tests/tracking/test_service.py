@@ -180,7 +180,7 @@ def test_every_change_is_in_the_ledger(platform: Platform) -> None:
     platform.call("runs.log", {"id": run.id, "metrics": [{"key": "auc", "value": 0.7}], "tags": {"a": "b"}})
     platform.call("runs.finish", {"id": run.id})
     kinds = [entry.kind for entry in platform.call("audit.entries", {})]
-    assert kinds == ["runs.finished", "runs.logged", "runs.started", "experiments.created"]
+    assert kinds == ["runs.finished", "runs.metrics_sealed", "runs.logged", "runs.started", "experiments.created"]
 
 
 def test_a_run_of_another_project_is_out_of_sight(platform: Platform) -> None:

@@ -32,6 +32,15 @@ class Request(msgspec.Struct, frozen=True):
     future: Future[None]
 
 
+class _State(msgspec.Struct):
+    """What an ingest has in one process."""
+
+    queue: SimpleQueue[Request | None]
+    lock: threading.Lock
+    thread: threading.Thread | None = None
+    closed: bool = False
+
+
 class Ingest:
     """Writes to runs, committed together: one alone takes one transaction, and any number that wait take one as well.
 
@@ -41,7 +50,7 @@ class Ingest:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._begin()
+        self._state = _fresh()
         os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
 
     def submit(self, logged: Logged, principal: str, project: str) -> Future[None]:
@@ -50,13 +59,14 @@ class Ingest:
         The future raises what `Writes.take` does, and Unavailable where the database does not answer.
         """
         future: Future[None] = Future()
-        with self._lock:
-            if self._closed:
+        state = self._state
+        with state.lock:
+            if state.closed:
                 raise Unavailable("This process ends and takes no more.", hint="Try again elsewhere.")
-            self._queue.put(Request(logged, principal, project, future))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="everloop-ingest", daemon=True)
-                self._thread.start()
+            state.queue.put(Request(logged, principal, project, future))
+            if state.thread is None:
+                state.thread = threading.Thread(target=self._work, name="everloop-ingest", daemon=True)
+                state.thread.start()
         return future
 
     def write(self, logged: Logged, principal: str, project: str) -> None:
@@ -65,23 +75,17 @@ class Ingest:
 
     def close(self) -> None:
         """Write what waits, and take no more."""
-        with self._lock:
-            closed, self._closed = self._closed, True
-            if not closed:
-                self._queue.put(None)
-            thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def _begin(self) -> None:
-        """Be as new: in the child of a fork there is no thread, and what waits is written by the parent."""
-        self._queue: SimpleQueue[Request | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        state = self._state
+        with state.lock:
+            if not state.closed:
+                state.queue.put(None)
+            state.closed = True
+        if state.thread is not None:
+            state.thread.join()
 
     def _after_fork(self) -> None:
-        self._begin()
+        """Be as new: in the child there is no thread, and what waits is written by the parent."""
+        self._state = _fresh()
         self._resources.database.engine.dispose(close=False)  # Its connections are the parent's.
 
     def _work(self) -> None:
@@ -96,14 +100,14 @@ class Ingest:
         """What waits, at least one write unless this is the end; and whether more can come."""
         found: list[Request] = []
         points = 0
-        request = self._queue.get()
+        request = self._state.queue.get()
         while request is not None:
             found.append(request)
             points += len(request.logged.points or ())
             if len(found) >= MOST or points >= MOST_POINTS:
                 return found, True
             try:
-                request = self._queue.get_nowait()
+                request = self._state.queue.get_nowait()
             except Empty:
                 return found, True
         return found, False
@@ -142,6 +146,10 @@ class Ingest:
             for written in writes.values():
                 written.keep()
         return outcomes
+
+
+def _fresh() -> _State:
+    return _State(SimpleQueue(), threading.Lock())
 
 
 def _taken(writes: Writes, request: Request) -> EverloopError | None:

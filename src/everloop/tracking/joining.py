@@ -27,4 +27,5 @@ def _renumbered(part: Points, index: dict[str, int]) -> bytes:
         return array("I", [known[int.from_bytes(part.key, "little")]]).tobytes()
     import numpy as np
 
-    return np.array(known, "<u4")[np.frombuffer(part.key, "<u4")].tobytes()
+    renumbered: np.ndarray = np.array(known, "<u4")[np.frombuffer(part.key, "<u4")]
+    return renumbered.tobytes()

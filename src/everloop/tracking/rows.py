@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
@@ -86,7 +87,7 @@ class Held(msgspec.Struct):
 
 def read(session: Session, ids: Iterable[str]) -> list[Held]:
     """Those of some runs of the session's project that are there."""
-    found = _asked(session, _READ, ids)
+    found = _asked_of(session, _READ, ids)
     return [Held(session.project, *row) for row in found]
 
 
@@ -101,7 +102,7 @@ def next_change(session: Session) -> int:
 
     It is the time, in microseconds, unless that was taken: so no number comes again when its run is gone.
     """
-    newest = session.connection.exec_driver_sql(_driven(session.connection, _NEWEST), (session.project,)).scalar()
+    ((newest,),) = _asked(session, _NEWEST, (session.project,))
     return max((newest or 0) + 1, micros(session.clock.now()))
 
 
@@ -112,18 +113,17 @@ def add_tails(session: Session, tails: Sequence[tuple[str, str, int, bytes]]) ->
 
 def tails_of(session: Session, run: str) -> list[bytes]:
     """The tails of a run, in the order in which they were written."""
-    sql = _driven(session.connection, _TAILS)
-    return [row[0] for row in session.connection.exec_driver_sql(sql, (session.project, run))]
+    return [row[0] for row in _asked(session, _TAILS, (session.project, run))]
 
 
 def drop_tails(session: Session, run: str) -> None:
     """Remove the tails of a run, whose points are in blocks now."""
-    session.connection.exec_driver_sql(_driven(session.connection, _DROP_TAILS), (session.project, run))
+    _run(session, _DROP_TAILS, [(session.project, run)])
 
 
 def last_sequences(session: Session, runs: Iterable[str]) -> dict[tuple[str, str], int]:
     """The last number of each (run, writer) that was taken."""
-    return {(run, writer): number for run, writer, number in _asked(session, _WRITERS, runs)}
+    return {(run, writer): number for run, writer, number in _asked_of(session, _WRITERS, runs)}
 
 
 def set_sequences(session: Session, last: Iterable[tuple[tuple[str, str], int]]) -> None:
@@ -131,22 +131,46 @@ def set_sequences(session: Session, last: Iterable[tuple[tuple[str, str], int]])
     _run(session, _SET_WRITER, [(session.project, run, writer, number) for (run, writer), number in last])
 
 
-def _asked(session: Session, statement: str, names: Iterable[str]) -> list[Any]:
+def _asked_of(session: Session, statement: str, names: Iterable[str]) -> list[Any]:
     """The rows of a statement about names, however many there are."""
     found: list[Any] = []
     distinct = list(dict.fromkeys(names))
     for start in range(0, len(distinct), _SIZES[-1]):
         page = distinct[start : start + _SIZES[-1]]
         size = next(size for size in _SIZES if size >= len(page))
-        sql = _driven(session.connection, statement.format(", ".join("?" * size)))
         filled = page + page[-1:] * (size - len(page))
-        found.extend(session.connection.exec_driver_sql(sql, (session.project, *filled)))
+        found += _asked(session, _sized(statement, size), (session.project, *filled))
     return found
 
 
+def _asked(session: Session, statement: str, values: Sequence[object]) -> list[Any]:
+    """The rows of a statement, from the driver: SQLAlchemy's own way costs 30 µs more, a quarter of a whole write."""
+    connection = session.connection
+    driver = connection.dialect.loaded_dbapi
+    try:
+        cursor = connection.connection.cursor()
+        cursor.execute(_driven(connection, statement), values)
+        return list(cursor.fetchall())
+    except driver.Error as error:
+        raise _told(connection, statement, error) from error
+
+
 def _run(session: Session, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    if rows:
-        session.connection.exec_driver_sql(_driven(session.connection, statement), list(rows))
+    """Run a statement for each of some rows, by the driver."""
+    if not rows:
+        return
+    connection = session.connection
+    driver = connection.dialect.loaded_dbapi
+    try:
+        connection.connection.cursor().executemany(_driven(connection, statement), rows)
+    except driver.Error as error:
+        raise _told(connection, statement, error) from error
+
+
+def _told(connection: Connection, statement: str, error: Exception) -> BaseException:
+    """A driver's error as SQLAlchemy tells it, which sessions know."""
+    base = connection.dialect.loaded_dbapi.Error
+    return DBAPIError.instance(statement, None, error, base, dialect=connection.dialect)
 
 
 def _driven(connection: Connection, statement: str) -> str:
@@ -157,3 +181,8 @@ def _driven(connection: Connection, statement: str) -> str:
 @cache
 def _with_percents(statement: str) -> str:
     return statement.replace("?", "%s")
+
+
+@cache
+def _sized(statement: str, size: int) -> str:
+    return statement.format(", ".join("?" * size))

@@ -32,9 +32,9 @@ def unpack(packed: bytes) -> list[Span]:
 
 
 def merged(parts: Iterable[Iterable[Span]]) -> list[Span]:
-    """The spans of all parts by the time when they started; of one that came again, as it came last."""
+    """The spans of all parts: the root, then by the time when they started; what came again as it came last."""
     latest = {span.id: span for part in parts for span in part}
-    return sorted(latest.values(), key=lambda span: (span.started, span.parent != "", span.id))
+    return sorted(latest.values(), key=lambda span: (span.parent != "", span.started, span.id))
 
 
 def of(session: Session, ids: Sequence[str]) -> Mapping[str, list[Span]]:

@@ -20,7 +20,7 @@ from everloop.server import health, process
 from everloop.server.answers import crash, refusal, refusal_of
 from everloop.server.authentication import authenticator, has_token
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
-from everloop.server.mlflow import refusals
+from everloop.server.mlflow import collector, refusals
 from everloop.server.mlflow.door import MlflowDoor, answers
 from everloop.server.pages.routes import site
 from everloop.server.pages.site import Site, wants_page
@@ -52,9 +52,14 @@ def build_app(platform: Platform) -> ASGIApp:
     ours = guard(doors, *security)
     mlflow = guard(MlflowDoor(platform), *security, refuse=refusals.refusal_of)
 
+    spans = guard(collector.Collector(platform), *security, refuse=collector.refusal)
+
     async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
         """Each protocol words its own refusals, so each has a guard of its own."""
-        door = mlflow if scope["type"] == "http" and answers(scope["path"]) else ours
+        door = ours
+        if scope["type"] == "http":
+            path = scope["path"]
+            door = spans if path == collector.PATH else mlflow if answers(path) else ours
         await door(scope, receive, send)
 
     return Measured(by_path, metrics)

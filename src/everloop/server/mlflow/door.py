@@ -19,7 +19,17 @@ from everloop.app.platform import Platform
 from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.server.answers import JSON, crash
-from everloop.server.mlflow import artifacts, experiments, loggedmodels, registry, runs, search, versions
+from everloop.server.mlflow import (
+    artifacts,
+    assessments,
+    experiments,
+    loggedmodels,
+    registry,
+    runs,
+    search,
+    traces,
+    versions,
+)
 from everloop.server.mlflow.endpoint import Answer, Caller, Endpoint, at
 from everloop.server.mlflow.refusals import refusal, refusal_of
 from everloop.server.rest import check_depth
@@ -28,7 +38,7 @@ VERSION = "3.17.2"
 """The version of MLflow whose protocol this is."""
 THREADS = 10
 """How many requests are worked on at once; each may hold a database connection."""
-MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions)
+MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions, traces, assessments)
 """Where the endpoints are."""
 _ROOTS = ("/api/", "/ajax-api/")
 _FILES = "/mlflow-artifacts/artifacts"
@@ -69,10 +79,12 @@ class MlflowDoor:
         sent = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         if sent in ("/health", "/version"):
             return PlainTextResponse("OK" if sent == "/health" else VERSION)
-        below = (_below_root(sent) or "").removeprefix("2.0")
+        version, _, rest = (_below_root(sent) or "").partition("/")
+        below = f"/{rest}"
         if below == _FILES or below.startswith(f"{_FILES}/"):
             return await self._files(request, unquote(below.removeprefix(_FILES).strip("/")))
-        found, in_path = at(below.removeprefix("/mlflow/").strip("/")) if below.startswith("/mlflow/") else ({}, {})
+        path = below.removeprefix("/mlflow/").strip("/") if below.startswith("/mlflow/") else ""
+        found, in_path = at(path if version == "2.0" else f"{version}/{path}")
         if not found:
             return refusal("ENDPOINT_NOT_FOUND", f"No endpoint found for {request.method} {sent}.", 404)
         if request.method not in found:

@@ -57,6 +57,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`auto` trusts loopback; `required` wants a token from everybody."""
     allowed_hosts: tuple[str, ...] = ()
     """Further Host headers that the server answers to, beside loopback's."""
+    offline: bool = False
+    """Whether runs are only written to journals in the home, for `everloop runs sync` to send later."""
+    system_metrics_seconds: float = 10.0
+    """How often a run logs what its machine is doing; 0 for never."""
+    console: Literal["python", "all", "off"] = "python"
+    """What a run keeps of the console: what Python prints, also what native code and children do (`all`), or nothing."""
     sandbox: Literal["code", "all"] = "code"
     """Which models run in a process of their own, without network: those that bring code, or all."""
     sandbox_memory_mb: int = 4096
@@ -67,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`best-effort` runs them even where the kernel cannot keep them from the network."""
     max_body_mb: int = 64
     """The largest request body that the server reads, in megabytes."""
+    max_file_mb: int = 102_400
+    """The largest artifact that the server takes at once, in megabytes; it is never whole in memory."""
     serving_slo_ms: int = 50
     """The time to an answer that an inference server keeps to: what it could not answer in it is refused at once."""
     serving_workers: int = 0

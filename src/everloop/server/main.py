@@ -22,6 +22,7 @@ from everloop.server.authentication import authenticator, has_token
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.mlflow import collector, refusals
 from everloop.server.mlflow.door import MlflowDoor, answers
+from everloop.server.mlflow.files import takes_files
 from everloop.server.pages.routes import site
 from everloop.server.pages.site import Site, wants_page
 from everloop.server.rest import PREFIX, RestDoor
@@ -50,7 +51,7 @@ def build_app(platform: Platform) -> ASGIApp:
     )
     security = (platform.settings.values, authenticator(platform), platform.local_principal)
     ours = guard(doors, *security)
-    mlflow = guard(MlflowDoor(platform), *security, refuse=refusals.refusal_of)
+    mlflow = guard(MlflowDoor(platform), *security, refuse=refusals.refusal_of, takes_files=takes_files)
 
     spans = guard(collector.Collector(platform), *security, refuse=collector.refusal)
 

@@ -99,23 +99,32 @@ def guard(
     authenticate: Authenticate,
     local: Principal = LOCAL,
     refuse: Callable[[EverloopError], Response] = refusal_of,
+    takes_files: Callable[[str], bool] = lambda _path: False,
 ) -> ASGIApp:
     """The app behind every check. What it lets through has the caller as `request.state.principal`.
 
     `local` is who a request without a token acts as, where `authentication` is `auto` and it comes from this machine.
-    `refuse` words what is not let through, as the door behind words its own errors.
+    `refuse` words what is not let through, as the door behind words its own errors. `takes_files` says of which paths
+    the app does not hold bodies in memory.
     """
-    return Guard(app, Gate(settings, authenticate, local), refuse)
+    return Guard(app, Gate(settings, authenticate, local), refuse, takes_files)
 
 
 class Guard:
     """An app behind every check; `refuse` words what is not let through."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, refuse: Callable[[EverloopError], Response]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        refuse: Callable[[EverloopError], Response],
+        takes_files: Callable[[str], bool] = lambda _path: False,
+    ) -> None:
         self._app = app
         self._refuse = refuse
         self._gate = gate
-        self._limit = gate.settings.max_body_mb << 20
+        self._takes_files = takes_files
+        self._limits = gate.settings.max_body_mb << 20, gate.settings.max_file_mb << 20
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
@@ -127,7 +136,7 @@ class Guard:
         hardened = _Hardened(send)
         try:
             await self._admit(scope)
-            await self._app(scope, _Limited(receive, self._limit), hardened)
+            await self._app(scope, _Limited(receive, self._limit(scope)), hardened)
         except EverloopError as error:
             if hardened.started:
                 raise
@@ -137,10 +146,14 @@ class Guard:
         headers = Headers(scope=scope)
         check_host(headers, self._gate.settings)
         check_origin(headers)
-        check_length(headers, self._limit)
+        check_length(headers, self._limit(scope))
         client = (scope.get("client") or ("",))[0]
         principal = await self._gate.caller(headers, client, scope["path"] in PUBLIC)
         scope.setdefault("state", {})["principal"] = principal
+
+    def _limit(self, scope: Scope) -> int:
+        body, file = self._limits
+        return file if self._takes_files(scope["path"]) else body
 
 
 class _Limited:
@@ -297,5 +310,5 @@ def _is_from_here(client: str, headers: Headers) -> bool:
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"The request's body is over the limit of {limit >> 20} MB.",
-        hint="Send less at once, or raise EVERLOOP_MAX_BODY_MB.",
+        hint="Send less at once, or raise EVERLOOP_MAX_BODY_MB (EVERLOOP_MAX_FILE_MB for artifacts).",
     )

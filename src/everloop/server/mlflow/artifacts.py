@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -16,12 +17,16 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
 from everloop.registry import service as registry
-from everloop.server.mlflow import experiments, loggedmodels, runs
+from everloop.server.files import StoredFile
+from everloop.server.mlflow import experiments, loggedmodels, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
+from everloop.server.mlflow.paths import checked
 from everloop.store.entities import Digest, TreeEntry
-from everloop.tracking import service as tracking
+from everloop.tracking import files
 
 MODELS = "models"
+_PAGE = 10_000
+_ARTIFACTS = re.compile(r"(?:^|/)artifacts(?:/|$)")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -42,16 +47,36 @@ class List(runs.ById, frozen=True):
     page_token: str = ""
 
 
+class OfModel(msgspec.Struct, frozen=True):
+    """A folder of a logged model."""
+
+    model_id: str
+    artifact_directory_path: str = ""
+
+
 @endpoint("GET artifacts/list")
 def list_of_run(caller: Caller, request: List) -> Answer:
     """What is in a folder of a run, by paths from the run's root."""
-    folder = _checked(request.path)
+    folder = checked(request.path)
     with caller.unit("tracking:read", write=False) as unit:
         row = runs.row_of(unit, runs.id_of(request))
-        files = files_at(unit, Place("", run=row.id, experiment=experiments.id_of(row.experiment)))
+        place = Place(folder, run=row.id, experiment=experiments.id_of(row.experiment))
+        found = _listed(files_at(unit, place), folder, f"{folder}/" if folder else "")
         info = runs.shown(unit, [row])[0]["info"]
+    page, token = paging.page(found, request.page_token, _PAGE)
     root = info["artifact_uri"] if isinstance(info, dict) else ""
-    return {"root_uri": root, "files": _listed(files, folder, f"{folder}/" if folder else "")}
+    return {"root_uri": root, "files": list(page)} | ({"next_page_token": token} if token else {})
+
+
+@endpoint("GET logged-models/{model_id}/artifacts/directories")
+def list_of_model(caller: Caller, request: OfModel) -> Answer:
+    """What is in a folder of a logged model, by paths from its root."""
+    folder = checked(request.artifact_directory_path)
+    with caller.unit("tracking:read", write=False) as unit:
+        model = loggedmodels.existing(unit, request.model_id)
+        place = Place(folder, logged=model.id, experiment=experiments.id_of(model.experiment))
+        found = _listed(files_at(unit, place), folder, f"{folder}/" if folder else "")
+    return {"root_uri": f"{experiments.ARTIFACTS}/{path_of(place)}", "files": found}
 
 
 def listing(caller: Caller, path: str) -> Answer:
@@ -61,51 +86,65 @@ def listing(caller: Caller, path: str) -> Answer:
         return {"files": _listed(files_at(unit, place), place.path, "")}
 
 
-def digest_at(caller: Caller, path: str) -> Digest:
-    """The address of a file's bytes.
+def stored(caller: Caller, place: Place) -> StoredFile:
+    """The file at a place.
 
     Raises:
-        NotFound: there is no such file.
+        NotFound: there is none.
     """
     with caller.unit("tracking:read", write=False) as unit:
-        place = place_of(path)
-        for file in files_at(unit, place):
-            if file.path == place.path:
-                return file.digest
-    raise NotFound(f"No such artifact: '{path[:200]}'")
+        if place.model:
+            found = next((it for it in files_at(unit, place) if it.path == place.path), None)
+            size, digest = (found.size, found.digest) if found else (0, Digest(""))
+        else:
+            kept = files.at(unit, _holder(unit, place), place.path)
+            size, digest = (kept.size, kept.digest) if kept else (0, Digest(""))
+    if not digest:
+        raise NotFound(f"No such artifact: '{path_of(place)[:200]}'")
+    return StoredFile(PurePosixPath(place.path).name, digest, size)
 
 
-def keep(caller: Caller, path: str, received: Path) -> None:
-    """Keep an uploaded file as an artifact of a run.
+def check_writable(caller: Caller, place: Place) -> None:
+    """Let through what may be uploaded.
 
     Raises:
+        PermissionDenied: the caller may not.
         NotFound: there is no such run.
         InvalidInput: the path is not one of a run's.
+        Conflict: the logged model is complete.
     """
-    place = place_of(path)
-    if not (place.run or place.logged) or not place.path:
-        raise InvalidInput(f"Nothing can be uploaded to '{path[:200]}'.", hint="Upload below a run's artifact_uri.")
     with caller.unit("tracking:write", write=False) as unit:  # The bytes are written while nothing is locked.
-        _holder(unit, place)
-    digest = caller.platform.resources.store.put_file(received)
-    if place.run:
-        caller.call("runs.log_artifact", id=place.run, path=place.path, digest=digest)
-        return
+        _writable(unit, place)
+        if not place.path:
+            raise _not_here(place)
+        files.checked(place.path)
+
+
+def keep(caller: Caller, place: Place, digest: Digest) -> None:
+    """Keep an uploaded file as an artifact of a run or a logged model, in the place of the one that was there."""
     with caller.unit("tracking:write") as unit:
-        if loggedmodels.existing(unit, place.logged).status != "pending":
-            raise Conflict(f"Logged model {place.logged} is complete and can no longer change.")
-        tracking.add_artifact(unit, place.logged, place.path, digest, unit.urn("logged_model", place.logged))
+        holder, urn = _writable(unit, place)
+        files.put(unit, holder, place.path, digest, urn)
+
+
+def remove(caller: Caller, place: Place) -> None:
+    """Take a file away, or a folder with all that is in it; what is not there is no error."""
+    with caller.unit("tracking:write") as unit:
+        holder, urn = _writable(unit, place)
+        files.remove(unit, holder, place.path, urn)
 
 
 def files_at(session: Session, place: Place) -> Sequence[TreeEntry]:
-    """Every file of the run or version that a place is in.
+    """The files at and below a place of a run or a logged model; of a version all that it has.
 
     Raises:
         NotFound: there is no such run or version.
     """
-    if place.run or place.logged:
+    if not place.model:
         holder = _holder(session, place)
-        return [TreeEntry(it.path, it.digest, it.size) for it in tracking.files_of(session, holder)]
+        found = files.below(session, holder, place.path)
+        itself = files.at(session, holder, place.path) if place.path else None
+        return [TreeEntry(it.path, it.digest, it.size) for it in ([itself] if itself else found)]
     version = registry.version(session, place.model, place.version)
     return session.store.tree(version.trained.digest)
 
@@ -117,14 +156,65 @@ def place_of(path: str) -> Place:
         InvalidInput: it leads out of where artifacts are.
         NotFound: there are no artifacts of that kind.
     """
-    parts = PurePosixPath(_checked(path)).parts
-    if len(parts) >= 3 and parts[0] == MODELS and parts[2].isdecimal() and len(parts[2]) < 10:
-        return Place("/".join(parts[3:]), model=parts[1], version=int(parts[2]) or -1)
-    if len(parts) >= 4 and parts[1] == MODELS and parts[3] == "artifacts":
-        return Place("/".join(parts[4:]), logged=parts[2], experiment=parts[0])
-    if len(parts) >= 3 and parts[2] == "artifacts":
-        return Place("/".join(parts[3:]), run=parts[1], experiment=parts[0])
+    first, second, third, *rest = [*checked(path).split("/"), "", "", ""]
+    inside = _ARTIFACTS.split(path, maxsplit=1)[-1]
+    if first == MODELS and third.isdecimal() and len(third) < 10:
+        return Place(checked("/".join(rest).rstrip("/")), model=second, version=int(third) or -1)
+    if second == MODELS and rest[0] == "artifacts":
+        return Place(checked(inside), logged=third, experiment=first)
+    if third == "artifacts":
+        return Place(checked(inside), run=second, experiment=first)
     raise NotFound(f"There are no artifacts at '{path[:200]}'.", hint="Start from the artifact_uri of a run.")
+
+
+def path_of(place: Place) -> str:
+    """The path that names a place."""
+    if place.model:
+        root = f"{MODELS}/{place.model}/{place.version}"
+    elif place.logged:
+        root = f"{place.experiment}/{MODELS}/{place.logged}/artifacts"
+    else:
+        root = f"{place.experiment}/{place.run}/artifacts"
+    return f"{root}/{place.path}".rstrip("/")
+
+
+def of_run(caller: Caller, run: str, path: str) -> Place:
+    """A place in a run.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    with caller.unit("tracking:read", write=False) as unit:
+        row = runs.row_of(unit, run)
+        return Place(checked(path), run=row.id, experiment=experiments.id_of(row.experiment))
+
+
+def of_logged(caller: Caller, model: str, path: str) -> Place:
+    """A place in a logged model.
+
+    Raises:
+        NotFound: there is no such model.
+    """
+    with caller.unit("tracking:read", write=False) as unit:
+        found = loggedmodels.existing(unit, model)
+        return Place(checked(path), logged=found.id, experiment=experiments.id_of(found.experiment))
+
+
+def _writable(session: Session, place: Place) -> tuple[str, str]:
+    """The id and the URN of what takes files at a place."""
+    if not (place.run or place.logged):
+        raise _not_here(place)
+    holder = _holder(session, place)
+    if not place.logged:
+        return holder, session.urn("run", holder)
+    if loggedmodels.existing(session, holder).status != "pending":
+        raise Conflict(f"Logged model {holder} is complete and can no longer change.")
+    return holder, session.urn("logged_model", holder)
+
+
+def _not_here(place: Place) -> InvalidInput:
+    told = path_of(place)[:200]
+    return InvalidInput(f"Nothing can be uploaded to '{told}'.", hint="Upload below a run's artifact_uri.")
 
 
 def _holder(session: Session, place: Place) -> str:
@@ -135,17 +225,7 @@ def _holder(session: Session, place: Place) -> str:
     return it.id
 
 
-def _checked(path: str) -> str:
-    """The path without needless parts; on no system may it lead out of the folder that it is joined to."""
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or not path.isprintable():
-        raise InvalidInput(
-            f"Invalid path: {path[:200]!r}", hint="Use a relative path without '..', ':' and backslashes."
-        )
-    return "" if path in ("", ".") else str(pure)
-
-
-def _listed(files: Sequence[TreeEntry], folder: str, prefix: str) -> list[Json]:
+def _listed(files: Iterable[TreeEntry], folder: str, prefix: str) -> list[Json]:
     """A folder's files and folders; a file that is named itself is listed as itself."""
     inside = f"{folder}/" if folder else ""
     found: dict[str, Json] = {}

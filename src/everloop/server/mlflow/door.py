@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import anyio
 import anyio.to_thread
@@ -23,6 +21,7 @@ from everloop.server.mlflow import (
     artifacts,
     assessments,
     experiments,
+    files,
     loggedmodels,
     registry,
     runs,
@@ -41,13 +40,12 @@ THREADS = 10
 MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions, traces, assessments)
 """Where the endpoints are."""
 _ROOTS = ("/api/", "/ajax-api/")
-_FILES = "/mlflow-artifacts/artifacts"
 T = TypeVar("T")
 
 
 def answers(path: str) -> bool:
     """Whether this door answers at a path."""
-    if path in ("/health", "/version"):
+    if path in ("/health", "/version", *files.PAGES):
         return True
     below = _below_root(path)
     return below is not None and below.split("/")[0] in ("2.0", "3.0") and "/mlflow" in below
@@ -59,6 +57,7 @@ class MlflowDoor:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._limiter = anyio.CapacityLimiter(THREADS)
+        self._artifacts = files.ArtifactDoor(platform)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
@@ -80,9 +79,9 @@ class MlflowDoor:
         if sent in ("/health", "/version"):
             return PlainTextResponse("OK" if sent == "/health" else VERSION)
         version, _, rest = (_below_root(sent) or "").partition("/")
-        below = f"/{rest}"
-        if below == _FILES or below.startswith(f"{_FILES}/"):
-            return await self._files(request, unquote(below.removeprefix(_FILES).strip("/")))
+        below = f"/{rest}" if rest else ""
+        if sent in files.PAGES or files.is_bytes(below):
+            return await self._artifacts.respond(request, self._caller(request), below or sent)
         path = below.removeprefix("/mlflow/").strip("/") if below.startswith("/mlflow/") else ""
         found, in_path = at(path if version == "2.0" else f"{version}/{path}")
         if not found:
@@ -98,31 +97,6 @@ class MlflowDoor:
         else:
             given = _fields(request.headers.get("content-type", ""), await request.body())
         return _answer(await self._in_thread(lambda: endpoint.answer(self._caller(request), given | in_path)))
-
-    async def _files(self, request: Request, path: str) -> Response:
-        caller = self._caller(request)
-        if request.method == "PUT" and path:
-            await self._receive(request, caller, path)
-            return _answer({})
-        if request.method not in ("GET", "HEAD"):
-            allowed = {"Allow": "GET, HEAD, PUT" if path else "GET"}
-            return refusal("BAD_REQUEST", f"{request.method} means nothing for artifacts.", 405, allowed)
-        if not path:
-            folder = request.query_params.get("path", "")
-            return _answer(await self._in_thread(lambda: artifacts.listing(caller, folder)))
-        store = self._platform.resources.store
-        content = await self._in_thread(lambda: store.get(artifacts.digest_at(caller, path)))
-        headers = {"content-disposition": "attachment"}
-        return Response(content, headers=headers, media_type="application/octet-stream")
-
-    async def _receive(self, request: Request, caller: Caller, path: str) -> None:
-        """Take an upload to a file, piece by piece, and keep it when it is whole."""
-        with tempfile.TemporaryDirectory(prefix="everloop-upload-") as folder:
-            received = Path(folder) / "received"
-            with received.open("wb") as file:
-                async for piece in request.stream():
-                    file.write(piece)
-            await self._in_thread(lambda: artifacts.keep(caller, path, received))
 
     def _caller(self, request: Request) -> Caller:
         project = request.headers.get("x-everloop-project", "")

@@ -15,8 +15,10 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import InvalidInput
 from everloop.tracking import service
+from everloop.tracking.index import service as searching
 from everloop.tracking.entities import MetricPoint
-from everloop.tracking.search import Condition, Ordering, parse, parse_order
+from everloop.tracking.index.expressions import AllOf, AnyOf, Condition, Not, Ordering
+from everloop.tracking.search import parse, parse_order, parse_orders
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def runs(shared_platform: Platform) -> Iterator[Session]:
 
 
 def names(session: Session, where: str = "", order: str = "name", **more: object) -> list[str]:
-    return [run.name for run in service.search(session, where=where, order=order, **more)]  # type: ignore[arg-type]
+    return [run.name for run in searching.search(session, where=where, order=order, **more)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def names(session: Session, where: str = "", order: str = "name", **more: object
         ("metrics.auc > 0.7", ["a"]),
         ("metrics.auc >= 0.7", ["a", "b"]),
         ("metrics.auc < 1e0", ["a", "b"]),
-        ("metrics.auc != 0.9", ["b"]),
+        ("metrics.auc != 0.9", ["b", "c"]),
         ("metrics.`val/loss` <= .31", ["a", "b"]),
         ("metrics.val/loss <= .2", ["a"]),
         ("parameters.kind = 'gbm'", ["a"]),
@@ -51,6 +53,21 @@ def names(session: Session, where: str = "", order: str = "name", **more: object
         ("parameters.kind = 'gbm''s'", ["c"]),
         ("parameters.kind like 'gbm%'", ["a", "c"]),
         ("parameters.kind LIKE 'gbm%' AND parameters.depth = '10'", ["c"]),
+        ("parameters.kind like 'GBM%'", []),
+        ("parameters.kind ILIKE 'GBM%'", ["a", "c"]),
+        ("parameters.kind not like 'g%'", ["b"]),
+        ("parameters.depth IN ('1', \"2\")", ["a", "b"]),
+        ("metrics.auc not in (0.9, 0.7)", ["c"]),
+        ("metrics.auc is null", []),
+        ("metrics.gone is null and parameters.kind is not null", ["a", "b", "c"]),
+        ("not metrics.auc > 0.7", ["b", "c"]),
+        ("name = 'a' or name = 'b' and parameters.depth = '1'", ["a"]),
+        ("(name = 'a' or name = 'b') and parameters.depth = '2'", ["b"]),
+        ("params.\"kind\" = 'gbm'", ["a"]),
+        ("attributes.run_name = 'a'", ["a"]),
+        ("duration is not null", ["c"]),
+        ("started >= '2026-01-01' and start_time < 1767225600001", ["a", "b", "c"]),
+        ("started > '2026-01-01'", []),
         ("tags.`owner team` = 'b'", ["b"]),
         ("status = 'failed'", ["c"]),
         ("name != 'a' and experiment = 'trial'", ["c"]),
@@ -103,20 +120,34 @@ def test_an_experiment_narrows_the_search(runs: Session) -> None:
     "where",
     [
         "metrics.auc", "metrics.auc >", "metrics.auc > 'a'", "metrics > 1", "parameters.kind > 1", "kind = 'a'",
-        "metrics.auc > 1 or metrics.auc < 0", "metrics.auc > 1 metrics.auc < 0", "metrics.auc > 1 and", "'a' = 'a'",
+        "metrics.auc > 1 metrics.auc < 0", "metrics.auc > 1 and", "'a' = 'a'",
         "name = 'a'; drop table runs", "name = 'a", "metrics.auc like 1", "metrics.auc = 1x", "1 = 1", "name = name",
-        "metrics.a b > 1", "metrics..auc > 1", "name = 'a')", "(name = 'a')", "project = 'x'", "name ~ 'a'",
+        "metrics.a b > 1", "metrics..auc > 1", "name = 'a')", "(name = 'a'", "()", "not", "project = 'x'", "name ~ 'a'",
+        "name in ()", "name in 'a'", "metrics.auc in ('a')", "started > 'soon'", "started like '2%'", "dataset.age = 'x'",
+        "name is", "name not = 'a'", "metrics.auc is 1", "((" * 100 + "name = 'a'" + "))" * 100, "datasets.name > 1",
     ],
 )  # fmt: skip
 def test_what_is_not_in_the_language_is_refused(session: Session, where: str) -> None:
     with pytest.raises(InvalidInput):
-        service.search(session, where=where)
+        searching.search(session, where=where)
 
 
-@pytest.mark.parametrize("order", ["name up", "auc", "metrics.auc desc, name", "name; drop table runs", "1", "project"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "name up",
+        "auc",
+        "metrics.auc desc,, name",
+        "metrics.auc desc name",
+        "datasets.name",
+        "name; drop table runs",
+        "1",
+        "project",
+    ],
+)
 def test_an_order_that_is_not_in_the_language_is_refused(session: Session, order: str) -> None:
     with pytest.raises(InvalidInput):
-        service.search(session, order=order)
+        searching.search(session, order=order)
 
 
 @given(st.text(min_size=1, max_size=20).filter(lambda text: "`" not in text), st.text(max_size=20))
@@ -133,12 +164,22 @@ def test_any_number_can_be_written(number: float) -> None:
 @given(st.text(max_size=40))
 def test_any_other_text_is_refused_or_parsed_and_nothing_else(text: str) -> None:
     with suppress(InvalidInput):
-        assert all(isinstance(condition, Condition) for condition in parse(text))
+        assert all(isinstance(condition, Condition | AllOf | AnyOf | Not) for condition in parse(text))
 
 
 def test_an_order_is_parsed() -> None:
     assert parse_order("metrics.auc desc") == Ordering("metric", "auc", True)
-    assert parse_order("started") == Ordering("column", "started", False)
+    assert parse_order("started") == Ordering("attribute", "started", False)
+    assert parse_orders("metrics.auc desc, name") == (Ordering("metric", "auc", True), Ordering("attribute", "name"))
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [("name = 'a' nd name = 'b'", 12), ("metrics.auc >", 14), ("  size = 1", 3), ("name = 'a' and #", 16)],
+)
+def test_an_error_says_where(where: str, place: int) -> None:
+    with pytest.raises(InvalidInput, match=f"character {place}\\b"):
+        parse(where)
 
 
 @pytest.mark.parametrize("text", ["metrics.a > 1 and " * 1_000 + "metrics.a > 1", f"name like '{'%x' * 50_000}'"])

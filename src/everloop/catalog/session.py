@@ -52,6 +52,8 @@ class Session:
     resources: Resources
     principal: str
     project: str
+    writes: bool = False
+    """Whether what this unit of work sees may be its own, and never be committed."""
     _connection: Connection | None = None
     _events: dict[tuple[str, str], list[Event]] = field(default_factory=dict)
 
@@ -104,7 +106,7 @@ class Session:
         try:
             with self.resources.database.engine.connect() as connection:
                 self.resources.database.begin(connection, write=write)
-                unit = replace(self, _connection=connection, _events={})
+                unit = replace(self, writes=write, _connection=connection, _events={})
                 yield unit
                 for (project, principal), events in unit._events.items():
                     ledger.append(connection, self.clock.now(), project, principal, events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 import msgspec
 
@@ -13,7 +14,8 @@ from everloop.kernel.errors import InvalidInput
 from everloop.server.mlflow import experiments, filters, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.experiments import View
-from everloop.tracking import search as language
+from everloop.tracking.index import expressions as language
+from everloop.tracking.index import searching
 
 _MOST = 50_000
 _COLUMNS = {
@@ -47,15 +49,15 @@ class Search(msgspec.Struct, frozen=True):
 def search(caller: Caller, request: Search) -> Answer:
     """The runs of some experiments that meet a filter, newest first unless another order is named."""
     size = paging.check_size(request.max_results, _MOST)
-    start = paging.start_of(request.page_token)
     conditions = tuple(_condition(comparison) for comparison in filters.parse(request.filter))
     orders = tuple(_ordering(filters.parse_order(text)) for text in request.order_by)
     with caller.unit("tracking:read", write=False) as unit:
         names = _names(unit, request.experiment_ids)
-        wanted = language.Search(names, conditions, orders, _DELETED[request.run_view_type], size + 1, start)
-        rows = language.found(unit, wanted) if names else []
-        token = paging.next_token(start, size, len(rows) > size)
-        return {"runs": runs.shown(unit, rows[:size])} | ({"next_page_token": token} if token else {})
+        wanted = language.Search(names, conditions, orders, _DELETED[request.run_view_type], size, request.page_token)
+        if not names:
+            return {"runs": []}
+        rows, page = searching.found(unit, wanted)
+        return {"runs": runs.shown(unit, rows)} | ({"next_page_token": page.cursor} if page.cursor else {})
 
 
 def _names(session: Session, ids: Sequence[str]) -> tuple[str, ...]:
@@ -76,9 +78,9 @@ def _attribute(comparison: filters.Comparison) -> language.Condition:
         return _text("tag", "mlflow.user", comparison)
     column = _column(comparison.key)
     if column in ("started", "ended"):
-        return language.Condition("column", column, _plain(comparison), _time(comparison))
-    found = _text("column", column, comparison)
-    if column == "status" and found.operator != "matches":
+        return language.Condition("attribute", column, _plain(comparison), _time(comparison))
+    found = _text("attribute", column, comparison)
+    if column == "status" and found.operator in ("=", "!=", "in", "not in"):
         return msgspec.structs.replace(found, value=_lower(found.value))
     return found
 
@@ -93,18 +95,15 @@ def _text(kind: language.Kind, key: str, comparison: filters.Comparison) -> lang
     value = comparison.value
     if isinstance(value, float):
         raise InvalidInput(f"{key!r} is a text and is compared with the number {value:g}.", hint="Put it in quotes.")
-    if comparison.operator in ("like", "ilike"):
-        pattern = filters.pattern_of(str(value), ignoring_case=comparison.operator == "ilike")
-        return language.Condition(kind, key, "matches", pattern)
-    if comparison.operator not in ("=", "!=", "in", "not in"):
+    if comparison.operator not in ("=", "!=", "in", "not in", "like", "ilike"):
         raise InvalidInput(f"{key!r} is a text, which {comparison.operator} does not compare.")
-    return language.Condition(kind, key, comparison.operator, value)
+    return language.Condition(kind, key, cast(language.Operator, comparison.operator), value)
 
 
-def _plain(comparison: filters.Comparison) -> str:
+def _plain(comparison: filters.Comparison) -> language.Operator:
     if comparison.operator not in ("=", "!=", "<", "<=", ">", ">="):
         raise InvalidInput(f"{comparison.key!r} is a number, which {comparison.operator.upper()} does not compare.")
-    return comparison.operator
+    return cast(language.Operator, comparison.operator)
 
 
 def _time(comparison: filters.Comparison) -> datetime:
@@ -123,7 +122,7 @@ def _ordering(order: filters.Order) -> language.Ordering:
         return language.Ordering(order.kind, order.key, order.descending)
     if order.key in _USERS:
         return language.Ordering("tag", "mlflow.user", order.descending)
-    return language.Ordering("column", _column(order.key), order.descending)
+    return language.Ordering("attribute", _column(order.key), order.descending)
 
 
 def _column(key: str) -> str:

@@ -1,0 +1,1 @@
+"""Search over runs: columns of all runs of a project in memory, filters, orders, pages, tables of chosen columns."""

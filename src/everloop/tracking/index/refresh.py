@@ -1,0 +1,129 @@
+"""The index of a project's runs, kept current: before each search the runs that changed since are read.
+
+Writers are serialised and number their changes in the order of commits, so whatever changed has a larger number than
+all that was seen, also when another server wrote it. What a unit of work reads that may write itself is not counted as
+seen, and is read again by whoever comes next: it may never be committed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import BigInteger, Text, bindparam, func, select, type_coerce
+
+from everloop.catalog.database import Database
+from everloop.catalog.session import Session
+from everloop.tracking.documents import latest_in, texts_in
+from everloop.tracking.index.columns import BLOCK
+from everloop.tracking.index.table import TEXTS, TIMES, Batch, RunTable
+from everloop.tracking.tables import runs
+
+_AT_ONCE = 500
+_COLUMNS = (
+    runs.c.changed,
+    runs.c.id,
+    runs.c.texts,
+    runs.c.latest,
+    *(type_coerce(runs.c[name], Text) for name in TEXTS),
+    *(type_coerce(runs.c[name], BigInteger) for name in TIMES),
+)
+_CHANGED = (
+    select(*_COLUMNS)
+    .where(runs.c.project == bindparam("project"), runs.c.changed > bindparam("seen"))
+    .order_by(runs.c.changed)
+    .limit(BLOCK)
+)
+_NAMED = select(*_COLUMNS).where(
+    runs.c.project == bindparam("project"), runs.c.id.in_(bindparam("ids", expanding=True))
+)
+_NEWEST = select(func.max(runs.c.changed)).where(runs.c.project == bindparam("project"))
+
+
+class Index:
+    """The runs of a project in memory, for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.table = RunTable()
+        self.lock = threading.RLock()
+        self._seen = -1
+        self._unsettled: set[str] = set()
+
+    def refresh(self, session: Session) -> None:
+        """Read what has changed since the last time."""
+        if self._unsettled:
+            self._settle(session)
+        seen = self._seen
+        while found := session.connection.execute(_CHANGED, {"project": session.project, "seen": seen}).all():
+            self.table.put(_batch(found))
+            seen = found[-1][0]
+            if session.writes:
+                self._unsettled.update(row[1] for row in found)
+            if len(found) < BLOCK:
+                break
+        if not session.writes:
+            self._seen = seen
+
+    def doubt(self, ids: Sequence[str]) -> None:
+        """Leave runs out that are not there for a reader, until they are found again."""
+        self.table.remove(ids)
+        self._unsettled.update(ids)
+
+    def _settle(self, session: Session) -> None:
+        """Read again what may have been rolled back, or removed."""
+        newest = session.connection.execute(_NEWEST, {"project": session.project}).scalar()
+        if (newest or 0) < self._seen:
+            return  # This reader began before the last one: it cannot tell what has become of them.
+        doubtful = sorted(self._unsettled)
+        for start in range(0, len(doubtful), _AT_ONCE):
+            ids = doubtful[start : start + _AT_ONCE]
+            found = session.connection.execute(_NAMED, {"project": session.project, "ids": ids}).all()
+            self.table.remove(ids)
+            if found:
+                self.table.put(_batch(found))
+        if not session.writes:
+            self._unsettled.clear()
+
+
+class _Indexes:
+    """The indexes of the databases that are open in this process, by project."""
+
+    def __init__(self) -> None:
+        self._making = threading.Lock()
+        self._known: WeakKeyDictionary[Database, dict[str, Index]] = WeakKeyDictionary()
+
+    def of(self, session: Session) -> Index:
+        with self._making:
+            projects = self._known.setdefault(session.resources.database, {})
+            return projects.setdefault(session.project, Index())
+
+
+_indexes = _Indexes()
+# In a process that was forked another thread may have held the locks, in the middle of a change: it begins anew.
+os.register_at_fork(after_in_child=_indexes.__init__)  # type: ignore[misc]  # That is what beginning anew is.
+
+
+@contextmanager
+def current(session: Session) -> Iterator[Index]:
+    """The index of the session's project as its reader sees the catalog, for this thread alone in the meantime."""
+    index = _indexes.of(session)
+    with index.lock:
+        index.refresh(session)
+        yield index
+
+
+def _batch(found: Sequence[Any]) -> Batch:
+    _, ids, texts, latest, *attributes = zip(*found, strict=True)
+    read = [texts_in(document) for document in texts]
+    return Batch(
+        ids,
+        dict(zip(TEXTS, attributes[: len(TEXTS)], strict=True)),
+        dict(zip(TIMES, attributes[len(TEXTS) :], strict=True)),
+        [one.parameters for one in read],
+        [one.tags for one in read],
+        [{key: point.value for key, point in latest_in(document).items()} for document in latest],
+    )

@@ -1,4 +1,4 @@
-"""Run MLflow's own tests against our server: `python -m tests.server.mlflow.conformance CHECKOUT --python VENV/bin/python`."""
+"""Run MLflow's own tests against our server: `python -m tests.server.mlflow.conformance CHECKOUT`."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ which tests can pass at all.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import shutil
@@ -32,6 +33,8 @@ THROUGH_URI = (
     "tests/tracking/test_client.py",
 )
 THROUGH_STORE = ("tests/store/tracking/test_sqlalchemy_store.py", "tests/store/model_registry/test_sqlalchemy_store.py")
+_INSTEAD_OF_NONE = {"create_run": {"tags": []}, "get_metric_history": {"max_results": 25_000}}
+"""What the methods of the REST client take where those of the store in SQL take None, by name."""
 PATIENCE = 30
 """Seconds that a server may take to start."""
 _artifacts = {"root": ""}
@@ -71,9 +74,9 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.
     """Give the fixtures a server of the test's own that would otherwise open a database; None leaves one as it is."""
     path = request.node.nodeid.partition("::")[0]
     if fixturedef.argname == "db_uri" and path in THROUGH_URI:
-        return _provided(fixturedef, request, server(_root(request, "artifacts")), str)
+        return _provided(fixturedef, request, server(_root(request, "everloop-artifacts")), str)
     if fixturedef.argname == "store" and path in THROUGH_STORE:
-        return _provided(fixturedef, request, server(_root(request, "artifacts")), _store_of(path))
+        return _provided(fixturedef, request, server(_root(request, "everloop-artifacts")), _store_of(path))
     return None
 
 
@@ -187,18 +190,33 @@ def _provided(
 
 def _store_of(path: str) -> Callable[[str], object]:
     """What makes MLflow's REST client for the kind of store that a test file is about."""
-    from mlflow.store.model_registry.rest_store import RestStore as Registry
-    from mlflow.store.tracking.rest_store import RestStore as Tracking
     from mlflow.utils.rest_utils import MlflowHostCreds
 
-    class Forgiving(Tracking):
-        """The tests leave out the tags of a run, as a store in SQL allows."""
-
-        def create_run(self, experiment_id: str, user_id: str, start_time: int, tags: object, run_name: str) -> object:
-            return super().create_run(experiment_id, user_id, start_time, tags or [], run_name)
-
-    kind = Registry if "model_registry" in path else Forgiving
+    if "model_registry" in path:
+        from mlflow.store.model_registry.rest_store import RestStore as Rest
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as InSql
+    else:
+        from mlflow.store.tracking.rest_store import RestStore as Rest
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as InSql
+    both = [name for name, value in vars(InSql).items() if inspect.isfunction(value) and name in vars(Rest)]
+    calls = {name: _with_defaults(getattr(InSql, name), getattr(Rest, name)) for name in both if name[0] != "_"}
+    kind = type("RestLikeSql", (Rest,), calls | {"DEFAULT_EXPERIMENT_ID": "0"})
     return lambda url: kind(lambda: MlflowHostCreds(url))
+
+
+def _with_defaults(in_sql: Callable[..., object], rest: Callable[..., object]) -> Callable[..., object]:
+    """A method of the REST client that may be called as the tests call that of the store in SQL."""
+    declared, known = inspect.signature(in_sql), inspect.signature(rest).parameters
+
+    def call(*given: object, **named: object) -> object:
+        bound = declared.bind(*given, **named)
+        bound.apply_defaults()
+        arguments = {name: value for name, value in bound.arguments.items() if name in known}
+        for name, instead in _INSTEAD_OF_NONE.get(in_sql.__name__, {}).items():
+            arguments[name] = arguments[name] or instead
+        return rest(**arguments)
+
+    return call
 
 
 def _sees_a_server(item: pytest.Item) -> bool:

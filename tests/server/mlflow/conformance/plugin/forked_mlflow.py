@@ -1,6 +1,6 @@
 """MLflow's own server, forked off this process, which has imported all of it: each line asks for one.
 
-A line in is JSON (`database`, `root`, `port`), a line out is the id of the server's process. It is run by the Python that
+A line in is JSON (`database`, `root`, `port`), a line out is the id of the process. It is run by the Python that
 has MLflow.
 """
 

@@ -1,7 +1,8 @@
 """Artifacts for MLflow's clients: files of runs, and the files of model versions, by the path in their URI.
 
 `mlflow-artifacts:/<experiment>/<run>/artifacts/<path>` is a file of a run,
-`mlflow-artifacts:/<experiment>/models/<id>/artifacts/<path>` one of a logged model, and
+`mlflow-artifacts:/<experiment>/models/<id>/artifacts/<path>` one of a logged model,
+`mlflow-artifacts:/<experiment>/traces/<id>/artifacts/<path>` one of a trace, and
 `mlflow-artifacts:/models/<name>/<version>/<path>` one of a registered version, which cannot be written.
 """
 
@@ -23,19 +24,23 @@ from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.paths import checked
 from everloop.store.entities import Digest, TreeEntry
 from everloop.tracking import files
+from everloop.tracking.traces import rows as traces
+from everloop.tracking.traces.rows import holder_of
 
 MODELS = "models"
+TRACES = "traces"
 _PAGE = 10_000
 _ARTIFACTS = re.compile(r"(?:^|/)artifacts(?:/|$)")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What a path names: a file or folder of a run, of a logged model, or of a version of a registered model."""
+    """What a path names: a file or folder of a run, a logged model, a trace, or a version of a registered model."""
 
     path: str
     run: str = ""
     experiment: str = ""
     logged: str = ""
+    trace: str = ""
     model: str = ""
     version: int = 0
 
@@ -162,6 +167,8 @@ def place_of(path: str) -> Place:
         return Place(checked("/".join(rest).rstrip("/")), model=second, version=int(third) or -1)
     if second == MODELS and rest[0] == "artifacts":
         return Place(checked(inside), logged=third, experiment=first)
+    if second == TRACES and rest[0] == "artifacts":
+        return Place(checked(inside), trace=third, experiment=first)
     if third == "artifacts":
         return Place(checked(inside), run=second, experiment=first)
     raise NotFound(f"There are no artifacts at '{path[:200]}'.", hint="Start from the artifact_uri of a run.")
@@ -173,6 +180,8 @@ def path_of(place: Place) -> str:
         root = f"{MODELS}/{place.model}/{place.version}"
     elif place.logged:
         root = f"{place.experiment}/{MODELS}/{place.logged}/artifacts"
+    elif place.trace:
+        root = f"{place.experiment}/{TRACES}/{place.trace}/artifacts"
     else:
         root = f"{place.experiment}/{place.run}/artifacts"
     return f"{root}/{place.path}".rstrip("/")
@@ -200,11 +209,24 @@ def of_logged(caller: Caller, model: str, path: str) -> Place:
         return Place(checked(path), logged=found.id, experiment=experiments.id_of(found.experiment))
 
 
+def of_trace(caller: Caller, trace: str, path: str) -> Place:
+    """A place in a trace.
+
+    Raises:
+        NotFound: there is no such trace.
+    """
+    with caller.unit("tracking:read", write=False) as unit:
+        row = traces.one(unit, trace)
+        return Place(checked(path), trace=row.id, experiment=experiments.id_of(row.experiment))
+
+
 def _writable(session: Session, place: Place) -> tuple[str, str]:
-    """The id and the URN of what takes files at a place."""
-    if not (place.run or place.logged):
+    """The id under which files are kept at a place, and the URN of what takes them."""
+    if not (place.run or place.logged or place.trace):
         raise _not_here(place)
     holder = _holder(session, place)
+    if place.trace:
+        return holder, session.urn("trace", place.trace)
     if not place.logged:
         return holder, session.urn("run", holder)
     if loggedmodels.existing(session, holder).status != "pending":
@@ -218,11 +240,18 @@ def _not_here(place: Place) -> InvalidInput:
 
 
 def _holder(session: Session, place: Place) -> str:
-    """The id of the run or logged model that a place is in."""
+    """The id under which the files of the run, the logged model or the trace are kept that a place is in."""
+    if place.trace:
+        _check_home(place, traces.one(session, place.trace).experiment)
+        return holder_of(place.trace)
     it = loggedmodels.existing(session, place.logged) if place.logged else runs.row_of(session, place.run)
-    if experiments.id_of(it.experiment) != place.experiment:
-        raise NotFound(f"Experiment {place.experiment[:80]} has no {it.id}.")
+    _check_home(place, it.experiment)
     return it.id
+
+
+def _check_home(place: Place, experiment: str) -> None:
+    if experiments.id_of(experiment) != place.experiment:
+        raise NotFound(f"Experiment {place.experiment[:80]} has no {place.trace or place.logged or place.run}.")
 
 
 def _listed(files: Iterable[TreeEntry], folder: str, prefix: str) -> list[Json]:

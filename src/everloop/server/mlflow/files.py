@@ -18,8 +18,8 @@ from starlette.responses import Response
 from everloop.kernel.errors import InvalidInput, TooLarge
 from everloop.kernel.usecase import Json
 from everloop.server.answers import JSON
-from everloop.server.files import Files
-from everloop.server.mlflow import artifacts
+from everloop.server.files import Files, StoredFile
+from everloop.server.mlflow import artifacts, traces
 from everloop.server.mlflow.artifacts import Place
 from everloop.server.mlflow.endpoint import Caller
 from everloop.server.mlflow.paths import unescaped
@@ -40,6 +40,10 @@ LARGEST_OF_A_PAGE = 10 << 20
 MOST_PARTS = 10_000
 PAGES = ("/get-artifact", "/model-versions/get-artifact")
 _MODEL_FILES = "/artifacts/files"
+_UPLOAD = "/mlflow/upload-artifact"
+_OF_TRACE = "/mlflow/get-trace-artifact"
+_SPANS = "traces.json"
+"""What older clients upload the spans of a trace as."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -75,7 +79,7 @@ class Abort(msgspec.Struct, frozen=True):
 
 def is_bytes(below: str) -> bool:
     """Whether a path below a root of MLflow's API is one for bytes."""
-    return below.startswith(ROOT) or below == "/mlflow/upload-artifact" or below.endswith(_MODEL_FILES)
+    return below.startswith(ROOT) or below in (_UPLOAD, _OF_TRACE) or below.endswith(_MODEL_FILES)
 
 
 def takes_files(path: str) -> bool:
@@ -95,8 +99,10 @@ class ArtifactDoor:
         query = {name: texts[-1] for name, texts in parse_qs(request.url.query, keep_blank_values=True).items()}
         if below in PAGES or below.endswith(_MODEL_FILES):
             return await self._page(request, caller, below, query)
-        if below == "/mlflow/upload-artifact":
+        if below == _UPLOAD:
             return await self._from_page(request, caller, query)
+        if below == _OF_TRACE:
+            return await self._of_trace(request, caller, query)
         kind, _, rest = below.removeprefix(ROOT).partition("/")
         if kind == "artifacts":
             return await self._artifact(request, caller, unescaped(rest.strip("/")), query)
@@ -145,6 +151,22 @@ class ArtifactDoor:
             return artifacts.of_logged(caller, model, _given(query, "artifact_file_path"))
 
         return self._files.answer(await self._files.soon(lambda: artifacts.stored(caller, place())))
+
+    async def _of_trace(self, request: Request, caller: Caller, query: Mapping[str, str]) -> Response:
+        """The spans of a trace as a file, or what is attached to them, as UIs ask for it."""
+        if request.method not in ("GET", "HEAD"):
+            return _wrong_method(request.method, "GET, HEAD")
+        trace, attached = _given(query, "request_id"), query.get("path", "")
+        found = None if attached else await self._files.soon(traces.data, caller, trace)
+        if found is not None:
+            headers = {"content-disposition": f"attachment; filename={_SPANS}"}
+            return Response(msgspec.json.encode(found), headers=headers, media_type="application/octet-stream")
+
+        def file() -> StoredFile:
+            path = f"attachments/{attached}" if attached else _SPANS
+            return artifacts.stored(caller, artifacts.of_trace(caller, trace, path))
+
+        return self._files.answer(await self._files.soon(file))
 
     async def _from_page(self, request: Request, caller: Caller, query: Mapping[str, str]) -> Response:
         """A small file of a run, as UIs send it."""

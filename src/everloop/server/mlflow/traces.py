@@ -229,6 +229,14 @@ def infos(caller: Caller, request: Several) -> Answer:
         return {"trace_infos": list[Json](_infos(unit, _several(unit, request)))}
 
 
+def data(caller: Caller, trace: str) -> Json:
+    """The spans of a trace, as many as there are, as MLflow's file of them holds them; None where none has come."""
+    with caller.unit("tracking:read", write=False) as unit:
+        row = rows.one(unit, trace)
+        spans = parts.of(unit, [row.id]).get(row.id)
+        return None if spans is None else forms.data_of(row.id, spans)
+
+
 @endpoint("POST 3.0/traces/search")
 def search(caller: Caller, request: Search) -> Answer:
     """The traces of some experiments that meet a filter, newest first unless another order is named."""

@@ -144,12 +144,5 @@ class TraceAssessed(Event, frozen=True, kw_only=True, tag="traces.assessed"):
     gone: bool = False
 
 
-class TraceFileKept(Event, frozen=True, kw_only=True, tag="traces.file_kept"):
-    """A file was added to a trace."""
-
-    path: str
-    digest: str
-
-
 class TraceDeleted(Event, frozen=True, kw_only=True, tag="traces.deleted"):
     """A trace is gone, with its spans, files and all that was said of it."""

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, insert, select, update
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.store.service import digest_of
 from everloop.tracking.traces.entities import Assessment, Span, Trace, TraceState
 from everloop.tracking.traces.tables import assessments, traces
 
@@ -37,6 +38,11 @@ class Row(msgspec.Struct, frozen=True):
     metadata: dict[str, str] = {}
     told: bool = False
     parts: int = 0
+
+
+def holder_of(id: str) -> str:
+    """The id under which the files of a trace are kept, among those of runs: as long as theirs."""
+    return digest_of(f"trace/{id}".encode())[:32]
 
 
 def check_id(id: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import PurePosixPath
 
 import msgspec
 from sqlalchemy import delete as delete_rows
@@ -14,13 +13,13 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.store.entities import Digest
 from everloop.tracking import experiments
-from everloop.tracking.entities import Artifact, Experiment
+from everloop.tracking.entities import Experiment
+from everloop.tracking.tables import artifacts
 from everloop.tracking.traces import language, parts, rows, writing
 from everloop.tracking.traces import search as finding
-from everloop.tracking.traces.entities import Span, Trace, TraceDeleted, TraceFileKept, TracePage, TraceTagged
-from everloop.tracking.traces.tables import OF_A_TRACE, trace_files, traces
+from everloop.tracking.traces.entities import Span, Trace, TraceDeleted, TracePage, TraceTagged
+from everloop.tracking.traces.tables import OF_A_TRACE, traces
 
 MOST = 10_000
 _PAGE = 500
@@ -115,6 +114,8 @@ def remove(session: Session, ids: Sequence[str]) -> None:
         page = ids[start : start + _PAGE]
         for table in OF_A_TRACE:
             session.execute(delete_rows(table).where(table.c.project == session.project, table.c.trace.in_(page)))
+        held = artifacts.c.run.in_([rows.holder_of(id) for id in page])
+        session.execute(delete_rows(artifacts).where(artifacts.c.project == session.project, held))
         session.execute(delete_rows(traces).where(rows.mine(session), traces.c.id.in_(page)))
     for id in ids:
         session.emit(TraceDeleted(subject=session.urn("trace", id)))
@@ -139,25 +140,3 @@ def check_spans(spans: Sequence[Span]) -> None:
             raise InvalidInput(
                 f"Span {span.id[:40]!r} cannot be kept.", hint="It needs an id, and times in nanoseconds since 1970."
             )
-
-
-def keep_file(session: Session, id: str, path: str, digest: str) -> Artifact:
-    """Add a file, whose bytes are in the store already, to a trace; another one takes its place."""
-    rows.one(session, id)
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or not pure.parts or ".." in pure.parts or len(path) > 500 or not path.isprintable():
-        raise InvalidInput(f"{path[:80]!r} is not a path inside a trace.", hint="Use a relative path without '..'.")
-    address = Digest(digest)
-    made = Artifact(str(pure), address, len(session.store.get(address)))
-    mine = (trace_files.c.project == session.project) & (trace_files.c.trace == id) & (trace_files.c.path == made.path)
-    session.execute(delete_rows(trace_files).where(mine))
-    session.insert(trace_files, msgspec.structs.asdict(made) | {"trace": id})
-    session.emit(TraceFileKept(subject=session.urn("trace", id), path=made.path, digest=digest))
-    return made
-
-
-def files_of(session: Session, id: str) -> list[Artifact]:
-    """The files of a trace, by path."""
-    rows.one(session, id)
-    mine = (trace_files.c.project == session.project) & (trace_files.c.trace == id)
-    return session.all(Artifact, select(trace_files).where(mine).order_by(trace_files.c.path))

@@ -48,15 +48,6 @@ trace_links = Table(
     Column("target", String(500), primary_key=True),
     Index("ix_trace_links_target", "project", "kind", "target"),
 )
-trace_files = Table(
-    "trace_files",
-    metadata,
-    Column("project", String(128), primary_key=True),
-    Column("trace", String(128), primary_key=True),
-    Column("path", String(500), primary_key=True),
-    Column("digest", String(64), nullable=False, info={"digest": True}),
-    Column("size", BigInteger, nullable=False),
-)
 assessments = Table(
     "assessments",
     metadata,
@@ -70,5 +61,5 @@ assessments = Table(
     Column("number", Float),
     Column("document", Encoded(Assessment), nullable=False),
 )
-OF_A_TRACE = (trace_parts, trace_links, trace_files, assessments)
+OF_A_TRACE = (trace_parts, trace_links, assessments)
 """What goes with a trace when it goes."""

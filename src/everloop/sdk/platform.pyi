@@ -39,6 +39,7 @@ import everloop.tracking.index.entities
 import everloop.tracking.traces.entities
 import typing
 from contextlib import AbstractContextManager
+from contextvars import Token
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,7 @@ from everloop.datasets.parquet import put_table
 from everloop.kernel.errors import Refused
 from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
+from everloop.sdk.recording.places import Place, entered, place_of
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
@@ -593,6 +595,8 @@ class Everloop:
     @property
     def _store(self) -> Store:
         ...
+    def place(self) -> Place:
+        """Where `everloop.run(platform=…)` records to: this platform, in this project."""
     def session(self) -> Session:
         """A session of the platform in this process, for what works on tables and models themselves."""
     def close(self) -> None:

@@ -29,6 +29,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "trace", "id", name=op.f("pk_assessments")),
     )
     op.create_table(
+        "metric_levels",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("run", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("place", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("spans", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "run", "key", "level", "place", name=op.f("pk_metric_levels")),
+    )
+    op.create_table(
         "metric_tail",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("run", sa.String(length=32), nullable=False),
@@ -68,15 +78,6 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "run", "writer", name=op.f("pk_run_writers")),
         sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "trace_files",
-        sa.Column("project", sa.String(length=128), nullable=False),
-        sa.Column("trace", sa.String(length=128), nullable=False),
-        sa.Column("path", sa.String(length=500), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("project", "trace", "path", name=op.f("pk_trace_files")),
     )
     op.create_table(
         "trace_links",
@@ -127,6 +128,15 @@ def upgrade() -> None:
     op.drop_table("run_values")
     with op.batch_alter_table("experiments", schema=None) as batch_op:
         batch_op.add_column(sa.Column("changed", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("metric_blocks", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_metric_blocks_short",
+            ["project", "run", "key", "first"],
+            unique=False,
+            sqlite_where=sa.text("count < 4096"),
+            postgresql_where=sa.text("count < 4096"),
+        )
 
     with op.batch_alter_table("model_versions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("stage", sa.String(length=16), server_default="None", nullable=False))
@@ -189,6 +199,11 @@ def downgrade() -> None:
         batch_op.drop_column("updated")
         batch_op.drop_column("stage")
 
+    with op.batch_alter_table("metric_blocks", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_metric_blocks_short", sqlite_where=sa.text("count < 4096"), postgresql_where=sa.text("count < 4096")
+        )
+
     with op.batch_alter_table("experiments", schema=None) as batch_op:
         batch_op.drop_column("changed")
 
@@ -219,10 +234,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_trace_links_target")
 
     op.drop_table("trace_links")
-    op.drop_table("trace_files")
     op.drop_table("run_writers")
     op.drop_table("model_policies")
     op.drop_table("model_cards")
     op.drop_table("metric_tail")
+    op.drop_table("metric_levels")
     op.drop_table("assessments")
     # ### end Alembic commands ###

@@ -119,6 +119,9 @@ if TYPE_CHECKING:
     from everloop.sdk.platform import Everloop as Everloop
     from everloop.sdk.platform import connect as connect
     from everloop.sdk.platform import open as open
+    from everloop.sdk.recording.run import Run as Run
+    from everloop.sdk.recording.start import run as run
+    from everloop.sdk.recording.warn import TrackingWarning as TrackingWarning
     from everloop.serving.configuration import Circuit as Circuit
     from everloop.serving.configuration import Code as Code
     from everloop.serving.configuration import Configuration as Configuration
@@ -142,7 +145,10 @@ if TYPE_CHECKING:
     from everloop.tracking.active import log_artifact as log_artifact
     from everloop.tracking.active import log_metric as log_metric
     from everloop.tracking.active import log_metrics as log_metrics
+    from everloop.tracking.active import log_parameter as log_parameter
     from everloop.tracking.active import log_parameters as log_parameters
+    from everloop.tracking.active import set_tag as set_tag
+    from everloop.tracking.active import set_tags as set_tags
 
 __version__ = VERSION
 
@@ -254,6 +260,9 @@ _HOMES = {
     "Everloop": "everloop.sdk.platform",
     "connect": "everloop.sdk.platform",
     "open": "everloop.sdk.platform",
+    "Run": "everloop.sdk.recording.run",
+    "run": "everloop.sdk.recording.start",
+    "TrackingWarning": "everloop.sdk.recording.warn",
     "Circuit": "everloop.serving.configuration",
     "Code": "everloop.serving.configuration",
     "Configuration": "everloop.serving.configuration",
@@ -277,7 +286,10 @@ _HOMES = {
     "log_artifact": "everloop.tracking.active",
     "log_metric": "everloop.tracking.active",
     "log_metrics": "everloop.tracking.active",
+    "log_parameter": "everloop.tracking.active",
     "log_parameters": "everloop.tracking.active",
+    "set_tag": "everloop.tracking.active",
+    "set_tags": "everloop.tracking.active",
 }
 """Where each public name lives: the same as above, which is what editors and mypy read."""
 
@@ -289,8 +301,15 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module 'everloop' has no attribute {name!r}")
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        found = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = found  # The next look-up costs nothing: `everloop.log_metric` is called in training loops.
+        return found
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def load_ipython_extension(shell: object) -> None:
+    """What `%load_ext everloop` calls in a notebook."""
+    importlib.import_module("everloop.sdk.recording.magic").load(shell)

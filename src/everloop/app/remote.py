@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 MSGPACK = "application/msgpack"
+_BYTES = {"Content-Type": "application/octet-stream"}
 ATTEMPTS = 5
 """How often a call is tried while the server does not answer: the waits double from 0.1 s."""
 
@@ -89,15 +90,19 @@ class RemotePlatform:
         """The bytes at an address of the server's store."""
         return self._send("GET", f"/api/v1/objects/{quote(digest, safe='')}").content
 
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._url
+
     @cached_property
     def store(self) -> Store:
         """The server's store: only what it lacks travels there, in packs."""
         return server_store(self)
 
-    def send(self, method: str, path: str, content: bytes = b"") -> bytes:
+    def send(self, method: str, path: str, content: bytes = b"", headers: Mapping[str, str] = _BYTES) -> bytes:
         """The answer to a request for bytes below `/api/v1`; repeating one is harmless."""
-        headers = {"Content-Type": "application/octet-stream"}
-        return self._send(method, f"/api/v1{path}", headers=headers, content=content).content
+        return self._send(method, f"/api/v1{path}", headers={**_BYTES, **headers}, content=content).content
 
     def close(self) -> None:
         """Give back the connections."""

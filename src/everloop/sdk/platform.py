@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from contextvars import Token
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from everloop.datasets.parquet import put_table
 from everloop.kernel.errors import Refused
 from everloop.sdk.data import Data
 from everloop.sdk.groups import Group, group_of, groups
+from everloop.sdk.recording.places import Place, entered, place_of
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
@@ -31,6 +33,7 @@ class Everloop:
         self._platform = platform
         self._project = project
         self._active: AbstractContextManager[None] | None = None
+        self._entered: Token[tuple[RemotePlatform, str] | None] | None = None
 
     def __getattr__(self, name: str) -> Group:
         if name.startswith("_"):
@@ -82,6 +85,10 @@ class Everloop:
     def _store(self) -> Store:
         return self._platform.store if isinstance(self._platform, RemotePlatform) else self._platform.resources.store
 
+    def place(self) -> Place:
+        """Where `everloop.run(platform=…)` records to: this platform, in this project."""
+        return place_of(self._platform, self._project)
+
     def session(self) -> Session:
         """A session of the platform in this process, for what works on tables and models themselves.
 
@@ -103,6 +110,8 @@ class Everloop:
         if isinstance(self._platform, Platform):
             self._active = self.session().activate()
             self._active.__enter__()
+        else:
+            self._entered = entered.set((self._platform, self._project))
         return self
 
     def __exit__(
@@ -111,6 +120,9 @@ class Everloop:
         if self._active is not None:
             self._active.__exit__(kind, error, trace)
             self._active = None
+        if self._entered is not None:
+            entered.reset(self._entered)
+            self._entered = None
         self.close()
 
 

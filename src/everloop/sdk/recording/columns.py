@@ -11,6 +11,7 @@ from everloop.tracking.words import check_key
 
 _PART = 1 << 16
 """So many points make a segment: that is as many keys as one can name, and a millisecond or ten to pack."""
+_RECENT = 240
 Point = tuple[str, float, int | None, float]
 """Key, value, step (None: the next of its key), and time in seconds since 1970: what the caller's thread leaves."""
 
@@ -38,6 +39,8 @@ class Columns:
         self._refuse = refuse
         self._next: dict[str, int] = {}
         self._known: set[str] = set()
+        self.recent: dict[str, list[float]] = {}
+        """Some values of each key, for a small line of how it went."""
 
     def go_on(self, steps: dict[str, int]) -> None:
         """Count on from these steps, which are the next of their keys."""
@@ -66,6 +69,8 @@ class Columns:
         step = array("q", self._steps(logged, moved))
         self._next |= moved
         self._known |= index.keys()
+        for name, last in dict(zip(keys, values, strict=True)).items():
+            self._remember(name, last)
         return Points(tuple(index), key.tobytes(), step.tobytes(), at.tobytes(), value.tobytes())
 
     def _steps(self, logged: Sequence[Point], moved: dict[str, int]) -> Iterator[int]:
@@ -75,6 +80,13 @@ class Columns:
                 step = moved[key] if key in moved else known.get(key, 0)
             moved[key] = step + 1
             yield step
+
+    def _remember(self, key: str, value: float) -> None:
+        """Keep a value; when there are many, every second of those before goes."""
+        kept = self.recent.setdefault(key, [])
+        kept.append(value)
+        if len(kept) > _RECENT:
+            del kept[:-1:2]
 
     def _mended(self, point: Point) -> Point | None:
         """The point as it can be kept: a step of 3.0 is 3; nothing where it cannot be."""

@@ -1,4 +1,4 @@
-"""Locks between processes: held by who records or ships, and given back by the system when that process ends, however."""
+"""Locks between processes: who records or ships holds one, and the system gives it back when that process ends."""
 
 from __future__ import annotations
 
@@ -65,11 +65,10 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _forget() -> None:
     """A forked process holds none of its parent's locks, and closing its copies leaves them alone."""
-    global _guard
-    _guard = threading.Lock()
     for descriptor in _held.values():
         os.close(descriptor)
     _held.clear()
+    _guard.release()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget)

@@ -37,9 +37,10 @@ class Captured(Record, frozen=True, tag="captured"):
 
 
 class Measured(Record, frozen=True, tag="measured"):
-    """Metric points, as a packed segment."""
+    """Metric points, as a packed segment of so many."""
 
     segment: bytes
+    count: int
 
 
 class Noted(Record, frozen=True, tag="noted"):

@@ -13,7 +13,7 @@ from everloop.kernel.ids import new_id
 from everloop.sdk.recording.columns import Columns, Point
 from everloop.sdk.recording.journal import Journal
 from everloop.sdk.recording.records import Measured, Printed, Recorded
-from everloop.tracking.points import pack, unpack
+from everloop.tracking.points import pack
 
 TICK = 0.02
 """Seconds between two looks at what was logged: so much a kill of the process can cost."""
@@ -35,7 +35,10 @@ class Writer:
         self._warn = warn
         self._waiting: deque[Recorded] = deque()
         self._waiting_bytes = 0
-        self._begin()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._journal: Journal | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Start to look for what was logged."""
@@ -63,8 +66,8 @@ class Writer:
             if self._journal is not None:
                 self._flush(self._journal)
                 self._journal.close()
-            self._journal = None
-            self.lost += sum(map(_points, self._waiting))
+            self._closed = True
+            self.lost += sum(record.count for record in self._waiting if isinstance(record, Measured))
             self._waiting.clear()
 
     def after_fork(self) -> None:
@@ -74,20 +77,15 @@ class Writer:
         self._waiting.clear()
         self._waiting_bytes = 0
         self.name = new_writer()
-        self._begin()
-        self.start()
-
-    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._journal: Journal | None = None
+        self._journal = None
+        self.start()
 
     def _work(self) -> None:
         ticks = 0
         while not self._ended.wait(TICK):
             with self._lock:
-                if self._ended.is_set():
-                    return
                 self._move()
                 ticks += 1
                 if ticks % _FLUSH_EVERY == 0 and self._journal is not None:
@@ -99,7 +97,7 @@ class Writer:
         if count := len(self.pending):
             logged = self.pending[:count]
             del self.pending[:count]
-            records += [Measured(pack(points)) for points in self.columns.of(logged)]
+            records += [Measured(pack(points), len(points)) for points in self.columns.of(logged)]
         if count := len(self.printed):
             records.append(Printed("".join(self.printed[:count])))
             del self.printed[:count]
@@ -107,13 +105,15 @@ class Writer:
             self._append(records)
 
     def _append(self, records: Iterable[Recorded]) -> None:
+        if self._closed:
+            return
         for record in records:
-            size = len(record.segment) if isinstance(record, Measured) else 0
-            if size and self._waiting_bytes + size > _MOST_WAITING:
-                self.lost += _points(record)
-                continue
+            if isinstance(record, Measured):
+                if self._waiting_bytes > _MOST_WAITING:
+                    self.lost += record.count
+                    continue
+                self._waiting_bytes += len(record.segment)
             self._waiting.append(record)
-            self._waiting_bytes += size
         try:
             if self._journal is None:
                 self._journal = Journal(self.folder, self.name)
@@ -134,7 +134,3 @@ class Writer:
 def new_writer() -> str:
     """A name for a writer that no other has, and that sorts by time."""
     return new_id(SystemClock().now(), SystemRandom())
-
-
-def _points(record: Recorded) -> int:
-    return len(unpack(record.segment)) if isinstance(record, Measured) else 0

@@ -25,6 +25,7 @@ from everloop.server.mlflow.door import MlflowDoor, answers
 from everloop.server.mlflow.files import takes_files
 from everloop.server.pages.routes import site
 from everloop.server.pages.site import Site, wants_page
+from everloop.server.postman import Postman
 from everloop.server.rest import PREFIX, RestDoor
 from everloop.server.security import check_exposure, guard
 
@@ -76,7 +77,9 @@ def run_server(platform: Platform, host: str, port: int, announce: Callable[[str
     check_exposure(host, platform.settings.values, lambda: has_token(platform))
     listening = process.listen(host, port)
     announce(process.address_of(listening))
-    process.run(build_app(platform), listening)
+    app = build_app(platform)
+    with Postman(platform):
+        process.run(app, listening)
 
 
 def _scraped(request: Request, metrics: Metrics) -> Response:

@@ -28,6 +28,7 @@ from everloop.server.mlflow import (
     search,
     traces,
     versions,
+    webhooks,
 )
 from everloop.server.mlflow.endpoint import Answer, Caller, Endpoint, at
 from everloop.server.mlflow.refusals import refusal, refusal_of
@@ -37,7 +38,7 @@ VERSION = "3.17.2"
 """The version of MLflow whose protocol this is."""
 THREADS = 10
 """How many requests are worked on at once; each may hold a database connection."""
-MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions, traces, assessments)
+MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions, webhooks, traces, assessments)
 """Where the endpoints are."""
 _ROOTS = ("/api/", "/ajax-api/")
 T = TypeVar("T")

@@ -26,6 +26,8 @@ AREAS = (
     "registry.notes",
     "registry.policies",
     "registry.search",
+    "registry.comparison",
+    "registry.webhooks",
     "governance",
     "governance.storekeeping",
     "packaging",
@@ -58,6 +60,7 @@ _MODELS = (
     "registry.notes",
     "registry.policies",
     "registry.search",
+    "registry.comparison",
 )
 
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -71,7 +74,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": (("tracking", "tracking.index"), "Parameters, metrics, artifacts, environment of each training"),
     "traces": (("tracking.traces",), "What requests to applications did, as trees of spans"),
     "pipelines": (("pipelines",), "Steps with a memo, and their executions"),
-    "models": (_MODELS, "Registered models, versions, aliases, approvals, policies, webhooks"),
+    "models": (_MODELS, "Registered models, versions, aliases, approvals, policies"),
+    "webhooks": (("registry.webhooks",), "What happens to models, told to other programs"),
     "governance": (("governance",), "Principals, roles, retention, the compliance report"),
     "tokens": (("governance",), "Tokens for people and machines"),
     "packages": (("packaging", "packaging.manifests", "packaging.sizing"), "Models packed to run elsewhere"),

@@ -21,6 +21,16 @@ def slice_metric(metric: str, column: str, value: str) -> str:
     return f"{metric}[{column}={value}]"
 
 
+def slice_of(name: str) -> tuple[str, str, str]:
+    """The metric, the column and the value that a name is made of; column and value are empty for no slice.
+
+    >>> slice_of("roc_auc[carrier=UA]")
+    ('roc_auc', 'carrier', 'UA')
+    """
+    match = _SLICE.fullmatch(name)
+    return (match["metric"], match["column"], match["value"]) if match else (name, "", "")
+
+
 def written(name: str, version: int, trained: Model, note: str = "") -> str:
     """The card of a version as it is registered."""
     parts = [

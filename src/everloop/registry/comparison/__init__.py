@@ -1,0 +1,1 @@
+"""Champion and challenger: two versions of a model, side by side."""

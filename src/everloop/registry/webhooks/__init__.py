@@ -1,0 +1,1 @@
+"""Webhooks: what happens in the registry, told to those who asked for it."""

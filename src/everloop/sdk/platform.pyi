@@ -23,12 +23,14 @@ import everloop.packaging.manifests.entities
 import everloop.packaging.sizing.entities
 import everloop.pipelines.entities
 import everloop.registry.calibration.entities
+import everloop.registry.comparison.entities
 import everloop.registry.compilation.entities
 import everloop.registry.entities
 import everloop.registry.notes.entities
 import everloop.registry.policies.entities
 import everloop.registry.search.entities
 import everloop.registry.trust.entities
+import everloop.registry.webhooks.entities
 import everloop.rollouts.entities
 import everloop.serving.batch.entities
 import everloop.serving.configuration
@@ -283,7 +285,7 @@ class LoopsGroup:
         """From a prediction (its id or URN), a model version or anything with a URN, step by step to the bytes of data."""
 
 class ModelsGroup:
-    """Registered models, versions, aliases, approvals, policies, webhooks."""
+    """Registered models, versions, aliases, approvals, policies."""
     def aliases(self, name: str) -> builtins.list[everloop.registry.entities.Alias]:
         """The aliases of a model, by name."""
     def approvals(self, name: str, version: int) -> builtins.list[everloop.registry.entities.Approval]:
@@ -298,6 +300,8 @@ class ModelsGroup:
         """The model card as Markdown, with the decisions about the version and where it came from."""
     def card_revisions(self, name: str, version: int) -> builtins.list[everloop.registry.notes.entities.CardRevision]:
         """The later texts of a version's card, newest first."""
+    def compare(self, name: str, challenger: int = 0, champion: int = 0) -> everloop.registry.comparison.entities.Comparison:
+        """Two versions side by side: metrics and slices, signature, data, code and parameters."""
     def compilation(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:
         """What runs a version, why, and what was measured when it was compiled."""
     def compile(self, name: str, version: int = 0) -> everloop.registry.compilation.entities.Compilation:
@@ -485,7 +489,7 @@ class RunsGroup:
         """Take a tag from a running run."""
     def describe(self, id: str, note: str) -> everloop.tracking.entities.Run:
         """Give a run a note, in Markdown; also one that has ended, for a note is about it and no part of it."""
-    def finish(self, id: str, status: typing.Literal['running', 'finished', 'failed', 'killed'] = 'finished', ended: datetime.datetime | None = None) -> everloop.tracking.entities.Run:
+    def finish(self, id: str, status: typing.Literal['scheduled', 'running', 'finished', 'failed', 'killed'] = 'finished', ended: datetime.datetime | None = None) -> everloop.tracking.entities.Run:
         """End a run; from now on it stays as it is, unless it is resumed."""
     def get(self, id: str) -> everloop.tracking.entities.Run:
         """One run."""
@@ -553,6 +557,25 @@ class TracesGroup:
     def set_tags(self, id: str, tags: dict[str, str]) -> everloop.tracking.traces.entities.Trace:
         """Set tags of a trace, beside those that it has."""
 
+class WebhooksGroup:
+    """What happens to models, told to other programs."""
+    def change(self, id: str, changes: everloop.registry.webhooks.entities.Changes) -> everloop.registry.webhooks.entities.Webhook:
+        """Change a webhook. One that was switched off is told only what happens after it is switched on again."""
+    def create(self, name: str, url: str, events: tuple[str, ...] | builtins.list[str], description: str = '', secret: str = '') -> everloop.registry.webhooks.entities.Webhook:
+        """Have events told to a URL from now on, signed where there is a secret, which is kept and never shown."""
+    def delete(self, id: str) -> everloop.registry.webhooks.entities.Webhook:
+        """Delete a webhook with its log, and give what it was."""
+    def deliver(self) -> int:
+        """Deliver what is due now, as the server does by itself every second; how many messages arrived."""
+    def deliveries(self, id: str, limit: int = 100) -> builtins.list[everloop.registry.webhooks.entities.Delivery]:
+        """The latest attempts to deliver to a webhook, newest first."""
+    def get(self, id: str) -> everloop.registry.webhooks.entities.Webhook:
+        """A webhook by its id."""
+    def list(self) -> builtins.list[everloop.registry.webhooks.entities.Webhook]:
+        """The webhooks of the project, oldest first."""
+    def test(self, id: str, event: str = '') -> everloop.registry.webhooks.entities.Tried:
+        """Send an example of an event (of the webhook's first, unless one is named), and see what comes back."""
+
 class Everloop:
     """A platform: its use cases in groups (`.models.set_alias(…)`), and bytes by content."""
 
@@ -575,6 +598,7 @@ class Everloop:
     store: StoreGroup
     tokens: TokensGroup
     traces: TracesGroup
+    webhooks: WebhooksGroup
     def __init__(self, platform: Platform | RemotePlatform, project: str='') -> None:
         ...
     def in_project(self, project: str) -> Everloop:

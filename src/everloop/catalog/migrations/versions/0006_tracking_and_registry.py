@@ -122,6 +122,38 @@ def upgrade() -> None:
         batch_op.create_index("ix_traces_run", ["project", "run"], unique=False)
         batch_op.create_index("ix_traces_started", ["project", "started", "id"], unique=False)
 
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("webhook", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("message", sa.String(length=32), nullable=False),
+        sa.Column("event", sa.String(length=128), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "webhook", "number", name=op.f("pk_webhook_deliveries")),
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=True),
+        sa.Column("claimed", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("project", "id", name=op.f("pk_webhooks")),
+    )
     with op.batch_alter_table("run_values", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_run_values_number"))
 
@@ -223,6 +255,8 @@ def downgrade() -> None:
     with op.batch_alter_table("run_values", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_run_values_number"), ["project", "kind", "key", "number"], unique=False)
 
+    op.drop_table("webhooks")
+    op.drop_table("webhook_deliveries")
     with op.batch_alter_table("traces", schema=None) as batch_op:
         batch_op.drop_index("ix_traces_started")
         batch_op.drop_index("ix_traces_run")

@@ -28,6 +28,7 @@ from everloop.pipelines.entities import Execution
 from everloop.registry import service as models
 from everloop.registry.calibration.service import calibrate, calibration
 from everloop.registry.entities import Model
+from everloop.registry.policies.entities import ApprovalMissing
 from everloop.rollouts import service as rollouts
 from everloop.rollouts.decision import percents
 from everloop.rollouts.entities import Evidence, Rollout
@@ -147,6 +148,8 @@ class Errand:
         try:
             with self.session.begin() as unit:
                 return self._promote_first(unit)
+        except ApprovalMissing as error:
+            return self._wait(error)
         except (Conflict, Refused, InvalidInput, NotFound) as error:
             with self.session.begin() as unit:
                 return self._stop(unit, f"It cannot be served: {error.message}")
@@ -171,15 +174,31 @@ class Errand:
             with self.session.begin() as unit:
                 return self._ended(unit, before)
         evidence = self.watch.evidence(before) if self.watch else Evidence()
-        with self.session.begin() as unit:
-            if rollouts.get(unit, before.id).status != "running":
-                return self.candidate  # Somebody ended it meanwhile; the next tick sees what became of it.
-            after = rollouts.advance(unit, before.id, evidence)
-            if after.status != "running":
-                return self._ended(unit, after)
+        try:
+            with self.session.begin() as unit:
+                if rollouts.get(unit, before.id).status != "running":
+                    return self.candidate  # Somebody ended it meanwhile; the next tick sees what became of it.
+                after = self._advanced(unit, before, evidence)
+                if after.status != "running":
+                    return self._ended(unit, after)
+        except ApprovalMissing as error:
+            return self._wait(error)
         if after.step != before.step:
             share = percents(after.strategy)[after.step]
             self._say(f"Version {after.version} goes on to {share:g} % of the traffic: {after.reason}")
+        return self.candidate
+
+    def _advanced(self, unit: Session, before: Rollout, evidence: Evidence) -> Rollout:
+        """The rollout, one judgement on; somebody's rejection of the version ends it."""
+        decisions = models.approvals(unit, self.loop.model, self.candidate.version)
+        if decisions and decisions[0].decision == "rejected":
+            reason = f"{decisions[0].approver} rejected it: {decisions[0].reason}"
+            return rollouts.abort(unit, before.id, reason)
+        return rollouts.advance(unit, before.id, evidence)
+
+    def _wait(self, error: ApprovalMissing) -> Candidate:
+        """Stay where the candidate is, until what it lacks is there: nothing of the promotion was kept."""
+        self._say(f"Version {self.candidate.version} waits: {error.message}")
         return self.candidate
 
     def _ended(self, unit: Session, rollout: Rollout) -> Candidate:

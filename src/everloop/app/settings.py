@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     system_metrics_seconds: float = 10.0
     """How often a run logs what its machine is doing; 0 for never."""
     console: Literal["python", "all", "off"] = "python"
-    """What a run keeps of the console: what Python prints, also what native code and children do (`all`), or nothing."""
+    """What a run keeps of the console: what Python prints, also what native code and children print, or nothing."""
     sandbox: Literal["code", "all"] = "code"
     """Which models run in a process of their own, without network: those that bring code, or all."""
     sandbox_memory_mb: int = 4096

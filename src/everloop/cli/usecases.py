@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import typing
@@ -36,6 +37,8 @@ _VERDICTS: dict[str, tuple[Callable[[Any], bool], type[EverloopError]]] = {
     "store.verify": (attrgetter("whole"), Corrupted),
 }
 """Answers that are verdicts: whether one is good, and the error whose exit code a bad one has."""
+_HAND_MADE: dict[str, dict[str, str]] = {"runs": {"sync": "everloop.cli.sync"}}
+"""Commands of groups that are no use cases: what they work on is on this machine. The module of each."""
 _RAISES = "\n\nRaises:"
 
 
@@ -44,11 +47,17 @@ class UseCaseGroup(Suggesting):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs of the group."""
-        return sorted(_spelled(usecase.verb) for usecase in self._usecases())
+        return sorted([*map(_spelled, (usecase.verb for usecase in self._usecases())), *self._hand_made()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb."""
+        if cmd_name in self._hand_made():
+            made: click.Command = getattr(importlib.import_module(self._hand_made()[cmd_name]), cmd_name)
+            return made
         return next((command(found) for found in self._usecases() if _spelled(found.verb) == cmd_name), None)
+
+    def _hand_made(self) -> Mapping[str, str]:
+        return _HAND_MADE.get(str(self.name), {})
 
     def _usecases(self) -> list[UseCase]:
         group = str(self.name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from everloop.sdk.recording.records import Captured
 from everloop.sdk.recording.spool import Spool
 from everloop.sdk.recording.warn import Warner
 from everloop.sdk.recording.writer import Writer
+from everloop.tracking.journals.records import Captured
 
 
 class Capture(threading.Thread):

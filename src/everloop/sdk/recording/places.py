@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from everloop.app.platform import Platform
     from everloop.app.remote import RemotePlatform
     from everloop.catalog.session import Session
-    from everloop.sdk.recording.destinations import Destination
+    from everloop.tracking.journals.destination import Destination
 
 entered: ContextVar[tuple[RemotePlatform, str] | None] = ContextVar("everloop_server", default=None)
 """The server and project of the innermost `with everloop.connect(…):`."""
@@ -82,34 +82,34 @@ def _session() -> Session | None:
 
 
 def _embedded(platform: Platform, project: str) -> Destination:
-    from everloop.sdk.recording.destinations import Embedded
+    from everloop.app.destinations import Embedded
 
     return Embedded(platform, project)
 
 
 def _remote(remote: RemotePlatform, project: str) -> Destination:
-    from everloop.sdk.recording.destinations import Remote
+    from everloop.app.destinations import Remote
 
     return Remote(remote, project)
 
 
 def _in_session(session: Session) -> Destination:
+    from everloop.app.destinations import Embedded
     from everloop.app.platform import Platform
-    from everloop.sdk.recording.destinations import Embedded
 
     return Embedded(Platform(load(), session.resources), session.project, session.principal)
 
 
 def _opened(settings: Loaded) -> Destination:
+    from everloop.app.destinations import Embedded
     from everloop.app.platform import open_platform
-    from everloop.sdk.recording.destinations import Embedded
 
     return Embedded(open_platform(settings), settings.values.project, own=True)
 
 
 def _connected(settings: Loaded) -> Destination:
+    from everloop.app.destinations import Remote
     from everloop.app.remote import RemotePlatform
-    from everloop.sdk.recording.destinations import Remote
 
     values = settings.values
     remote = RemotePlatform(values.url, values.token, project=values.project)

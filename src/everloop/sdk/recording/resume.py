@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from everloop.kernel.errors import EverloopError
-from everloop.sdk.recording.journal import entries, journals
-from everloop.sdk.recording.records import Measured
 from everloop.sdk.recording.shipper import Shipper
+from everloop.tracking.journals.journal import entries, journals
+from everloop.tracking.journals.records import Measured
 from everloop.tracking.points import latest_of, unpack
 
 

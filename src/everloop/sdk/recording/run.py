@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from everloop.kernel.clock import from_micros, ticker
 from everloop.kernel.errors import Conflict, Refused
-from everloop.sdk.recording import checkpoints, locks, show
+from everloop.sdk.recording import checkpoints, show
 from everloop.sdk.recording.capture import Capture
 from everloop.sdk.recording.checkpoints import Checkpoint
 from everloop.sdk.recording.columns import Point, number_of
@@ -19,8 +19,6 @@ from everloop.sdk.recording.console import Console
 from everloop.sdk.recording.files import Files
 from everloop.sdk.recording.inputs import urn_of
 from everloop.sdk.recording.places import Place
-from everloop.sdk.recording.records import Begun, Ended, Kept, Noted
-from everloop.sdk.recording.shipment import SHIPPING, SPOOL
 from everloop.sdk.recording.shipper import Shipper
 from everloop.sdk.recording.spool import Spool
 from everloop.sdk.recording.system import Sampler
@@ -28,6 +26,9 @@ from everloop.sdk.recording.warn import Warner
 from everloop.sdk.recording.writer import Writer
 from everloop.tracking import active
 from everloop.tracking.entities import Artifact, RunStatus
+from everloop.tracking.journals import locks
+from everloop.tracking.journals.records import Begun, Ended, Kept, Noted
+from everloop.tracking.journals.shipment import SHIPPING, SPOOL
 from everloop.tracking.words import check_key, check_text
 
 if TYPE_CHECKING:

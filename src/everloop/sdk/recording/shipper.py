@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from everloop.kernel.errors import EverloopError, Unavailable
-from everloop.sdk.recording.destinations import Destination
-from everloop.sdk.recording.shipment import NotYet, Shipment
+from everloop.tracking.journals.destination import Destination
+from everloop.tracking.journals.shipment import NotYet, Shipment
 
 EVERY = 0.5
 """Seconds between two looks at the journals."""

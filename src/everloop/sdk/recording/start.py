@@ -19,10 +19,10 @@ from everloop.kernel.clock import from_micros, ticker
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import NAME_PATTERN, new_id
 from everloop.sdk.recording.places import active_place, configured
-from everloop.sdk.recording.records import Begun
 from everloop.sdk.recording.run import Run
 from everloop.tracking import active
 from everloop.tracking.entities import RunStatus
+from everloop.tracking.journals.records import Begun
 from everloop.tracking.words import check_key, check_name, check_text
 
 if TYPE_CHECKING:

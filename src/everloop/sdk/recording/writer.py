@@ -11,8 +11,8 @@ from random import SystemRandom
 from everloop.kernel.clock import SystemClock
 from everloop.kernel.ids import new_id
 from everloop.sdk.recording.columns import Columns, Point
-from everloop.sdk.recording.journal import Journal
-from everloop.sdk.recording.records import Measured, Printed, Recorded
+from everloop.tracking.journals.journal import Journal
+from everloop.tracking.journals.records import Measured, Printed, Recorded
 from everloop.tracking.points import pack
 
 TICK = 0.02

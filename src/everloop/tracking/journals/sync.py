@@ -10,11 +10,11 @@ import msgspec
 
 from everloop.kernel.errors import EverloopError
 from everloop.kernel.progress import SILENT, Progress
-from everloop.sdk.recording import locks
-from everloop.sdk.recording.destinations import Destination
-from everloop.sdk.recording.journal import entries, journals
-from everloop.sdk.recording.records import Begun, Ended, Measured
-from everloop.sdk.recording.shipment import SHIPPING, NotYet, Shipment
+from everloop.tracking.journals import locks
+from everloop.tracking.journals.destination import Destination
+from everloop.tracking.journals.journal import entries, journals
+from everloop.tracking.journals.records import Begun, Ended, Measured
+from everloop.tracking.journals.shipment import SHIPPING, NotYet, Shipment
 
 Outcome = Literal["left", "sent", "partly sent", "in use", "failed"]
 

@@ -25,13 +25,13 @@ from everloop.kernel.errors import (
     Unavailable,
 )
 from everloop.kernel.progress import SILENT, Progress
-from everloop.sdk.recording import locks
-from everloop.sdk.recording.destinations import Destination
-from everloop.sdk.recording.journal import Entry, entries, journals, lock_of
-from everloop.sdk.recording.records import Begun, Captured, Ended, Kept, Measured, Noted, Printed, Recorded
-from everloop.sdk.recording.sent import Batch, Sent
 from everloop.store.entities import Digest
 from everloop.tracking.entities import CodeRevision, RunStatus
+from everloop.tracking.journals import locks
+from everloop.tracking.journals.destination import Destination
+from everloop.tracking.journals.journal import Entry, entries, journals, lock_of
+from everloop.tracking.journals.records import Begun, Captured, Ended, Kept, Measured, Noted, Printed, Recorded
+from everloop.tracking.journals.sent import Batch, Sent
 
 SPOOL = "spool"
 SHIPPING = "shipping.lock"

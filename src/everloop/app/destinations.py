@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from everloop.app.platform import Platform
 from everloop.app.remote import RemotePlatform
@@ -13,32 +13,6 @@ from everloop.tracking.entities import Logged
 from everloop.tracking.joining import joined
 from everloop.tracking.points import unpack
 from everloop.tracking.writes import write
-
-
-class Destination(Protocol):
-    """A platform that takes runs."""
-
-    @property
-    def name(self) -> str:
-        """Where it is, for people."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """Its store of bytes."""
-        ...
-
-    def call(self, name: str, arguments: Mapping[str, object]) -> Any:
-        """Call a use case, whose answer has the type that it declares."""
-        ...
-
-    def points(self, run: str, segments: Sequence[bytes], writer: str, sequence: int) -> None:
-        """Give points to a run, all of them or none; what it has taken of this writer already changes nothing."""
-        ...
-
-    def close(self) -> None:
-        """Give back what was opened for it."""
-        ...
 
 
 class Embedded:

@@ -16,8 +16,8 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from everloop.sdk.recording import locks
-from everloop.sdk.recording.records import Recorded
+from everloop.tracking.journals import locks
+from everloop.tracking.journals.records import Recorded
 
 SUFFIX = ".journal"
 _MAGIC = b"ELJ1"

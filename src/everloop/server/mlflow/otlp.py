@@ -14,6 +14,7 @@ import msgspec
 from everloop.kernel.errors import InvalidInput, Misconfigured
 from everloop.server.mlflow.traceforms import PREFIX
 from everloop.tracking.traces.entities import Attributes, Span, SpanEvent, SpanLink, SpanStatus
+from everloop.tracking.traces.rows import check_id
 from everloop.tracking.traces.summary import text
 from everloop.tracking.traces.writing import Batch
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DEPTH = 32
 """How deeply an attribute may be nested."""
 _STATUSES: tuple[SpanStatus, ...] = ("unset", "ok", "error")
+_NAMED = "mlflow.traceRequestId"
 _OF_SDK = ("telemetry.sdk.", "mlflow.")
 _LATEST = 2**63 - 1
 
@@ -121,10 +123,13 @@ class _Collector:
         self._reason = ""
 
     def take(self, trace: str, read: Callable[[], Span], tags: dict[str, str]) -> None:
-        """Keep a span, if it is one."""
+        """Keep a span, if it is one. Its trace is what it says itself, which is how MLflow's clients name their own."""
         try:
-            id = PREFIX + _checked_id(trace, 32, "trace")
             span = read()
+            id = PREFIX + _checked_id(trace, 32, "trace")
+            named = span.attributes.get(_NAMED)
+            if isinstance(named, str) and named != id:
+                id, span = check_id(named), msgspec.structs.replace(span, trace=trace)
         except (InvalidInput, ValueError, RecursionError) as error:
             self._rejected += 1
             self._reason = self._reason or str(error)[:500]

@@ -85,7 +85,7 @@ def old_info_of(trace: Trace, experiment_id: str, location: str) -> dict[str, Js
 def span_of(span: Span, trace: str) -> Json:
     """A span as clients read it: OTLP's message as JSON, ids in base64."""
     found: dict[str, Json] = {
-        "trace_id": _base64(trace.removeprefix(PREFIX)),
+        "trace_id": _base64(span.trace or trace.removeprefix(PREFIX)),
         "span_id": _base64(span.id),
         "name": span.name,
         "start_time_unix_nano": span.started,
@@ -120,7 +120,7 @@ def data_of(trace: str, spans: Sequence[Span]) -> Json:
 def _in_file(trace: str, span: Span) -> Json:
     attributes = {key: _dumped(value) for key, value in span.attributes.items()}
     return {
-        "trace_id": _base64(trace.removeprefix(PREFIX)),
+        "trace_id": _base64(span.trace or trace.removeprefix(PREFIX)),
         "span_id": _base64(span.id),
         "parent_span_id": _base64(span.parent) if span.parent else None,
         "name": span.name,

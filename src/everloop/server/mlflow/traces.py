@@ -204,7 +204,9 @@ def get(caller: Caller, request: Get) -> Answer:
         NotFound: there is none, or its spans are not all there yet and the request does not say that it takes less.
     """
     with caller.unit("tracking:read", write=False) as unit:
-        row = rows.one(unit, request.trace_id)
+        row = rows.of(unit, [request.trace_id]).get(request.trace_id)
+        if row is None:
+            raise NotFound(f"Trace with ID {request.trace_id[: rows.LONGEST_ID]} is not found.")
         spans = parts.of(unit, [row.id]).get(row.id, [])
         if not request.allow_partial and not _complete(row, spans):
             raise NotFound(f"Trace with ID {row.id} is not fully exported yet, please try again later.")

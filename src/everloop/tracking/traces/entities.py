@@ -35,7 +35,8 @@ class SpanLink(msgspec.Struct, frozen=True, omit_defaults=True):
 class Span(msgspec.Struct, frozen=True, omit_defaults=True):
     """One piece of work in a trace. Its times are nanoseconds since 1970, its id is 16 hexadecimal digits.
 
-    The one without a parent is the root: when it has come, the trace has ended.
+    The one without a parent is the root: when it has come, the trace has ended. `trace` is what OpenTelemetry calls
+    the trace, in 32 hexadecimal digits, where the trace's own id does not say it.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Span(msgspec.Struct, frozen=True, omit_defaults=True):
     attributes: Attributes = {}
     events: tuple[SpanEvent, ...] = ()
     links: tuple[SpanLink, ...] = ()
+    trace: str = ""
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -122,8 +122,8 @@ def parse_order(text: str) -> Ordering:
 
 
 def _condition(reader: _Reader) -> Condition:
-    kind, key = _named(reader.field())
-    operator = reader.operator()
+    field, operator = reader.field(), reader.operator()
+    kind, key = _named(field)
     rule = _rule(kind, key)
     allowed = _ALLOWED[rule]
     if kind == "prompt" and operator != "=":

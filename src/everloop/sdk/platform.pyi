@@ -38,6 +38,7 @@ import everloop.serving.entities
 import everloop.store.entities
 import everloop.tracking.entities
 import everloop.tracking.index.entities
+import everloop.tracking.series.entities
 import everloop.tracking.traces.entities
 import typing
 from contextlib import AbstractContextManager
@@ -483,6 +484,10 @@ class RunsGroup:
     """Parameters, metrics, artifacts, environment of each training."""
     def artifacts(self, id: str) -> builtins.list[everloop.tracking.entities.Artifact]:
         """The files of a run, by path."""
+    def chart(self, id: str, key: str, points: int = 1000, axis: typing.Literal['step', 'time', 'relative'] = 'step', low: float | None = None, high: float | None = None) -> everloop.tracking.series.entities.Chart:
+        """A metric as so many pixels, between two ends of the axis where they are given."""
+    def charts(self, ids: tuple[str, ...] | builtins.list[str], keys: tuple[str, ...] | builtins.list[str], points: int = 1000, axis: typing.Literal['step', 'time', 'relative'] = 'step', low: float | None = None, high: float | None = None) -> builtins.list[everloop.tracking.series.entities.Chart]:
+        """Some metrics of some runs, each as `runs.chart` draws it; those without points there are left out."""
     def delete(self, id: str) -> everloop.tracking.entities.Run:
         """Put a run out of sight, with all that it holds; it can be restored."""
     def delete_tag(self, id: str, key: str) -> everloop.tracking.entities.Run:
@@ -494,13 +499,15 @@ class RunsGroup:
     def get(self, id: str) -> everloop.tracking.entities.Run:
         """One run."""
     def history(self, id: str, key: str) -> builtins.list[everloop.tracking.entities.MetricPoint]:
-        """Every point of a metric, in the order in which they were logged."""
+        """Every point of a metric by time, step and value; for long series `runs.points` gives columns."""
     def log(self, id: str, metrics: tuple[everloop.tracking.entities.MetricPoint, ...] | builtins.list[everloop.tracking.entities.MetricPoint] = ..., parameters: dict[str, str] = ..., tags: dict[str, str] = ..., inputs: tuple[str, ...] | builtins.list[str] = ...) -> everloop.tracking.entities.Run:
         """Log metric points, parameters, tags and inputs (URNs of what was used) to a running run: all of it or nothing."""
     def log_artifact(self, id: str, path: str, digest: str) -> everloop.tracking.entities.Artifact:
         """Add a file, whose bytes are in the store already, to a running run."""
     def page(self, experiment: str = '', where: str = '', order: str = '', limit: int = 100, after: str = '') -> everloop.tracking.index.entities.RunPage:
         """The runs that `runs.search` finds, with the cursor of the next page and how many there are."""
+    def points(self, id: str, key: str, limit: int = 0, after: str = '') -> everloop.tracking.series.entities.Series:
+        """The points of a metric as columns: all of them, or at most `limit` from a cursor on; 0.1 µs a point."""
     def rename(self, id: str, name: str) -> everloop.tracking.entities.Run:
         """Give a running run another name."""
     def restore(self, id: str) -> everloop.tracking.entities.Run:

@@ -71,6 +71,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "model", name=op.f("pk_model_policies")),
     )
     op.create_table(
+        "run_outputs",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("run", sa.String(length=32), nullable=False),
+        sa.Column("model", sa.String(length=32), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "run", "model", name=op.f("pk_run_outputs")),
+    )
+    op.create_table(
         "run_writers",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("run", sa.String(length=32), nullable=False),
@@ -161,6 +169,9 @@ def upgrade() -> None:
     with op.batch_alter_table("experiments", schema=None) as batch_op:
         batch_op.add_column(sa.Column("changed", sa.BigInteger(), nullable=True))
 
+    with op.batch_alter_table("logged_models", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("measured", sa.LargeBinary(), nullable=True))
+
     with op.batch_alter_table("metric_blocks", schema=None) as batch_op:
         batch_op.create_index(
             "ix_metric_blocks_short",
@@ -236,6 +247,9 @@ def downgrade() -> None:
             "ix_metric_blocks_short", sqlite_where=sa.text("count < 4096"), postgresql_where=sa.text("count < 4096")
         )
 
+    with op.batch_alter_table("logged_models", schema=None) as batch_op:
+        batch_op.drop_column("measured")
+
     with op.batch_alter_table("experiments", schema=None) as batch_op:
         batch_op.drop_column("changed")
 
@@ -269,6 +283,7 @@ def downgrade() -> None:
 
     op.drop_table("trace_links")
     op.drop_table("run_writers")
+    op.drop_table("run_outputs")
     op.drop_table("model_policies")
     op.drop_table("model_cards")
     op.drop_table("metric_tail")

@@ -36,7 +36,9 @@ import everloop.serving.batch.entities
 import everloop.serving.configuration
 import everloop.serving.entities
 import everloop.store.entities
+import everloop.tracking.comparison
 import everloop.tracking.entities
+import everloop.tracking.importance
 import everloop.tracking.index.entities
 import everloop.tracking.series.entities
 import everloop.tracking.traces.entities
@@ -488,18 +490,24 @@ class RunsGroup:
         """A metric as so many pixels, between two ends of the axis where they are given."""
     def charts(self, ids: tuple[str, ...] | builtins.list[str], keys: tuple[str, ...] | builtins.list[str], points: int = 1000, axis: typing.Literal['step', 'time', 'relative'] = 'step', low: float | None = None, high: float | None = None) -> builtins.list[everloop.tracking.series.entities.Chart]:
         """Some metrics of some runs, each as `runs.chart` draws it; those without points there are left out."""
+    def compare(self, ids: tuple[str, ...] | builtins.list[str], equal: bool = False) -> everloop.tracking.comparison.Comparison:
+        """What differs between runs: parameters, metrics, tags, code, packages, environment and the versions of data."""
     def delete(self, id: str) -> everloop.tracking.entities.Run:
         """Put a run out of sight, with all that it holds; it can be restored."""
     def delete_tag(self, id: str, key: str) -> everloop.tracking.entities.Run:
         """Take a tag from a running run."""
     def describe(self, id: str, note: str) -> everloop.tracking.entities.Run:
         """Give a run a note, in Markdown; also one that has ended, for a note is about it and no part of it."""
+    def export(self, format: typing.Literal['csv', 'parquet', 'json'] = 'csv', columns: tuple[str, ...] | builtins.list[str] = ..., experiment: str = '', where: str = '', order: str = '') -> everloop.tracking.index.entities.Exported:
+        """A file with chosen columns of all runs that `runs.search` finds (up to 50,000); it is kept in the store."""
     def finish(self, id: str, status: typing.Literal['scheduled', 'running', 'finished', 'failed', 'killed'] = 'finished', ended: datetime.datetime | None = None) -> everloop.tracking.entities.Run:
         """End a run; from now on it stays as it is, unless it is resumed."""
     def get(self, id: str) -> everloop.tracking.entities.Run:
         """One run."""
     def history(self, id: str, key: str) -> builtins.list[everloop.tracking.entities.MetricPoint]:
         """Every point of a metric by time, step and value; for long series `runs.points` gives columns."""
+    def importance(self, metric: str, experiment: str = '', where: str = '') -> everloop.tracking.importance.Importances:
+        """Which parameters explain a metric, over the runs that `runs.search` finds (the newest 20,000)."""
     def log(self, id: str, metrics: tuple[everloop.tracking.entities.MetricPoint, ...] | builtins.list[everloop.tracking.entities.MetricPoint] = ..., parameters: dict[str, str] = ..., tags: dict[str, str] = ..., inputs: tuple[str, ...] | builtins.list[str] = ...) -> everloop.tracking.entities.Run:
         """Log metric points, parameters, tags and inputs (URNs of what was used) to a running run: all of it or nothing."""
     def log_artifact(self, id: str, path: str, digest: str) -> everloop.tracking.entities.Artifact:

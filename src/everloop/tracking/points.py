@@ -10,6 +10,7 @@ import math
 import struct
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +21,9 @@ from everloop.tracking.entities import MetricPoint, Points
 
 if TYPE_CHECKING:
     import numpy as np
+
+    Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The steps, times (µs) and values of one key."""
 
 MOST = 1 << 20
 """So many points a segment can hold."""
@@ -247,6 +251,32 @@ def arrays(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         np.frombuffer(points.at, "<i8"),
         np.frombuffer(points.value, "<f8"),
     )
+
+
+def by_key(parts: Iterable[Points]) -> dict[str, Columns]:
+    """The points of several segments by key, in the order in which they were logged."""
+    import numpy as np
+
+    index: dict[str, int] = {}
+    keys, rest = [], []
+    for names, same in groupby(parts, lambda part: part.keys):
+        alike = list(same)
+        known = np.array([index.setdefault(name, len(index)) for name in names], np.uint32)
+        keys.append(known[np.frombuffer(b"".join(part.key for part in alike), "<u4")])
+        rest += alike
+    if not index:
+        return {}
+    step = np.frombuffer(b"".join(part.step for part in rest), "<i8")
+    at = np.frombuffer(b"".join(part.at for part in rest), "<i8")
+    value = np.frombuffer(b"".join(part.value for part in rest), "<f8")
+    if len(index) == 1:
+        return {name: (step, at, value) for name in index if len(step)}
+    key = np.concatenate(keys)
+    # Sorting 16-bit numbers is linear.
+    order = np.argsort(key.astype(np.uint16) if len(index) <= _MOST_KEYS else key, kind="stable")
+    edges = np.cumsum(np.bincount(key, minlength=len(index)))[:-1]
+    split = [np.split(column[order], edges) for column in (step, at, value)]
+    return {name: (s, a, v) for name, s, a, v in zip(index, *split, strict=True) if len(s)}
 
 
 def _largest_index(key: bytes) -> int:

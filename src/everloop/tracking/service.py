@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import cast
 
 import msgspec
-from sqlalchemy import select
 
 from everloop.catalog.session import Session
 from everloop.kernel.clock import EPOCH, micros
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.store.entities import Digest
 from everloop.tracking import experiments as groups
+from everloop.tracking import files as kept
 from everloop.tracking import runs as written
-from everloop.tracking import search as language
 from everloop.tracking.code import revision_of
 from everloop.tracking.entities import (
     Artifact,
-    ArtifactLogged,
     CodeRevision,
     Environment,
     Experiment,
@@ -34,8 +31,7 @@ from everloop.tracking.entities import (
 from everloop.tracking.environment import capture
 from everloop.tracking.points import points_of
 from everloop.tracking.rows import last_sequences
-from everloop.tracking.sealing import points_in
-from everloop.tracking.tables import artifacts as artifact_table
+from everloop.tracking.series import read
 from everloop.tracking.words import LONGEST_NAME, check_key, check_name, check_text
 from everloop.tracking.writes import write
 
@@ -233,8 +229,8 @@ def writer(session: Session, id: str, writer: str) -> int:
 @usecase("runs.finish", permission="tracking:write", route="POST /runs/{id}/finish")
 def finish(session: Session, id: str, status: RunStatus = "finished", ended: datetime | None = None) -> Run:
     """End a run; from now on it stays as it is, unless it is resumed."""
-    if status == "running":
-        raise InvalidInput("A run cannot be finished as running.", hint="Finish it as finished, failed or killed.")
+    if status in ("running", "scheduled"):
+        raise InvalidInput(f"A run cannot be finished as {status}.", hint="Finish it as finished, failed or killed.")
     written.end(session, id, status, _sane(ended, session.clock.now()))
     return get(session, id)
 
@@ -299,63 +295,25 @@ def get(session: Session, id: str) -> Run:
     return written.assemble([written.row_of(session, id)])[0]
 
 
-@usecase("runs.search", permission="tracking:read", route="GET /runs")
-def search(session: Session, experiment: str = "", where: str = "", order: str = "", limit: int = 100) -> list[Run]:
-    """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first.
-
-    `order` names another order, such as `metrics.auc desc`; runs without that value come last.
-    """
-    wanted = language.Search(
-        experiments=(experiment,) if experiment else (),
-        conditions=tuple(language.parse(where)),
-        orders=(language.parse_order(order),) if order else (),
-        limit=max(0, min(limit, _MOST)),
-    )
-    return written.assemble(language.found(session, wanted))
-
-
 @usecase("runs.history", permission="tracking:read", route="GET /runs/{id}/history/{key}")
 def history(session: Session, id: str, key: str) -> list[MetricPoint]:
-    """Every point of a metric, in the order in which they were logged."""
+    """Every point of a metric by time, step and value; for long series `runs.points` gives columns."""
     written.row_of(session, id)
-    return list(points_in(session, id, key))
+    return read.metric_points(session, id, key)
 
 
 @usecase("runs.log_artifact", permission="tracking:write", route="POST /runs/{id}/artifacts")
 def log_artifact(session: Session, id: str, path: str, digest: str) -> Artifact:
     """Add a file, whose bytes are in the store already, to a running run."""
     written.running(session, id)
-    return add_artifact(session, id, path, digest, session.urn("run", id))
-
-
-def add_artifact(session: Session, id: str, path: str, digest: str, urn: str) -> Artifact:
-    """Add a file to what holds files under an id, a run or a logged model; the same file again is no error."""
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or not pure.parts or ".." in pure.parts or len(path) > 500 or not path.isprintable():
-        raise InvalidInput(f"{path[:80]!r} is not a path inside a run.", hint="Use a relative path without '..'.")
-    known = {artifact.path: artifact for artifact in files_of(session, id)}.get(str(pure))
-    if known is not None and known.digest != digest:
-        raise Conflict(f"{urn} has another file {path!r} already.", hint="Log it under another path.")
-    if known is not None:
-        return known
-    address = Digest(digest)
-    made = Artifact(str(pure), address, len(session.store.get(address)))
-    session.insert(artifact_table, msgspec.structs.asdict(made) | {"run": id})
-    session.emit(ArtifactLogged(subject=urn, path=made.path, digest=digest))
-    return made
+    return kept.add(session, id, path, digest, session.urn("run", id))
 
 
 @usecase("runs.artifacts", permission="tracking:read", route="GET /runs/{id}/artifacts")
 def artifacts(session: Session, id: str) -> list[Artifact]:
     """The files of a run, by path."""
     written.row_of(session, id)
-    return files_of(session, id)
-
-
-def files_of(session: Session, id: str) -> list[Artifact]:
-    """The files that are kept under an id, of a run or a logged model, by path."""
-    mine = (artifact_table.c.project == session.project) & (artifact_table.c.run == id)
-    return session.all(Artifact, select(artifact_table).where(mine).order_by(artifact_table.c.path))
+    return kept.below(session, id)
 
 
 def _begun(session: Session, id: str, experiment: str) -> Run | None:

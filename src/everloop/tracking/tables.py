@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, text
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
 from everloop.tracking.entities import CodeRevision
@@ -66,6 +66,22 @@ metric_blocks = Table(
     Column("first", BigInteger, primary_key=True, autoincrement=False),  # So many points of the key came before.
     Column("count", Integer, nullable=False),
     Column("points", LargeBinary, nullable=False),
+    Index(  # Blocks that can still grow are found without reading the whole ones.
+        "ix_metric_blocks_short",
+        *("project", "run", "key", "first"),
+        sqlite_where=text("count < 4096"),
+        postgresql_where=text("count < 4096"),
+    ),
+)
+metric_levels = Table(
+    "metric_levels",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("run", String(32), primary_key=True),
+    Column("key", String(250), primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("spans", LargeBinary, nullable=False),  # Summaries of consecutive points, as series.pyramid packs them.
 )
 run_writers = Table(
     "run_writers",
@@ -100,5 +116,14 @@ logged_models = Table(
     Column("created", UtcTime, nullable=False),
     Column("updated", UtcTime, nullable=False),
     Column("deleted", UtcTime),
+    Column("measured", LargeBinary),  # A document; none before something was measured of the model.
     Index("ix_logged_models_run", "project", "run"),
+)
+run_outputs = Table(
+    "run_outputs",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("run", String(32), primary_key=True),
+    Column("model", String(32), primary_key=True),  # The id of a logged model that came out of the run, ...
+    Column("step", BigInteger, nullable=False),  # ... at which of its steps.
 )

@@ -24,9 +24,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from everloop.governance.roles import require
 from everloop.kernel.errors import EverloopError, Misconfigured
 from everloop.server import process
+from everloop.server.callers import Callers
 from everloop.server.inference.carriage import Carriage
 from everloop.server.inference.dataplane import DataPlane
-from everloop.server.inference.heads import Callers
 from everloop.server.inference.invocations import ScoringDoor
 from everloop.server.inference.kservev1 import KserveDoor
 from everloop.server.inference.openinference import OpenInferenceDoor

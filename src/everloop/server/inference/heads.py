@@ -6,37 +6,29 @@ be let in, how long its body is) is looked up by its bytes. Bytes that are equal
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING
 
-import httptools
 from starlette.datastructures import Headers
 
 from everloop.governance.entities import Principal
 from everloop.governance.roles import allows
-from everloop.kernel.errors import EverloopError, NotFound
+from everloop.kernel.errors import NotFound
 from everloop.server.inference import oip
 from everloop.server.inference.asking import KEY_HEADER, TIMEOUT_HEADER
 from everloop.server.inference.carriage import ECHOED, LONGEST
 from everloop.server.inference.plan import Plan
-from everloop.server.security import Gate, check_host, check_length, check_origin
+from everloop.server.security import Gate
+from everloop.server.shortcut import LONGEST_HEAD, UNUSUAL, Parsed, admitted
 
 if TYPE_CHECKING:
     from everloop.server.inference.dataplane import DataPlane
     from everloop.server.inference.turns import Turns
 
 MOST = 1024
-LONGEST_HEAD = 4096
-"""So many heads of so many bytes are known at once."""
+"""So many heads are known at once."""
 LARGEST_JSON = 1 << 18
 LARGEST_BODY = 1 << 22
 """Larger bodies are read by the door, in a thread."""
-FRESH_SECONDS = 2.0
-"""So long a token that was looked up is good without another look."""
-STALE_SECONDS = 5.0
-"""So long at most, while somebody else looks."""
-_ELSEWHERE = ("transfer-encoding", "expect", "upgrade", "content-encoding")
-"""Headers that make a request one for the door."""
 
 
 class Head:
@@ -57,46 +49,6 @@ class Head:
         self.close = False
         named = [(name, headers[name]) for name in ECHOED if name in headers and len(headers[name]) <= LONGEST]
         self.echo = "".join(f"{name}: {value}\r\n" for name, value in named).encode("latin-1")
-
-
-class Callers:
-    """Who tokens belong to, remembered for a moment; it looks up as `Gate.authenticate` does."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._authenticate = gate.authenticate
-        self._known: dict[str, tuple[Principal, float]] = {}
-        self._asked: dict[str, float] = {}
-
-    def __call__(self, secret: str) -> Principal:
-        """The principal, looked up.
-
-        Raises:
-            Unauthenticated: the token lets nobody in.
-        """
-        try:
-            principal = self._authenticate(secret)
-        except EverloopError:
-            self._known.pop(secret, None)
-            raise
-        if len(self._known) >= MOST:
-            self._known.clear()
-        self._known[secret] = (principal, perf_counter())
-        return principal
-
-    def remembered(self, secret: str) -> Principal | None:
-        """The principal; None for the one who shall look it up, while others may still go by what is remembered."""
-        found = self._known.get(secret)
-        if found is None:
-            return None
-        principal, looked_up = found
-        now = perf_counter()
-        age = now - looked_up
-        if age < FRESH_SECONDS:
-            return principal
-        if age > STALE_SECONDS or now - self._asked.get(secret, 0.0) > FRESH_SECONDS:
-            self._asked = {secret: now} if len(self._asked) >= MOST else self._asked | {secret: now}
-            return None
-        return principal
 
 
 class Heads:
@@ -126,13 +78,13 @@ class Heads:
             return found
 
     def _read(self, raw: bytes) -> Head | None:
-        parsed = _Parsed(raw)
-        if not parsed.complete or parsed.method != b"POST" or parsed.version != "1.1":
+        parsed = Parsed(raw)
+        if not parsed.complete or parsed.ended or parsed.method != b"POST" or parsed.version != "1.1":
             return None
         headers = Headers(raw=parsed.headers)
         turns = self._asked(parsed.url)
         length = headers.get("content-length", "")
-        if turns is None or not length.isdecimal() or any(name in headers for name in _ELSEWHERE):
+        if turns is None or not length.isdecimal() or any(name in headers for name in UNUSUAL):
             return None
         head = Head(headers, turns, Plan(turns.served), int(length[:20]))
         head.close = not parsed.keeps
@@ -163,13 +115,7 @@ class Heads:
 
     def _lets_in(self, head: Head, headers: Headers) -> bool:
         """Whether the guard would let it in; a token is looked up by whoever asks."""
-        try:
-            check_host(headers, self._gate.settings)
-            check_origin(headers)
-            check_length(headers, self._limit)
-            found = self._gate.at_once(headers, self._client)
-        except EverloopError:
-            return False
+        found = admitted(headers, self._gate, self._client, self._limit)
         if isinstance(found, str):
             head.secret = found
             return True
@@ -185,35 +131,3 @@ def _version(url: bytes) -> str:
 def may_predict(principal: Principal) -> bool:
     """Whether a principal may ask for predictions."""
     return allows(principal.roles, "endpoints:predict")
-
-
-class _Parsed:
-    """A head as the parser of the door reads it; not `complete` where that found anything else than one head."""
-
-    def __init__(self, raw: bytes) -> None:
-        self.url = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.complete = False
-        parser = httptools.HttpRequestParser(self)
-        try:
-            parser.feed_data(raw)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.complete = False
-        self.method = parser.get_method() if self.complete else b""
-        self.version = parser.get_http_version() if self.complete else ""
-        self.keeps = self.complete and parser.should_keep_alive()
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
-
-    def on_body(self, body: bytes) -> None:
-        self.complete = False
-
-    def on_message_complete(self) -> None:
-        self.complete = False

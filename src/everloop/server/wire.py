@@ -1,0 +1,230 @@
+"""Connections with a short cut: requests of a known form are answered straight from the event loop's reads.
+
+`Wire` is uvicorn's protocol with a short cut in front. Whatever is unusual (other paths, chunked or compressed bodies,
+`Expect`, broken requests, tokens that must be looked up) is handed to uvicorn's own parser byte for byte, as if the
+short cut were not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from everloop.kernel.errors import EverloopError, Unavailable
+from everloop.server.security import BODY_SECONDS
+from everloop.server.shortcut import JSON, Call
+
+if TYPE_CHECKING:
+    from everloop.server.shortcut import Heads, Shortcut
+
+MOST_PIPELINED = 256
+"""So many requests of a connection are under way before no more of them are read."""
+
+
+class Wire(HttpToolsProtocol):
+    """A connection. Requests that the short cut takes are answered in order, beside those that uvicorn answers."""
+
+    def __init__(
+        self,
+        door: Shortcut,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.address = ""
+        self._door = door
+        self._heads: Heads | None = None
+        self._calls: deque[Call] = deque()
+        self._pieces: list[bytes] = []
+        self._missing = 0
+        self._inside = False
+        self._later = b""
+        self._ending = False
+        self._heard = 0.0
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
+        """A client has connected."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._heads = self._door.heads(self.address)
+        self._heard = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone; what it asked is not computed any more."""
+        super().connection_lost(exc)
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        self._calls.clear()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # What asyncio asks for; uvicorn always ends.
+        """The client sends no more; what it asked is answered before the connection ends."""
+        self._ending = self._ending or bool(self._calls)
+        return bool(self._calls)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what can be answered at once, and hand the rest on."""
+        if self._missing:
+            data = self._gathered(data)
+            if not data:
+                return
+        if self._later:
+            self._later += data
+        elif self._is_elsewhere():
+            super().data_received(data)
+        else:
+            self._take(data)
+
+    def on_message_begin(self) -> None:
+        """A request begins that uvicorn reads."""
+        super().on_message_begin()
+        self._inside = True
+
+    def on_message_complete(self) -> None:
+        """It has been read."""
+        super().on_message_complete()
+        self._inside = False
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers, so no more of its requests are read."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if not self._later:
+            self.flow.resume_reading()
+
+    def shutdown(self) -> None:
+        """Close the connection, once what is under way has been answered."""
+        if self._calls or self._missing:
+            self._ending = True
+        else:
+            super().shutdown()
+
+    def retire(self) -> None:
+        """Answer one request more, if it comes, and close the connection then."""
+        self._ending = True
+
+    @property
+    def ends(self) -> bool:
+        """Whether the connection closes after the answers that it still gives."""
+        return self._ending
+
+    def put(self, call: Call) -> None:
+        """Let a call's answer have its turn after those of the calls before it."""
+        self._calls.append(call)
+
+    @property
+    def waits(self) -> bool:
+        """Whether answers to requests before are still to come."""
+        return bool(self._calls)
+
+    def flush(self) -> None:
+        """Send the answers whose turn has come."""
+        calls = self._calls
+        if not calls or not calls[0].response:
+            return
+        transport, ended = self.transport, False
+        while calls and calls[0].response and not ended:
+            call = calls.popleft()
+            transport.write(call.response)
+            self.server_state.total_requests += 1
+            ended = call.close
+        if ended or (self._ending and not calls and not self._missing):
+            transport.close()
+        elif not calls and self._later:
+            self.loop.call_soon(self._go_on)
+        elif not calls and self.flow.read_paused and not self.flow.write_paused:
+            self.flow.resume_reading()
+
+    def _is_elsewhere(self) -> bool:
+        """Whether uvicorn is in the middle of a request or an answer."""
+        return self._inside or bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
+
+    def _take(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._heard = self.loop.time()
+        if self._idle is None:
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
+        at, size = 0, len(data)
+        while at < size:
+            end = data.find(b"\r\n\r\n", at) + 4
+            head = self._heads.find(data[at:end]) if end > 3 and self._heads is not None else None
+            if head is None:
+                break
+            stop = end + head.length
+            if stop > size:
+                if not self._door.knows(self, head):
+                    break
+                self._pieces, self._missing = [data[at:] if at else data], stop - size
+                return
+            if not self._door.ask(self, head, data[end:stop]):
+                break
+            at = stop
+            if head.close:
+                return
+        if at < size:
+            self._hand_over(data[at:] if at else data)
+        elif len(self._calls) >= MOST_PIPELINED:
+            self.flow.pause_reading()
+
+    def _gathered(self, data: bytes) -> bytes:
+        """All pieces of a request whose body came in several, once they are there."""
+        self._pieces.append(data)
+        self._missing -= min(self._missing, len(data))
+        self._heard = self.loop.time()
+        if self._missing:
+            return b""
+        data = b"".join(self._pieces)
+        self._pieces = []
+        return data
+
+    def _hand_over(self, data: bytes) -> None:
+        """Give bytes to uvicorn, after what the short cut still has to answer."""
+        if self._calls:
+            self._later += data
+            self.flow.pause_reading()
+        else:
+            self._elsewhere(data)
+
+    def _elsewhere(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._ending and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _go_on(self) -> None:
+        data, self._later = self._later, b""
+        self.flow.resume_reading()
+        if data and not self.transport.is_closing():
+            self._take(data)
+
+    def _check_idle(self) -> None:
+        """Close a connection that is kept for nothing, and one whose body has stopped coming."""
+        self._idle = None
+        if self.transport is None or self.transport.is_closing():
+            return
+        silent = self.loop.time() - self._heard
+        patience = BODY_SECONDS if self._missing else self.timeout_keep_alive
+        busy = bool(self._calls or self._later) or self._is_elsewhere()
+        if silent < patience or busy:
+            wait = patience if busy else patience - silent
+            self._idle = self.loop.call_later(max(wait, 0.01), self._check_idle)
+            return
+        if self._missing:
+            self._refuse(Unavailable(f"The request's body stopped coming for {BODY_SECONDS:g} s."))
+        self.transport.close()
+
+    def _refuse(self, error: EverloopError) -> None:
+        status, body = self._door.refusal(error)
+        prefix = self._door.prefix(self.server_state, status)
+        self.transport.write(prefix + JSON % (len(body), b"connection: close\r\n") + body)

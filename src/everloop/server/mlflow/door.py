@@ -20,6 +20,7 @@ from everloop.server.answers import JSON, crash
 from everloop.server.mlflow import (
     artifacts,
     assessments,
+    correlation,
     experiments,
     files,
     loggedmodels,
@@ -38,7 +39,19 @@ VERSION = "3.17.2"
 """The version of MLflow whose protocol this is."""
 THREADS = 10
 """How many requests are worked on at once; each may hold a database connection."""
-MODULES = (experiments, runs, search, artifacts, loggedmodels, registry, versions, webhooks, traces, assessments)
+MODULES = (
+    experiments,
+    runs,
+    search,
+    artifacts,
+    loggedmodels,
+    registry,
+    versions,
+    webhooks,
+    traces,
+    assessments,
+    correlation,
+)
 """Where the endpoints are."""
 _ROOTS = ("/api/", "/ajax-api/")
 T = TypeVar("T")

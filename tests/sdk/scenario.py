@@ -341,6 +341,25 @@ TRACKING = [
     Example("runs.resume", lambda seen: {"id": run_of(seen)}),
     Example("runs.finish", lambda seen: {"id": run_of(seen), "status": "finished"}),
 ]
+SPANS = [
+    {"id": "00000000000000a1", "name": "answer", "started": 1767225600000000000, "ended": 1767225600250000000},
+    {"id": "00000000000000a2", "name": "look up", "parent": "00000000000000a1", "started": 1767225600100000000},
+]
+TRACES = [
+    Example("traces.log", {"id": "t-1", "experiment": "chat", "spans": SPANS, "tags": {"team": "core"}}),
+    Example("traces.log", {"id": "t-1", "experiment": "chat", "spans": SPANS}),
+    Example("traces.log", {"id": "t/1", "experiment": "chat", "spans": SPANS}, fails="invalid_input"),
+    Example("traces.log", {"id": "t-2", "experiment": "chat", "spans": []}, fails="invalid_input"),
+    Example("traces.get", {"id": "t-1"}),
+    Example("traces.get", {"id": "t-9"}, fails="not_found"),
+    Example("traces.search", {"where": "tags.team = 'core' AND span.name = 'look up'", "order": "timestamp DESC"}),
+    Example("traces.search", {"where": "nothing = 1"}, fails="invalid_input"),
+    Example("traces.set_tags", {"id": "t-1", "tags": {"note": "slow"}}),
+    Example("traces.delete_tag", {"id": "t-1", "key": "note"}),
+    Example("traces.delete_tag", {"id": "t-1", "key": "note"}, fails="not_found"),
+    Example("traces.delete", {"id": "t-1"}),
+    Example("traces.delete", {"id": "t-1"}, fails="not_found"),
+]
 PIPELINES = [
     Example(
         "pipelines.apply",
@@ -643,6 +662,7 @@ SCENARIO = [
     *HISTORY,
     *FEATURES,
     *TRACKING,
+    *TRACES,
     *PIPELINES,
     *MODELS,
     *SERVING,

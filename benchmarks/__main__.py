@@ -24,6 +24,7 @@ SUBJECTS = (
     "online",
     "memo",
     "tracking",
+    "tracking_search",
     "serving",
     "serving_peers",
     "serving_features",

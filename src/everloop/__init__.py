@@ -116,9 +116,16 @@ if TYPE_CHECKING:
     from everloop.sdk.active import split as split
     from everloop.sdk.active import urn_of as urn_of
     from everloop.sdk.active import write_table as write_table
+    from everloop.sdk.frames import runs_frame as runs_frame
     from everloop.sdk.platform import Everloop as Everloop
     from everloop.sdk.platform import connect as connect
     from everloop.sdk.platform import open as open
+    from everloop.sdk.recording.here import log_audio as log_audio
+    from everloop.sdk.recording.here import log_dict as log_dict
+    from everloop.sdk.recording.here import log_figure as log_figure
+    from everloop.sdk.recording.here import log_image as log_image
+    from everloop.sdk.recording.here import log_table as log_table
+    from everloop.sdk.recording.here import log_text as log_text
     from everloop.sdk.recording.run import Run as Run
     from everloop.sdk.recording.start import run as run
     from everloop.sdk.recording.warn import TrackingWarning as TrackingWarning
@@ -257,9 +264,16 @@ _HOMES = {
     "split": "everloop.sdk.active",
     "urn_of": "everloop.sdk.active",
     "write_table": "everloop.sdk.active",
+    "runs_frame": "everloop.sdk.frames",
     "Everloop": "everloop.sdk.platform",
     "connect": "everloop.sdk.platform",
     "open": "everloop.sdk.platform",
+    "log_audio": "everloop.sdk.recording.here",
+    "log_dict": "everloop.sdk.recording.here",
+    "log_figure": "everloop.sdk.recording.here",
+    "log_image": "everloop.sdk.recording.here",
+    "log_table": "everloop.sdk.recording.here",
+    "log_text": "everloop.sdk.recording.here",
     "Run": "everloop.sdk.recording.run",
     "run": "everloop.sdk.recording.start",
     "TrackingWarning": "everloop.sdk.recording.warn",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from everloop.datasets.quality.entities import CheckReport, Suite
     from everloop.datasets.remotes.entities import Pull, Push
     from everloop.datasets.splits.entities import Split
+    from everloop.tracking.comparison import Comparison
+    from everloop.tracking.index.entities import RunsTable
 
 Told = Callable[[Any], object]
 
@@ -142,7 +144,22 @@ def _held(one: Snapshot) -> str:
     return f"{told} (purged {one.purged.at:%Y-%m-%d}: {one.purged.reason})" if one.purged else told
 
 
+def runs_table(found: RunsTable) -> object:
+    """The chosen columns, a run a line, and how to go on."""
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    return {"runs": rows, "of": found.total, "next page": f"--after {found.cursor}"} if found.cursor else rows
+
+
+def comparison(made: Comparison) -> list[dict[str, object]]:
+    """What differs, a line each, with a column for each run."""
+    return [
+        {"what": one.aspect, "key": one.key} | dict(zip(made.runs, one.values, strict=True)) for one in made.differences
+    ]
+
+
 TOLD: Mapping[str, Told] = {
+    "runs.table": runs_table,
+    "runs.compare": comparison,
     "datasets.log": history,
     "datasets.check": check,
     "datasets.checks": checks,

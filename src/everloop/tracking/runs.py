@@ -113,15 +113,16 @@ def latest_of(row: Row) -> dict[str, Latest]:
     return latest_in(row.latest)
 
 
+_SHARED = tuple(name for name in Run.__struct_fields__ if name in Row.__struct_fields__)
+
+
 def _assembled(row: Row) -> Run:
-    fields = {name: getattr(row, name) for name in Run.__struct_fields__ if name in Row.__struct_fields__}
-    texts = texts_in(row.texts)
-    metrics: dict[str, float | None] = {key: latest.value for key, latest in sorted(latest_in(row.latest).items())}
+    texts, latest = texts_in(row.texts), latest_in(row.latest)
     return Run(
-        **fields,
+        **{name: getattr(row, name) for name in _SHARED},
         parameters=dict(sorted(texts.parameters.items())),
         tags=dict(sorted(texts.tags.items())),
-        metrics=metrics,
+        metrics={key: latest[key].value for key in sorted(latest)},
     )
 
 

@@ -45,6 +45,16 @@ def table(session: Session, search: Search, columns: Sequence[str]) -> RunsTable
     return RunsTable(names, found, page.total, page.cursor)
 
 
+def explaining(session: Session, search: Search, metric: str) -> tuple[list[float], dict[str, list[str | None]]]:
+    """The finite values of a metric in found runs, and beside them the parameters of these."""
+    with current(session) as index:
+        rows = np.sort(page_of(session, index.table, search)[0])
+        known = index.table.metrics.get(metric)
+        rows = rows[np.isfinite(known.take(rows))] if known is not None else rows[:0]
+        parameters = {key: texts.texts(rows) for key, texts in index.table.parameters.items() if texts.any(rows)}
+        return ([] if known is None else known.take(rows).tolist()), parameters
+
+
 def column(table: RunTable, name: str, rows: Rows) -> list[Value]:
     """The values of a named column in rows, in whatever order these are.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from everloop.tracking.index.expressions import Condition
 
 BITS = 12
 BLOCK = 1 << BITS
@@ -19,6 +21,8 @@ ABSENT_BITS = 0x7FF8_0000_0000_0E1F
 """The NaN that stands for no value; a NaN that was logged is kept as the usual one."""
 NO_NUMBER: float = np.array([ABSENT_BITS], np.int64).view(np.float64)[0]
 NO_TIME = int(np.iinfo(np.int64).min)
+_REMEMBERED = 16
+"""So many conditions on a column are remembered."""
 _NAN_KEY = np.int64(np.iinfo(np.int64).max - 1)
 ABSENT_KEY = np.int64(np.iinfo(np.int64).max)
 """What sorts last, whichever the direction."""
@@ -112,28 +116,46 @@ class Times(Blocked[np.int64]):
         return keys
 
 
+class _Codes(dict[str, int]):
+    """The codes of words; a word that has none gets the next."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+
+    def __missing__(self, word: str) -> int:
+        code = self[word] = len(self._words)
+        self._words.append(word)
+        return code
+
+
 class Texts(Blocked[np.int32]):
     """Texts as codes of a dictionary; code 0 is no text."""
 
     def __init__(self) -> None:
         super().__init__(np.int32, 0)
         self.words: list[str] = [""]
-        self._codes: dict[str, int] = {}
+        self._codes = _Codes(self.words)
+        self._answers: dict[Condition, NDArray[np.bool_]] = {}
         self._order: list[int] = []
         self._ranks: Rows = np.zeros(1, np.int64)
 
     def put(self, rows: Rows, values: Sequence[str]) -> None:
         """Put texts into rows."""
-        codes = self._codes
-        try:
-            given = [codes[value] for value in values]
-        except KeyError:
-            for value in values:
-                if value not in codes:
-                    codes[value] = len(self.words)
-                    self.words.append(value)
-            given = [codes[value] for value in values]
-        self.set(rows, np.array(given, np.int32))
+        self.set(rows, np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values)))
+
+    def remembered(
+        self, question: Condition, answer: Callable[[Sequence[str]], NDArray[np.bool_]]
+    ) -> NDArray[np.bool_]:
+        """For each code whether a condition holds for its word; words that were asked of before are not again."""
+        known = self._answers.pop(question, None)
+        if known is None:
+            known = np.array([question.operator == "is null"])
+        if len(known) < len(self.words):
+            known = np.concatenate([known, answer(self.words[len(known) :])])
+        self._answers[question] = known
+        if len(self._answers) > _REMEMBERED:
+            del self._answers[next(iter(self._answers))]
+        return known
 
     def code(self, word: str) -> int:
         """The code of a text; -1 where no run has it."""

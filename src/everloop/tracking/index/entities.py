@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from everloop.kernel.usecase import Json
+from everloop.store.entities import Digest
 from everloop.tracking.entities import Run
 
 
@@ -26,3 +27,13 @@ class RunsTable(msgspec.Struct, frozen=True):
     rows: list[list[Json]]
     total: int
     cursor: str = ""
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """A file of runs, by its address in the store; `total` is how many runs were found, of which it has `rows`."""
+
+    digest: Digest
+    format: str
+    rows: int
+    bytes: int
+    total: int

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from everloop.kernel.clock import micros
 from everloop.tracking.index.columns import ABSENT_BITS, BITS, BLOCK, NO_TIME, Blocked, Rows, Texts
 from everloop.tracking.index.expressions import (
+    ASKING,
     LISTING,
     AllOf,
     AnyOf,
@@ -96,12 +97,25 @@ def _texts(column: Texts | None, condition: Condition, read: Callable[[str], Seq
         return _absent(condition)
     if read is _itself and condition.operator == "=":
         return _equal(column, column.code(cast(str, condition.value)))
-    holds = _holds(condition)
-    hits = np.fromiter((holds(read(word)) for word in column.words), np.bool_, len(column.words))
-    hits[0] = holds(())
+    hits = column.remembered(condition, _hits(condition)) if read is _itself else _read_hits(column, condition, read)
     if not hits.any():
         return _none
     return lambda number: _looked_up(column.block(number), hits)
+
+
+def _hits(condition: Condition) -> Callable[[Sequence[str]], Mask]:
+    """Which words a condition holds for; the first of a dictionary stands for no text."""
+    if condition.operator in ASKING:
+        return lambda words: np.full(len(words), condition.operator == "is not null")
+    one = _of_text(condition)
+    return lambda words: np.fromiter(map(one, words), np.bool_, len(words))
+
+
+def _read_hits(column: Texts, condition: Condition, read: Callable[[str], Sequence[str]]) -> Mask:
+    holds = _holds(condition)
+    hits = np.fromiter((holds(read(word)) for word in column.words), np.bool_, len(column.words))
+    hits[0] = holds(())
+    return hits
 
 
 def _looked_up(block: NDArray[np.int32] | None, hits: Mask) -> Mask | None:

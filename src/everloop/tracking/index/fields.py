@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from everloop.kernel.clock import from_micros
 from everloop.tracking.index.columns import (
@@ -147,8 +149,11 @@ class _Derived:
 class _Ids:
     def __init__(self, table: RunTable) -> None:
         self._column = table.identities.column
+
+    @cached_property
+    def _sorted(self) -> NDArray[np.bytes_]:
         every = [block for block in self._column.blocks if block is not None]
-        self._sorted = np.sort(np.concatenate(every)) if every else np.array([], "S32")
+        return np.sort(np.concatenate(every)) if every else np.array([], "S32")
 
     def keys(self, rows: Rows, *, descending: bool) -> Rows:
         keys = 2 * np.searchsorted(self._sorted, self._column.take(rows)).astype(np.int64) + 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 
 def matcher(pattern: str, *, ignoring_case: bool = False) -> Callable[[str], bool]:
@@ -12,6 +13,9 @@ def matcher(pattern: str, *, ignoring_case: bool = False) -> Callable[[str], boo
     >>> matcher("a%_c")("abbc")
     True
     """
+    quick = None if ignoring_case else _quick(pattern)
+    if quick is not None:
+        return quick
     pieces = [_piece(piece, ignoring_case) for piece in pattern.split("%")]
     if len(pieces) == 1:
         return lambda text: pieces[0].fullmatch(text) is not None
@@ -30,6 +34,20 @@ def matcher(pattern: str, *, ignoring_case: bool = False) -> Callable[[str], boo
         )
 
     return matches
+
+
+def _quick(pattern: str) -> Callable[[str], bool] | None:
+    """What needs no regular expression: a text that begins with, ends with or contains another."""
+    plain = pattern.strip("%")
+    if "_" in plain or "%" in plain or pattern.count("%") > 2:
+        return None
+    if pattern.startswith("%"):
+        return (lambda text: plain in text) if len(pattern) > 1 and pattern.endswith("%") else partial(_ends, plain)
+    return (lambda text: text.startswith(plain)) if pattern.endswith("%") else (lambda text: text == plain)
+
+
+def _ends(plain: str, text: str) -> bool:
+    return text.endswith(plain)
 
 
 def _piece(text: str, ignoring_case: bool) -> re.Pattern[str]:

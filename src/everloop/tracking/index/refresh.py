@@ -7,6 +7,7 @@ seen, and is read again by whoever comes next: it may never be committed.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,13 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import msgspec
 from sqlalchemy import BigInteger, Text, bindparam, func, select, type_coerce
 
 from everloop.catalog.database import Database
 from everloop.catalog.session import Session
-from everloop.tracking.documents import latest_in, texts_in
 from everloop.tracking.index.columns import BLOCK
-from everloop.tracking.index.table import TEXTS, TIMES, Batch, RunTable
+from everloop.tracking.index.table import TEXTS, TIMES, Batch, Measured, RunTable
 from everloop.tracking.tables import runs
 
 _AT_ONCE = 500
@@ -44,6 +45,17 @@ _NAMED = select(*_COLUMNS).where(
 _NEWEST = select(func.max(runs.c.changed)).where(runs.c.project == bindparam("project"))
 
 
+class _Texts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A run's `documents.Texts`."""
+
+    parameters: dict[str, str] = {}
+    tags: dict[str, str] = {}
+
+
+_texts = msgspec.msgpack.Decoder(_Texts).decode
+_latest = msgspec.msgpack.Decoder(dict[str, Measured]).decode
+
+
 class Index:
     """The runs of a project in memory, for one thread at a time."""
 
@@ -59,7 +71,8 @@ class Index:
             self._settle(session)
         seen = self._seen
         while found := session.connection.execute(_CHANGED, {"project": session.project, "seen": seen}).all():
-            self.table.put(_batch(found))
+            with _uncollected():
+                self.table.put(_batch(found))
             seen = found[-1][0]
             if session.writes:
                 self._unsettled.update(row[1] for row in found)
@@ -101,10 +114,15 @@ class _Indexes:
             projects = self._known.setdefault(session.resources.database, {})
             return projects.setdefault(session.project, Index())
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.__init__()  # type: ignore[misc]  # A lock that another thread may hold cannot be freed, only replaced.
+
 
 _indexes = _Indexes()
 # In a process that was forked another thread may have held the locks, in the middle of a change: it begins anew.
-os.register_at_fork(after_in_child=_indexes.__init__)  # type: ignore[misc]  # That is what beginning anew is.
+forget = _indexes.forget
+os.register_at_fork(after_in_child=forget)
 
 
 @contextmanager
@@ -116,14 +134,26 @@ def current(session: Session) -> Iterator[Index]:
         yield index
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector away from thousands of short-lived documents: it doubles what loading costs."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _batch(found: Sequence[Any]) -> Batch:
     _, ids, texts, latest, *attributes = zip(*found, strict=True)
-    read = [texts_in(document) for document in texts]
+    read = list(map(_texts, texts))
     return Batch(
         ids,
         dict(zip(TEXTS, attributes[: len(TEXTS)], strict=True)),
         dict(zip(TIMES, attributes[len(TEXTS) :], strict=True)),
         [one.parameters for one in read],
         [one.tags for one in read],
-        [{key: point.value for key, point in latest_in(document).items()} for document in latest],
+        list(map(_latest, latest)),
     )

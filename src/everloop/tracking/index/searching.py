@@ -9,9 +9,10 @@ from everloop.tracking.index import evaluation, paging
 from everloop.tracking.index.columns import Rows
 from everloop.tracking.index.expressions import Page, Search, check
 from everloop.tracking.index.facts import dataset_facts
+from everloop.tracking.index.reading import rows_of
 from everloop.tracking.index.refresh import current
 from everloop.tracking.index.table import RunTable
-from everloop.tracking.runs import Row, rows_of
+from everloop.tracking.runs import Row
 
 MOST = 50_000
 """So many runs a page may have."""

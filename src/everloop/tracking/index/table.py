@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, methodcaller
 from typing import Any
 
 import msgspec
@@ -13,10 +14,17 @@ from everloop.tracking.index.columns import BLOCK, Blocked, Identities, Numbers,
 TEXTS = ("experiment", "name", "status", "parent", "user", "group", "code", "inputs")
 TIMES = ("started", "ended", "deleted")
 Column = Texts | Numbers | Times
+_VALUES, _VALUE = methodcaller("values"), attrgetter("value")
+
+
+class Measured(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of a latest point: of all that the catalog keeps of it, the index needs its value."""
+
+    value: float
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What is known of some runs, as columns: for each its id, attributes, parameters, tags and latest metrics.
+    """What is known of some runs, as columns: ids, attributes, parameters, tags, latest points of metrics.
 
     `code` and `inputs` are JSON as the catalog keeps it, which is only read where a search asks for it.
     """
@@ -26,7 +34,7 @@ class Batch(msgspec.Struct, frozen=True):
     times: Mapping[str, Sequence[int | None]]
     parameters: Sequence[Mapping[str, str]]
     tags: Sequence[Mapping[str, str]]
-    metrics: Sequence[Mapping[str, float]]
+    metrics: Sequence[Mapping[str, Measured]]
 
 
 class RunTable:
@@ -78,7 +86,7 @@ class RunTable:
             times.put(rows, batch.times[name])
         _scatter(self.parameters, Texts, rows, batch.parameters)
         _scatter(self.tags, Texts, rows, batch.tags)
-        _scatter(self.metrics, Numbers, rows, batch.metrics)
+        _scatter(self.metrics, Numbers, rows, batch.metrics, _VALUE)
 
     def _forget(self, rows: Rows) -> None:
         """Clear what rows held by key: they may hold it no more."""
@@ -88,22 +96,23 @@ class RunTable:
 
 
 def _scatter(
-    columns: dict[str, Any], make: Callable[[], Any], rows: Rows, documents: Sequence[Mapping[str, Any]]
+    columns: dict[str, Any],
+    make: Callable[[], Any],
+    rows: Rows,
+    documents: Sequence[Mapping[str, Any]],
+    read: Callable[[Any], float] | None = None,
 ) -> None:
-    """Put the values of documents into the columns of their keys."""
-    by_key: dict[str, tuple[list[int], list[Any]]] = {}
+    """Put the values of documents into the columns of their keys; documents with the same keys all at once."""
+    shapes: dict[tuple[str, ...], list[int]] = {}
     for place, document in enumerate(documents):
-        for key, value in document.items():
-            try:
-                places, values = by_key[key]
-            except KeyError:
-                places, values = by_key[key] = ([], [])
-            places.append(place)
-            values.append(value)
-    for key, (places, values) in by_key.items():
-        if key not in columns:
-            columns[key] = make()
-        columns[key].put(rows if len(places) == len(rows) else rows[places], values)
+        shapes.setdefault(tuple(document), []).append(place)
+    for keys, places in shapes.items():
+        chosen = documents if len(places) == len(documents) else [documents[place] for place in places]
+        into = rows if len(places) == len(rows) else rows[places]
+        for key, values in zip(keys, zip(*map(_VALUES, chosen), strict=True), strict=True):
+            if key not in columns:
+                columns[key] = make()
+            columns[key].put(into, values if read is None else list(map(read, values)))
 
 
 def _some(batch: Batch, places: Sequence[int]) -> Batch:

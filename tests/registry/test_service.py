@@ -22,7 +22,7 @@ from everloop.store.entities import Digest
 
 
 def kinds(session: Session) -> list[str]:
-    return [kind_of(event) for event in session._events]
+    return [kind_of(event) for events in session._events.values() for event in events]
 
 
 def test_the_first_registration_makes_the_name_and_version_1(session: Session, trained: Model) -> None:
@@ -125,7 +125,7 @@ def test_an_alias_moves_and_says_where_it_was(session: Session, trained: Model) 
     models.register(session, "delay", trained)
     models.set_alias(session, "delay", "champion", 1)
     models.set_alias(session, "delay", "champion", 2)
-    moved = session._events[-1]
+    moved = session._events[session.project, session.principal][-1]
     assert msgspec.to_builtins(moved) == {
         "kind": "models.alias_moved",
         "subject": "model:default/delay@2",
@@ -232,11 +232,32 @@ def test_deleting_needs_a_version_number(session: Session, trained: Model) -> No
         models.delete_version(session, "delay", 0, "which?")
 
 
-def test_a_name_that_had_a_version_is_not_deleted(session: Session, trained: Model) -> None:
-    models.register(session, "delay", trained)
-    models.delete_version(session, "delay", 1, "a mistake")
-    with pytest.raises(Refused, match="never given again"):
+def test_a_model_is_deleted_with_its_versions_and_made_again_goes_on_counting(session: Session, trained: Model) -> None:
+    for _ in range(2):
+        models.register(session, "delay", trained)
+    models.delete_model(session, "delay", "a mistake")
+    with pytest.raises(NotFound):
+        models.get(session, "delay")
+    assert models.list_models(session) == []
+    assert models.register(session, "delay", trained).version == 3
+    assert [one.version for one in models.versions(session, "delay")] == [3]
+
+
+def test_a_model_is_not_deleted_while_an_alias_names_a_version_of_it(session: Session, trained: Model) -> None:
+    for _ in range(2):
+        models.register(session, "delay", trained)
+    models.set_alias(session, "delay", "champion", 1)
+    with pytest.raises(Refused, match="alias champion"):
         models.delete_model(session, "delay")
+
+
+def test_a_refused_deletion_of_a_model_deletes_nothing(platform: Platform, trained_apart: Model) -> None:
+    for _ in range(2):
+        platform.call("models.register", {"name": "delay", "trained": trained_apart})
+    platform.call("models.set_alias", {"name": "delay", "alias": "champion", "version": 1})
+    with pytest.raises(Refused):
+        platform.call("models.delete", {"name": "delay"})
+    assert [one.version for one in platform.call("models.versions", {"name": "delay"})] == [2, 1]
 
 
 def test_a_name_without_versions_is_deleted(session: Session) -> None:

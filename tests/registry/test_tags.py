@@ -53,6 +53,13 @@ def test_what_is_deleted_takes_its_tags_along(session: Session) -> None:
     assert tags.known(session) == {}
 
 
-def test_a_model_is_described_again(session: Session) -> None:
-    tags.describe(session, "delay", "Is it late?")
-    assert service.get(session, "delay").description == "Is it late?"
+def test_a_value_that_is_too_long_is_refused(session: Session) -> None:
+    tags.assign(session, "delay", 1, {"a": "x" * 100_000})
+    with pytest.raises(InvalidInput, match="exceeds the maximum length"):
+        tags.assign(session, "delay", 1, {"a": "x" * 100_001})
+
+
+def test_tags_of_some_versions_are_read_at_once(session: Session) -> None:
+    tags.assign(session, "delay", 0, {"team": "core"})
+    tags.assign(session, "delay", 1, {"checked": "no"})
+    assert tags.of(session, ["delay"], [1]) == {("delay", 1): {"checked": "no"}}

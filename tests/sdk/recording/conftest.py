@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +25,9 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def ever(platform: Platform) -> Iterator[Everloop]:
+def ever(platform: Platform) -> Everloop:
     """A platform in process, as users have it."""
-    yield Everloop(platform)
+    return Everloop(platform)
 
 
 def trainer(home: Path, body: str, **variables: str) -> subprocess.Popen[str]:

@@ -100,12 +100,12 @@ def test_the_latest_value_of_a_metric_has_the_largest_step_time_and_value(sessio
     assert service.get(session, run.id).metrics == {"a": 1.0, "b": 4.0}
 
 
-def test_the_history_has_every_point_in_order(session: Session, clock: SimulatedClock) -> None:
+def test_the_history_has_every_point_by_time_and_step(session: Session, clock: SimulatedClock) -> None:
     run = start(session)
     service.log(session, run.id, (MetricPoint("a", 1.0, 5), MetricPoint("b", 0.0), MetricPoint("a", 2.0, -1)))
     service.log(session, run.id, (MetricPoint("a", 3.0, 7),))
     assert [(p.value, p.step, p.at) for p in service.history(session, run.id, "a")] == [
-        (1.0, 5, clock.now()), (2.0, -1, clock.now()), (3.0, 7, clock.now()),
+        (2.0, -1, clock.now()), (1.0, 5, clock.now()), (3.0, 7, clock.now()),
     ]  # fmt: skip
     assert service.history(session, run.id, "c") == []
 

@@ -70,7 +70,7 @@ def make(connection: Connection) -> None:
         row = {"run": RUN, "kind": kind, "key": key, "text": said, "step": step, "at": AT, "points": points}
         connection.execute(value, row)
     block(connection, "auc", 0, [(step, AT + step, step / 7) for step in range(POINTS)])
-    block(connection, "auc", POINTS, [(POINTS, AT, math.inf), (POINTS + 1, AT, 0.5)])
+    block(connection, "auc", POINTS, [(POINTS, AT + POINTS, math.inf), (POINTS + 1, AT + POINTS, 0.5)])
     block(connection, "loss", 0, [(3, AT, math.nan)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from everloop.catalog.session import Session
@@ -24,16 +25,20 @@ class Page(NamedTuple):
 
 
 class _Place(NamedTuple):
+    """Where a page ended: at a point, and after so many that are just like it."""
+
     at: int
     step: int
     value: float
+    alike: int
 
 
-_PLACE = struct.Struct("<qqd")
+_PLACE = struct.Struct("<qqdq")
+_ALL = (1 << 63) - 1
 
 
-def history(session: Session, run: str, key: str, *, after: str = "", limit: int = 0) -> Page:
-    """The points of a metric by time, step and value; the very same point is there once. 20 M points/s.
+def history(session: Session, run: str, key: str, *, after: str = "", limit: int = 0, distinct: bool = False) -> Page:
+    """The points of a metric by time, step and value; `distinct`, the very same point is there once. 20 M points/s.
 
     With a limit there are at most so many, from where the cursor `after` stands: the same ones whatever is logged
     meanwhile, unless that is older.
@@ -42,14 +47,18 @@ def history(session: Session, run: str, key: str, *, after: str = "", limit: int
         InvalidInput: the cursor is none.
     """
     stored = Stored(session, run)
+    refined = _distinct if distinct else _as_they_are
     if not limit and not after:
-        return Page(_distinct(stored.everything(key)), "")
+        return Page(refined(stored.everything(key)), "")
     place = _place(after) if after else None
-    found = _distinct(_from(stored, key, place, limit))
+    found = _from(stored, key, place, limit, refined)
     if not limit or len(found[0]) <= limit:
         return Page(found, "")
     step, at, value = (column[:limit] for column in found)
-    return Page((step, at, value), _PLACE.pack(at[-1], step[-1], value[-1]).hex())
+    last = _Place(int(at[-1]), int(step[-1]), float(value[-1]), 0)
+    start, end = _alike((step, at, value), last)
+    before = place.alike if place and place[:3] == last[:3] else 0
+    return Page((step, at, value), _PLACE.pack(*last[:3], _ALL if distinct else end - start + before).hex())
 
 
 def metric_points(session: Session, run: str, key: str) -> list[MetricPoint]:
@@ -58,7 +67,7 @@ def metric_points(session: Session, run: str, key: str) -> list[MetricPoint]:
     return [MetricPoint(key, *point) for point in zip(value, step, map(from_micros, at), strict=True)]
 
 
-def _from(stored: Stored, key: str, place: _Place | None, limit: int) -> Columns:
+def _from(stored: Stored, key: str, place: _Place | None, limit: int, refined: Callable[[Columns], Columns]) -> Columns:
     """The points behind a place in order, more than the limit where there are so many."""
     low, high = stored.times(key)
     candidates = low.argsort(kind="stable")
@@ -70,7 +79,7 @@ def _from(stored: Stored, key: str, place: _Place | None, limit: int) -> Columns
         fetched = max(2, 2 * number, limit // 4096 + 2) if limit else len(candidates)
         loaded += stored.whole(key, candidates[number : number + fetched])
         number += fetched
-        points = _behind(ordered(joined([*loaded, loose])), place)
+        points = refined(_behind(ordered(joined([*loaded, loose])), place))
         if number >= len(candidates):
             return points
         # What lies before everything that was not read is final.
@@ -80,20 +89,30 @@ def _from(stored: Stored, key: str, place: _Place | None, limit: int) -> Columns
             return step, at, value
 
 
+def _as_they_are(points: Columns) -> Columns:
+    return points
+
+
 def _behind(points: Columns, place: _Place | None) -> Columns:
+    """The points behind a place that are in order."""
     if place is None:
         return points
+    start, end = _alike(points, place)
+    start = min(end, start + place.alike)
     step, at, value = points
-    start = int(at.searchsorted(place.at))
-    end = int(at.searchsorted(place.at, side="right"))
-    while start < end and (_order(step[start], value[start]) <= _order(place.step, place.value)):
-        start += 1
     return step[start:], at[start:], value[start:]
 
 
-def _order(step: int, value: float) -> tuple[int, bool, float]:
-    known = value == value
-    return int(step), not known, float(value) if known else 0.0
+def _alike(points: Columns, place: _Place) -> tuple[int, int]:
+    """From where to where points in order are just like the one of a place."""
+    import numpy as np
+
+    step, at, value = points
+    start, end = int(at.searchsorted(place.at)), int(at.searchsorted(place.at, side="right"))
+    end = start + int(step[start:end].searchsorted(place.step, side="right"))
+    start += int(step[start:end].searchsorted(place.step))
+    low, high = (int(value[start:end].searchsorted(np.float64(place.value), side=side)) for side in ("left", "right"))
+    return start + low, start + high
 
 
 def _distinct(points: Columns) -> Columns:

@@ -30,7 +30,7 @@ def rows_of(session: Session, ids: Sequence[str]) -> list[Row]:
     found: dict[str, Row] = {}
     for start in range(0, len(ids), _AT_ONCE):
         asked = {"project": session.project, "ids": ids[start : start + _AT_ONCE]}
-        for values in session.connection.execute(_NAMED, asked):
+        for values in session.connection.execute(_NAMED, asked).all():
             row = _row(list(values))
             found[row.id] = row
     return [found[id] for id in ids if id in found]

@@ -95,7 +95,7 @@ def register_model(
         InvalidInput: the model is of no known library, was never fitted, or was trained on other columns.
     """
     session = active_session()
-    trained = save.save_model(native, flavor=flavor, signature=signature_of(_columns(example), outputs))
+    trained = save.save_model(native, flavor=flavor, signature=signature_of(named_columns(example), outputs))
     models.compile_first(session, name, trained)
     with session.begin() as unit:
         made = models.register(unit, name, trained)
@@ -104,7 +104,12 @@ def register_model(
     return made
 
 
-def _columns(example: Frame | Mapping[str, Sequence[object]] | np.ndarray) -> Mapping[str, np.ndarray]:
+def named_columns(example: Frame | Mapping[str, Sequence[object]] | np.ndarray) -> Mapping[str, np.ndarray]:
+    """The columns of an example; those of a matrix are called x0, x1, ….
+
+    Raises:
+        InvalidInput: it is an array that is no matrix.
+    """
     import numpy as np
 
     if isinstance(example, Mapping):

@@ -1,4 +1,4 @@
-"""Files for the active run, a step's or that of the innermost `everloop.run`: figures, images, sounds, texts, tables."""
+"""Files for the active run, a step's or the innermost `everloop.run`'s: figures, images, sounds, texts, tables."""
 
 from __future__ import annotations
 

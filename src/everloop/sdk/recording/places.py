@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.app.settings import Loaded, load
-from everloop.kernel.clock import Clock, SystemClock
+from everloop.kernel.clock import Clock, SharedClock, SystemClock
 
 if TYPE_CHECKING:
     from everloop.app.platform import Platform
@@ -70,7 +70,8 @@ def configured(settings: Loaded | None = None) -> Place:
     settings = settings or load()
     values = settings.values
     opener = partial(_connected if values.url else _opened, settings)
-    clock = SystemClock()
+    simulated = Path(values.home) / "clock"
+    clock = SharedClock(simulated) if values.clock == "shared" and simulated.exists() else SystemClock()
     return Place(settings, Path(values.home), values.project, clock, None if values.offline else opener, values.url)
 
 

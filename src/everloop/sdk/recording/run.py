@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +32,12 @@ from everloop.tracking.journals.shipment import SHIPPING, SPOOL
 from everloop.tracking.words import check_key, check_text
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from everloop.datasets.entities import Snapshot
+    from everloop.datasets.frames import Frame
     from everloop.features.entities import PinnedFeatures
+    from everloop.registry.entities import ModelVersion
 
 _SECONDS_TO_CAPTURE = 20.0
 
@@ -182,6 +186,35 @@ class Run(Files):
             shutil.copyfile(copy, path)
         elif self._shipper is not None:
             self._shipper.destination.store.write_to(artifact.digest, path)
+
+    def log_model(
+        self,
+        model: object,
+        name: str = "model",
+        *,
+        example: Frame | Mapping[str, Sequence[object]] | np.ndarray,
+        outputs: str | Sequence[str] = "prediction",
+        register: str = "",
+    ) -> ModelVersion | None:
+        """Keep a library's own model as files of the run, and register it as the next version of a name, if given.
+
+        `example` has the columns that it was trained on, in their order.
+
+        Raises:
+            InvalidInput: the model is of no known library, or does not fit the example.
+            Refused: it cannot be registered, because the run does not go anywhere now.
+        """
+        from everloop.sdk.recording.models import registered, saved
+
+        with saved(model, example, outputs) as made:
+            for path in sorted(made.folder.rglob("*")):
+                if path.is_file():
+                    self.keep(f"models/{name}/{path.relative_to(made.folder).as_posix()}", path)
+            if not register:
+                return None
+            if not self.sync() or self._shipper is None:
+                raise Refused(f"{register} cannot be registered offline.", hint="Its files are kept with the run.")
+            return registered(made, self._shipper.destination, register, self.id)
 
     def activate(self) -> AbstractContextManager[None]:
         """Make this the active run of a block, such as the body of a thread: `everloop.log_metric` logs to it there."""

@@ -55,6 +55,8 @@ class Held(msgspec.Struct):
     latest_document: bytes
     fresh: list[Points] = []
     changed: bool = False
+    writer: str = ""
+    """Who wrote to it last in this transaction."""
     _texts: Texts | None = None
     _latest: dict[str, Latest] | None = None
 

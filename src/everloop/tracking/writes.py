@@ -64,6 +64,7 @@ class Writes:
         newest = checked(logged)
         parameters = _fresh_parameters(held, logged.parameters)
         self._put(held, logged, parameters, newest)
+        held.writer = principal
         if logged.writer:
             self._last[who] = self._moved[who] = logged.sequence
         self._tell(held, logged, principal)
@@ -74,7 +75,7 @@ class Writes:
         tails = []
         for held in self._runs.values():
             if held.fresh and sealing.due(held):
-                sealing.seal(session, held)
+                sealing.seal(session.acting(held.writer, session.project), held)
             if held.fresh:
                 tails.append(_tail(held))
             if held.changed:
@@ -102,7 +103,7 @@ class Writes:
             for key, latest in newest.items():
                 known = held.latest.get(key)
                 held.latest[key] = latest if known is None else later(known, latest)
-            held.fresh = [*held.fresh, logged.points]
+            held.fresh.append(logged.points)
             held.changed = True
         fresh = [urn for urn in dict.fromkeys(logged.inputs) if urn not in held.used] if logged.inputs else []
         if fresh:

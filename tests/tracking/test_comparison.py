@@ -153,7 +153,7 @@ def test_a_frame_is_read_page_by_page(platform: Platform, monkeypatch: pytest.Mo
 
 def test_a_table_says_its_columns_and_refuses_unknown_ones(platform: Platform) -> None:
     run = start(platform, "a", {"a b": "1"})
-    made = platform.call("runs.table", {"columns": ["id", "parameters.*", "duration", "metrics.gone"]})
+    made = platform.call("runs.table", {"columns": ["id, parameters.*", "duration,metrics.gone"]})
     assert made.columns == ["id", "parameters.`a b`", "duration", "metrics.gone"]
     assert made.rows == [[run, "1", None, None]]
     with pytest.raises(InvalidInput, match="size"):

@@ -72,7 +72,7 @@ def column(table: RunTable, name: str, rows: Rows) -> list[Value]:
 def _named(table: RunTable, rows: Rows, columns: Sequence[str]) -> Iterator[str]:
     """The columns, with families written out as those that one of the runs has."""
     ascending = np.sort(rows)
-    for name in columns:
+    for name in _split(columns):
         family = _FAMILIES.get(name)
         if family is None:
             yield name
@@ -81,6 +81,12 @@ def _named(table: RunTable, rows: Rows, columns: Sequence[str]) -> Iterator[str]
         for key in sorted(known):
             if known[key].any(ascending):
                 yield f"{family}.{_quoted(key)}"
+
+
+def _split(columns: Sequence[str]) -> Iterator[str]:
+    """The names of columns; one text may have several with commas between, unless a key stands in backticks."""
+    for text in columns:
+        yield from [text] if "`" in text else (name.strip() for name in text.split(","))
 
 
 def _quoted(key: str) -> str:

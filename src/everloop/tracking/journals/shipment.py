@@ -10,14 +10,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
+from everloop.kernel.clock import from_micros
 from everloop.kernel.errors import (
     Conflict,
     EverloopError,
+    InvalidInput,
     Misconfigured,
     NotFound,
     PermissionDenied,
@@ -32,6 +34,7 @@ from everloop.tracking.journals.destination import Destination
 from everloop.tracking.journals.journal import Entry, entries, journals, lock_of
 from everloop.tracking.journals.records import Begun, Captured, Ended, Kept, Measured, Noted, Printed, Recorded
 from everloop.tracking.journals.sent import Batch, Sent
+from everloop.tracking.points import unpack
 
 SPOOL = "spool"
 SHIPPING = "shipping.lock"
@@ -135,10 +138,10 @@ class Shipment:
             code = CodeRevision(captured.revision, captured.branch, captured.dirty, difference)
         told = {"experiment": begun.experiment, "name": begun.name, "parent": begun.parent, "group": begun.group}
         told = {key: text for key, text in told.items() if text}
-        known = {"id": self.run, "started": begun.started, "code": code}
+        known: dict[str, object] = {"id": self.run, "code": code}
         known |= {"environment": captured.environment} if captured is not None else {}
         try:
-            self._destination.call("runs.start", told | known)
+            self._told("runs.start", told | known, "started", begun.started)
         except NotFound:
             if not begun.parent:
                 raise
@@ -146,7 +149,7 @@ class Shipment:
                 raise NotYet(f"The run {begun.parent} must arrive before {self.run}.") from None
             self._warn(begun.parent, f"Run {self.run} has no parent there: there is no run {begun.parent}.")
             del told["parent"]
-            self._destination.call("runs.start", told | known)
+            self._told("runs.start", told | known, "started", begun.started)
 
     def _next(self, journal: Path) -> tuple[Batch, Sequence[Recorded]] | None:
         """The batch that may or may not have arrived, or a new one; nothing where all is there."""
@@ -270,13 +273,33 @@ class Shipment:
             return
         known = self._destination.call("runs.get", {"id": self.run})
         if known.status == "running":
-            self._destination.call("runs.finish", {"id": self.run, "status": status, "ended": at})
+            self._told("runs.finish", {"id": self.run, "status": status}, "ended", at)
+
+    def _told(self, name: str, arguments: Mapping[str, object], when: str, at: datetime | None) -> None:
+        """Call a use case with a time of this machine, or without one where its clock is too wrong for that."""
+        try:
+            self._destination.call(name, {**arguments, when: at})
+        except InvalidInput as error:
+            if at is None:
+                raise
+            self._destination.call(name, arguments)
+            self._warn(when, f"Run {self.run} has the time at which it was shipped: {error}")
 
     def _ending(self, done: Sequence[Path]) -> tuple[RunStatus | None, datetime | None]:
         for journal in reversed(done):
-            records = [entry.record for entry in self._entries(journal, 0) if isinstance(entry.record, Begun | Ended)]
-            if records and isinstance(records[-1], Ended):
-                return records[-1].status, records[-1].at
-            if records:
-                return "killed", datetime.fromtimestamp(journal.stat().st_mtime, UTC)
+            begun: Begun | None = None
+            last: Measured | None = None
+            for record, _ in self._entries(journal, 0):
+                if isinstance(record, Ended):
+                    return record.status, record.at
+                begun = record if isinstance(record, Begun) else begun
+                last = record if isinstance(record, Measured) else last
+            if begun is not None:
+                return "killed", _last_time(last) or begun.started
         return self._reopened or (None, None)
+
+
+def _last_time(measured: Measured | None) -> datetime | None:
+    """When the last point of a segment was logged: the last that is known of a process that was killed."""
+    times = memoryview(unpack(measured.segment).at).cast("q") if measured is not None else ()
+    return from_micros(max(times)) if len(times) else None

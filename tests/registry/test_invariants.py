@@ -31,6 +31,7 @@ class Registry(RuleBasedStateMachine):
         digest = self.platform.resources.store.put_tree([])
         self.trained = Model("lightgbm", digest, SIGNATURE)
         self.given: dict[str, int] = {}
+        self.there: set[str] = set()
         self.alive: dict[str, set[int]] = {"delay": set(), "churn": set()}
         self.pointers: dict[tuple[str, str], int] = {}
 
@@ -40,6 +41,7 @@ class Registry(RuleBasedStateMachine):
         self.given[name] = self.given.get(name, 0) + 1
         assert made.version == self.given[name]
         self.alive[name].add(made.version)
+        self.there.add(name)
 
     @rule(name=names, alias=alias_names, version=numbers)
     def set_alias(self, name: str, alias: str, version: int) -> None:
@@ -71,11 +73,17 @@ class Registry(RuleBasedStateMachine):
 
     @rule(name=names)
     def delete_model(self, name: str) -> None:
-        assert not self.attempt("models.delete", name=name)
+        pointed = any(model == name for model, _ in self.pointers)
+        deleted = self.attempt("models.delete", name=name)
+        assert deleted == (name in self.there and not pointed)
+        if deleted:
+            self.alive[name] = set()
+            self.there.discard(name)
 
     @invariant()
     def the_registry_holds_what_is_expected(self) -> None:
-        for name in self.given:
+        assert {model.name for model in self.platform.call("models.list", {})} == self.there
+        for name in self.there:
             versions = [found.version for found in self.platform.call("models.versions", {"name": name})]
             assert versions == sorted(self.alive[name], reverse=True)
             aliases = {(name, a.alias): a.version for a in self.platform.call("models.aliases", {"name": name})}

@@ -84,10 +84,11 @@ def create(caller: Caller, request: Create) -> Answer:
     """Register a version: artifacts of a run, files of another version, or a URI that we only point to."""
     required("name", request.name)
     required("source", request.source)
+    _check_uri(request.source)
     noted = {tag.key: tag.value for tag in request.tags}
     with caller.unit("models:write") as unit:
         model = existing(unit, request.name)
-        logged = request.model_id or _logged(request.source)
+        logged = request.model_id[:40] or _logged(request.source)
         run = _run_of(unit, request.run_id, logged)
         if not is_prompt(noted):
             _check_source(unit, request, _run(unit, run))
@@ -215,6 +216,13 @@ def _metrics(run: Run | None) -> dict[str, float]:
     return {key: value for key, value in found if value is not None and math.isfinite(value)}
 
 
+def _check_uri(source: str) -> None:
+    try:
+        urlsplit(source)
+    except ValueError:
+        raise InvalidInput(f"Invalid model version source: '{source[:200]}'.") from None
+
+
 def _check_source(session: Session, request: Create, run: Run | None) -> None:
     """Refuse a source that leads where its writer has no business.
 
@@ -222,11 +230,7 @@ def _check_source(session: Session, request: Create, run: Run | None) -> None:
         InvalidInput: it is a folder of the server's, or goes up from where it begins.
     """
     source = request.source
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        raise InvalidInput(f"Invalid model version source: '{source[:200]}'.") from None
-    if parts.scheme in _LOCAL:
+    if urlsplit(source).scheme in _LOCAL:
         if run is None or not _inside(session, source, run):
             raise InvalidInput(
                 f"Invalid model version source: '{source[:200]}'. To use a local path as a model version source, the "

@@ -59,9 +59,9 @@ class Shortcut(ABC):
         self._label = door
         self._by_client: dict[str, Heads] = {}
         self._requests = metrics.counter("everloop_http_requests_total", "Requests answered.")
-        self._series: dict[tuple[str, int], Series] = {}
-        seconds = metrics.histogram("everloop_http_request_seconds", "Time to the end of the answer.")
-        self.times: Times = seconds.times(door=door)
+        self._series: dict[tuple[str, str, int], Series] = {}
+        self._seconds = metrics.histogram("everloop_http_request_seconds", "Time to the end of the answer.")
+        self._times: dict[str, Times] = {}
         self._date: list[tuple[bytes, bytes]] = []
         self._prefix = b""
 
@@ -88,13 +88,20 @@ class Shortcut(ABC):
             self._by_client[here] = self.new_heads(client)
         return self._by_client[here]
 
-    def count(self, status: int, method: str = "POST") -> None:
+    def count(self, status: int, method: str = "POST", door: str = "") -> None:
         """Count an answer."""
-        series = self._series.get((method, status))
+        series = self._series.get((door, method, status))
         if series is None:
-            series = self._requests.series(method=method, door=self._label, status=str(status))
-            self._series[method, status] = series
+            series = self._requests.series(method=method, door=door or self._label, status=str(status))
+            self._series[door, method, status] = series
         series.value += 1
+
+    def time(self, seconds: float, door: str = "") -> None:
+        """Count the time that an answer took."""
+        times = self._times.get(door)
+        if times is None:
+            times = self._times[door] = self._seconds.times(door=door or self._label)
+        times.observe(seconds)
 
     def prefix(self, state: ServerState, status: int) -> bytes:
         """How an answer begins, with the headers that all have. They change once a second, with the date."""

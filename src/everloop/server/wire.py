@@ -125,9 +125,9 @@ class Wire(HttpToolsProtocol):
         self._calls.append(call)
 
     @property
-    def waits(self) -> bool:
-        """Whether answers to requests before are still to come."""
-        return bool(self._calls)
+    def newest(self) -> Call | None:
+        """The last of the calls whose answers are still to come."""
+        return self._calls[-1] if self._calls else None
 
     def flush(self) -> None:
         """Send the answers whose turn has come."""

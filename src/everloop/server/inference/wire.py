@@ -87,7 +87,7 @@ class Short(Shortcut):
             except EverloopError as error:
                 return self.response(call, error)
             self.count(200)
-            self.times.observe(perf_counter() - call.arrived)
+            self.time(perf_counter() - call.arrived)
             prefix = self.prefix(state, 200)
             if head.accepts and len(body) >= WORTHWHILE:
                 body, encoding = compressed(body, head.accepts)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HELD = 4 << 20
 _BATCH = 128
-_PIECE = 4 << 20
+_PIECE = 1 << 20
 
 
 def opened(store: Store, digest: Digest) -> ObjectFile | bytes:

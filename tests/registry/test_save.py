@@ -9,6 +9,7 @@ from everloop.app.platform import Platform
 from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput, Misconfigured, NotFound
 from everloop.registry import save
+from everloop.registry import service as models
 from everloop.registry.columns import signature_of
 from everloop.registry.entities import Model, Provenance
 from everloop.registry.save import load_model, save_model
@@ -87,3 +88,19 @@ def test_several_threads_may_ask_one_model(session: Session, trained: Model, col
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: predictor.predict(columns), range(40)))
     assert all(np.array_equal(answer, expected) for answer in answers)
+
+
+def test_an_input_example_is_kept_with_the_files_and_shown(session: Session, booster: object, columns: Columns) -> None:
+    example = {"distance": [1.0, None], "carrier": ["AA", "UA"]}
+    kept = save_model(booster, signature=signature_of(columns), example=example)
+    models.register(session, "delay", kept)
+    models.register(session, "delay", save_model(booster, signature=signature_of(columns)))
+    shown = models.example(session, "delay", 1)
+    assert shown == {"columns": ["distance", "carrier"], "data": [[1.0, "AA"], [None, "UA"]]}
+    with pytest.raises(NotFound, match="has no input example"):
+        models.example(session, "delay", 2)
+
+
+def test_an_example_whose_columns_are_not_alike_is_refused(session: Session, booster: object, columns: Columns) -> None:
+    with pytest.raises(InvalidInput, match="equally many rows"):
+        save_model(booster, signature=signature_of(columns), example={"distance": [1.0], "hour": [1, 2]})

@@ -431,6 +431,7 @@ MODELS = [
     Example("models.search", {"filter": "name ILIKE 'late%'", "order_by": ["name DESC"], "limit": 1}),
     Example("models.search", {"filter": "name LIKE"}, fails="invalid_input"),
     Example("models.search_versions", {"filter": "version_number > 1"}),
+    Example("models.example", {"name": "late", "version": 1}, fails="not_found"),
     Example("models.compare", {"name": "late", "challenger": 2}),
     Example("models.transition", {"name": "late", "version": 2, "stage": "Staging"}),
     Example("models.transition", {"name": "late", "version": 2, "stage": "Up"}, fails="invalid_input"),

@@ -31,8 +31,8 @@ def slice_of(name: str) -> tuple[str, str, str]:
     return (match["metric"], match["column"], match["value"]) if match else (name, "", "")
 
 
-def written(name: str, version: int, trained: Model, note: str = "") -> str:
-    """The card of a version as it is registered."""
+def written(name: str, version: int, trained: Model, note: str = "", schema: str = "") -> str:
+    """The card of a version as it is registered; `schema` is a list of what our signature cannot say."""
     parts = [
         f"# {_plain(name)}, version {version}",
         _plain(note),
@@ -41,6 +41,7 @@ def written(name: str, version: int, trained: Model, note: str = "") -> str:
         *_slices(trained.metrics),
         _fields("Inputs", trained.signature.inputs),
         _fields("Outputs", trained.signature.outputs),
+        f"## Signature, as MLflow has it\n\n{schema}" if schema else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -55,6 +55,16 @@ class MlModel(msgspec.Struct, frozen=True):
         outputs = _fields(self.schema.get("outputs"), UNNAMED_OUTPUT)
         return Signature(inputs, outputs or (Field(UNNAMED_OUTPUT, "float64"),))
 
+    @property
+    def told(self) -> str:
+        """The schema in MLflow's own words, as a Markdown list; for cards, where our types cannot say it."""
+        return "\n".join(
+            f"- {kind.removesuffix('s')} `{_name(part, at, parts, kind)}`: `{_worded(part)}`"
+            for kind in ("inputs", "outputs")
+            for parts in [_parts(self.schema.get(kind))]
+            for at, part in enumerate(parts)
+        )
+
 
 def read(text: bytes) -> MlModel:
     """What an `MLmodel` says.
@@ -79,13 +89,30 @@ def _strings(schema: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _fields(schema: str | None, unnamed: str) -> tuple[Field, ...]:
-    if not schema:
-        return ()
+    parts = _parts(schema)
+    return tuple(_field(part, _name(part, at, parts, unnamed)) for at, part in enumerate(parts))
+
+
+def _parts(schema: str | None) -> list[dict[str, Any]]:
     try:
-        parts = msgspec.json.decode(schema, type=list[dict[str, Any]])
+        return msgspec.json.decode(schema, type=list[dict[str, Any]]) if schema else []
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"The signature cannot be read ({error}).") from None
-    return tuple(_field(part, _name(part, at, parts, unnamed)) for at, part in enumerate(parts))
+
+
+def _worded(part: Mapping[str, Any]) -> str:
+    """A type of MLflow's, nested as it may be: `double`, `[long]`, `{a: string, b?: datetime}`."""
+    items, fields, spec = part.get("items"), part.get("properties"), part.get("tensor-spec")
+    if part.get("type") == "array" and isinstance(items, Mapping):
+        text = f"[{_worded(items)}]"
+    elif part.get("type") == "object" and isinstance(fields, Mapping):
+        known = {str(name): field for name, field in fields.items() if isinstance(field, Mapping)}
+        text = f"{{{', '.join(f'{name}: {_worded(field)}' for name, field in known.items())}}}"
+    elif isinstance(spec, Mapping):
+        text = f"tensor of {spec.get('dtype')} {spec.get('shape')}"
+    else:
+        text = str(part.get("type"))
+    return f"{text} (optional)" if part.get("required") is False else text
 
 
 def _name(part: Mapping[str, Any], at: int, parts: Sequence[object], unnamed: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+import msgspec
+
 from everloop.catalog.session import Session, active_session
 from everloop.kernel.errors import InvalidInput
+from everloop.kernel.usecase import Json
 from everloop.registry.compilation import kept
 from everloop.registry.entities import Model, Provenance, Signature
 from everloop.registry.flavor import CodeFlavor, Flavor, Predictor, Sandbox
@@ -35,10 +38,12 @@ def save_model(
     signature: Signature,
     provenance: Provenance = Provenance(),
     metrics: Mapping[str, float] = {},
+    example: Mapping[str, Sequence[Json]] | None = None,
 ) -> Model:
     """Keep a library's own model in the store, from inside a step.
 
-    `auto` tells the flavor by the library that the model's class is of.
+    `example` is a few rows of input by column, which are kept with the model's files. `auto` tells the flavor by the
+    library that the model's class is of.
 
     `everloop.registry.columns` has `signature_of` for the signature and `InputMatrix` for the matrix to train on.
 
@@ -49,10 +54,20 @@ def save_model(
     flavor = flavor_of(native) if flavor == AUTO else flavor
     with tempfile.TemporaryDirectory(prefix="everloop-model-") as name:
         session.ports.get(Flavor, flavor).save(native, Path(name), signature)
+        if example is not None:
+            (Path(name) / "input_example.json").write_bytes(_split(example))
         digest = session.store.put_folder(Path(name))
     _made_here.add(digest)
     known = {field: getattr(provenance, field) for field in Provenance.__struct_fields__}
     return Model(flavor, digest, signature, metrics=dict(metrics), **known)
+
+
+def _split(example: Mapping[str, Sequence[Json]]) -> bytes:
+    """Rows by column, as MLflow writes them."""
+    if len({len(values) for values in example.values()}) != 1:
+        raise InvalidInput("An example has equally many rows in each column.")
+    rows = [list(row) for row in zip(*example.values(), strict=True)]
+    return msgspec.json.encode({"columns": list(example), "data": rows})
 
 
 def flavor_of(native: object) -> str:

@@ -41,6 +41,8 @@ from everloop.registry.tables import models
 from everloop.registry.tables import versions as versions_table
 
 CHAMPION = "champion"
+EXAMPLES = ("input_example.json", "serving_input_example.json")
+"""The files that an input example is kept in, as MLflow names them."""
 
 
 @usecase("models.create", permission="models:write", route="POST /models")
@@ -99,13 +101,13 @@ def register(
     return add(session, ModelVersion(name, 0, trained, run, card, session.clock.now(), note))
 
 
-def add(session: Session, proposed: ModelVersion, noted: Mapping[str, str] = {}) -> ModelVersion:
+def add(session: Session, proposed: ModelVersion, noted: Mapping[str, str] = {}, schema: str = "") -> ModelVersion:
     """Keep a version under the next number of its name, which is made if it is new; its card is written if it lacks."""
     _check_trained(session, proposed.trained)
     name, trained, run = proposed.model, proposed.trained, proposed.run
     known = rows.model(session, name) or make(session, name)
     number, now = known.latest + 1, proposed.created
-    text = proposed.card or cards.written(name, number, trained, proposed.note)
+    text = proposed.card or cards.written(name, number, trained, proposed.note, schema)
     made = msgspec.structs.replace(proposed, version=number, card=text, author=session.principal, updated=now)
     session.insert(versions_table, made)
     session.execute(update(models).where(rows.named(session, name)).values(latest=number, updated=now))
@@ -333,6 +335,21 @@ def card(session: Session, name: Name, version: int = 0) -> str:
     revised = revisions.known(session, name, wanted.version)
     told = msgspec.structs.replace(wanted, card=revised[0].text) if revised else wanted
     return cards.completed(told, rows.decisions(session, name, wanted.version), origins.edges, compiled)
+
+
+@usecase("models.example", permission="models:read", route="GET /models/{name}/example")
+def example(session: Session, name: Name, version: int = 0) -> Json:
+    """The input example that was kept with a version's files, as it was written."""
+    known = _version(session, name, version)
+    kept_as = {entry.path: entry.digest for entry in session.store.tree(known.trained.digest)}
+    found = next((kept_as[path] for path in EXAMPLES if path in kept_as), None)
+    if found is None:
+        raise NotFound(f"{name}@{known.version} has no input example.", hint="Keep one with save_model(…, example=…).")
+    try:
+        decoded: Json = msgspec.json.decode(session.store.get(found))
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"The input example of {name}@{known.version} is no JSON ({error}).") from None
+    return decoded
 
 
 def _version(session: Session, name: str, number: int) -> ModelVersion:

@@ -93,11 +93,11 @@ def create(caller: Caller, request: Create) -> Answer:
         if not is_prompt(noted):
             _check_source(unit, request, _run(unit, run))
         files = _files_of(unit, request.source)
-        metrics = _metrics(_run(unit, run))
-        trained = Model(FILES, unit.store.put_tree(files), _signature_of(unit, files), metrics=metrics)
+        signature, schema = _signature_of(unit, files)
+        trained = Model(FILES, unit.store.put_tree(files), signature, metrics=_metrics(_run(unit, run)))
         proposed = ModelVersion(model.name, 0, trained, run, "", unit.clock.now(), request.description, request.source)
         proposed = msgspec.structs.replace(proposed, link=request.run_link, logged=logged)
-        made = service.add(unit, proposed, noted)
+        made = service.add(unit, proposed, noted, schema)
         return {"model_version": shown_versions(unit, [made])[0]}
 
 
@@ -298,13 +298,21 @@ def _place_of(session: Session, known: ModelVersion) -> str:
     return _place_of(session, original) if copied else known.source
 
 
-def _signature_of(session: Session, entries: Sequence[TreeEntry]) -> Signature:
-    """What the model's own description says that it takes; nothing, where it says nothing that we have types for."""
+def _signature_of(session: Session, entries: Sequence[TreeEntry]) -> tuple[Signature, str]:
+    """What the model's own description says that it takes; where we have no types for that, its words instead."""
     described = next((entry for entry in entries if entry.path == mlmodel.NAME), None)
+    if described is None:
+        return Signature((), ()), ""
     try:
-        return mlmodel.read(session.store.get(described.digest)).signature if described else Signature((), ())
-    except InvalidInput:  # Such a version can be kept and fetched; asked to serve it, its flavor says what is wrong.
-        return Signature((), ())
+        found = mlmodel.read(session.store.get(described.digest))
+        try:
+            return found.signature, ""
+        except (
+            InvalidInput
+        ):  # Such a version can be kept and fetched; asked to serve it, its flavor says what is wrong.
+            return Signature((), ()), found.told
+    except InvalidInput:
+        return Signature((), ()), ""
 
 
 def _below(files: Sequence[TreeEntry], folder: str) -> Sequence[TreeEntry]:

@@ -1,0 +1,51 @@
+"""What MLflow's description of a model says, also where we have no types for it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from everloop.kernel.errors import InvalidInput
+from everloop.registry import mlmodel
+
+ODD = [
+    {"type": "datetime", "name": "at", "required": True},
+    {"type": "array", "name": "path", "items": {"type": "array", "items": {"type": "double"}}},
+    {
+        "type": "object",
+        "name": "who",
+        "properties": {"id": {"type": "long"}, "nick": {"type": "string", "required": False}},
+    },
+]
+
+
+def described(inputs: list[dict[str, object]]) -> mlmodel.MlModel:
+    """An MLmodel with these inputs."""
+    text = json.dumps({"flavors": {}, "signature": {"inputs": json.dumps(inputs), "outputs": None}})
+    return mlmodel.read(text.encode())
+
+
+def test_types_that_no_model_takes_are_told_in_mlflows_words() -> None:
+    assert described(ODD).told.splitlines() == [
+        "- input `at`: `datetime`",
+        "- input `path`: `[[double]]`",
+        "- input `who`: `{id: long, nick: string (optional)}`",
+    ]
+
+
+@pytest.mark.parametrize("part", ODD)
+def test_such_types_are_no_signature_of_ours(part: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput, match="which no model takes here"):
+        _ = described([part]).signature
+
+
+def test_tensors_are_told_with_their_shape() -> None:
+    tensor = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28]}}
+    assert described([tensor]).told == "- input `inputs`: `tensor of float32 [-1, 28]`"
+
+
+def test_a_signature_that_is_no_json_is_refused() -> None:
+    found = mlmodel.read(b'{"flavors": {}, "signature": {"inputs": "[{", "outputs": null}}')
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        _ = found.told

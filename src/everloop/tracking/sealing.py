@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from everloop.tracking.points import Columns
 
 POINTS = 4_096
-BYTES = 1 << 16
+BYTES = 1 << 15
 """Tails that hold so much are sealed."""
 
 

@@ -325,6 +325,8 @@ class ModelsGroup:
         """Give a model, or one of its versions, another description, in Markdown."""
     def distrust(self, name: str, version: int, reason: str) -> everloop.registry.trust.entities.Trust:
         """Take a decision to trust back, and give what it was. Processes that run the model end it when they load next."""
+    def example(self, name: str, version: int = 0) -> everloop.kernel.usecase.Json:
+        """The input example that was kept with a version's files, as it was written."""
     def get(self, name: str) -> everloop.registry.entities.RegisteredModel:
         """A model by its name."""
     def lacks(self, name: str, version: int, alias: str) -> builtins.list[str]:

@@ -31,7 +31,7 @@ class Window(NamedTuple):
         """How many pixels wide spans are."""
         import numpy as np
 
-        widths: np.ndarray = (spans.high - spans.low).view(np.uint64) * self._scale
+        widths: np.ndarray = (spans.high - spans.low).view(np.uint64) * float(self.pixels) / self._width
         return widths
 
     def pixel_of(self, spans: Spans) -> np.ndarray:
@@ -39,12 +39,12 @@ class Window(NamedTuple):
         import numpy as np
 
         middle = (spans.low - self.low).view(np.uint64) + ((spans.high - spans.low).view(np.uint64) >> 1)
-        pixel: np.ndarray = np.minimum(middle * self._scale, self.pixels - 1).astype(np.uint16)
+        pixel: np.ndarray = np.minimum(middle * float(self.pixels) / self._width, self.pixels - 1).astype(np.uint16)
         return pixel
 
     @property
-    def _scale(self) -> float:
-        return self.pixels / max(1, self.high - self.low)
+    def _width(self) -> float:
+        return float(max(1, self.high - self.low))
 
 
 def draw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,10 +31,15 @@ class _Place(NamedTuple):
     at: int
     step: int
     value: float
-    alike: int
+    alike: int = 0
+
+    @property
+    def point(self) -> bytes:
+        """The point, which NaN would make unlike itself."""
+        return _POINT.pack(self.at, self.step, self.value)
 
 
-_PLACE = struct.Struct("<qqdq")
+_POINT, _ALIKE = struct.Struct("<qqd"), struct.Struct("<q")
 _ALL = (1 << 63) - 1
 
 
@@ -55,10 +61,10 @@ def history(session: Session, run: str, key: str, *, after: str = "", limit: int
     if not limit or len(found[0]) <= limit:
         return Page(found, "")
     step, at, value = (column[:limit] for column in found)
-    last = _Place(int(at[-1]), int(step[-1]), float(value[-1]), 0)
+    last = _Place(int(at[-1]), int(step[-1]), math.nan if math.isnan(value[-1]) else float(value[-1]) + 0.0)
     start, end = _alike((step, at, value), last)
-    before = place.alike if place and place[:3] == last[:3] else 0
-    return Page((step, at, value), _PLACE.pack(*last[:3], _ALL if distinct else end - start + before).hex())
+    before = place.alike if place and place.point == last.point else 0
+    return Page((step, at, value), last.point.hex() + _ALIKE.pack(_ALL if distinct else end - start + before).hex())
 
 
 def metric_points(session: Session, run: str, key: str) -> list[MetricPoint]:
@@ -130,6 +136,7 @@ def _distinct(points: Columns) -> Columns:
 
 def _place(cursor: str) -> _Place:
     try:
-        return _Place(*_PLACE.unpack(bytes.fromhex(cursor)))
+        at, step, value, alike = struct.unpack("<qqdq", bytes.fromhex(cursor))
     except (ValueError, struct.error):
         raise InvalidInput(f"{cursor[:80]!r} is no cursor.", hint="Take it from the page before.") from None
+    return _Place(at, step, value, max(0, alike))

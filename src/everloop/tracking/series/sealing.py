@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, text
+from sqlalchemy import Table, bindparam, delete, insert, select, text
 
 from everloop.catalog.session import Session
 from everloop.tracking.series import blocks, pyramid
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 SHORT = text(f"metric_blocks.count < {FULL}")
 """Written out, since an index knows the short blocks by this condition."""
-_HELD = (
-    delete(metric_blocks)
-    .where(metric_blocks.c.project == bindparam("of_project"), metric_blocks.c.run == bindparam("of_run"))
-    .where(metric_blocks.c.key == bindparam("of_key"), metric_blocks.c.first == bindparam("of_first"))
-)
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -50,12 +45,11 @@ def append(session: Session, run: str, series: Mapping[str, Columns], before: Ma
         gone += [_named(session, run, key) | {"first": block.first} for block in swallowed]
         made += [_named(session, run, key) | block for block in _cut(first, merged)]
         rows += list(_raised(session, run, key, first // FULL, merged))
-    if gone:
-        session.connection.execute(_HELD, [{f"of_{name}": value for name, value in block.items()} for block in gone])
+    _delete(session, metric_blocks, gone)
     session.connection.execute(insert(metric_blocks), made)
-    for row in rows:
-        session.execute(delete(metric_levels).filter_by(**{name: row[name] for name in row if name != "spans"}))
-        session.insert(metric_levels, row)
+    _delete(session, metric_levels, [{name: row[name] for name in row if name != "spans"} for row in rows])
+    if rows:
+        session.connection.execute(insert(metric_levels), rows)
 
 
 def ordered(columns: Columns) -> Columns:
@@ -152,6 +146,15 @@ def _both(one: Summary, other: Summary) -> Summary:
 
 def _part(summary: Summary, start: int, end: int) -> Summary:
     return Summary(pyramid.taken(summary.steps, slice(start, end)), pyramid.taken(summary.times, slice(start, end)))
+
+
+def _delete(session: Session, table: Table, rows: list[dict[str, object]]) -> None:
+    """Delete rows that are named by their primary keys, if they are there."""
+    if not rows:
+        return
+    named = (column == bindparam(f"of_{column.name}") for column in table.primary_key)
+    values = [{f"of_{name}": value for name, value in row.items()} for row in rows]
+    session.connection.execute(delete(table).where(*named), values)
 
 
 def _named(session: Session, run: str, key: str) -> dict[str, object]:

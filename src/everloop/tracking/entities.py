@@ -12,7 +12,7 @@ from everloop.kernel.ids import Name
 from everloop.store.entities import Digest
 
 LoggedModelStatus = Literal["pending", "ready", "failed"]
-RunStatus = Literal["running", "finished", "failed", "killed"]
+RunStatus = Literal["scheduled", "running", "finished", "failed", "killed"]
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -141,8 +141,23 @@ class Run(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class Measured(msgspec.Struct, frozen=True, array_like=True):
+    """What was measured of a logged model in a run, on a dataset if it is named; the time is in ms since 1970."""
+
+    run: str
+    key: str
+    value: float
+    at: int
+    step: int
+    dataset: str = ""
+    digest: str = ""
+
+
 class LoggedModel(msgspec.Struct, frozen=True):
-    """What a client logged as a model, of a run or of none. Its files are artifacts under its id."""
+    """What a client logged as a model, of a run or of none. Its files are artifacts under its id.
+
+    `measured` is a document of the latest Measured of each run, key and dataset (see tracking.loggedmodels).
+    """
 
     id: str
     experiment: Name
@@ -155,6 +170,7 @@ class LoggedModel(msgspec.Struct, frozen=True):
     created: datetime
     updated: datetime
     deleted: datetime | None = None
+    measured: bytes | None = None
 
 
 class ExperimentCreated(Event, frozen=True, kw_only=True, tag="experiments.created"):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, insert, select, update
+from sqlalchemy import ColumnElement, Select, Table, insert, select, update
 
+from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
-from everloop.tracking.entities import LoggedModel, ModelLogged
-from everloop.tracking.tables import logged_models
+from everloop.tracking.entities import LoggedModel, Measured, ModelLogged
+from everloop.tracking.tables import logged_models, run_outputs
 
 _PAGE = 500
 
@@ -33,14 +34,57 @@ def get(session: Session, id: str) -> LoggedModel:
     return session.one(LoggedModel, query, f"There is no logged model {id[:80]!r}.")
 
 
-def by_run(session: Session, ids: Sequence[str]) -> Mapping[str, list[LoggedModel]]:
-    """The logged models of some runs, by run, newest first."""
-    found: dict[str, list[LoggedModel]] = defaultdict(list)
+def first(session: Session, id: str) -> LoggedModel | None:
+    """A logged model, if there is one."""
+    return session.first(LoggedModel, select(logged_models).where(_mine(session), logged_models.c.id == id))
+
+
+def outputs_of(session: Session, ids: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+    """The logged models that came out of some runs, each with the step of the run, by run."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
     for start in range(0, len(ids), _PAGE):
-        page = logged_models.c.run.in_(ids[start : start + _PAGE])
-        for model in session.all(LoggedModel, _known(session).where(page)):
-            found[model.run].append(model)
+        page = ids[start : start + _PAGE]
+        made = select(run_outputs.c.run, run_outputs.c.model, run_outputs.c.step)
+        for run, model, step in session.connection.execute(made.where(_of_runs(session, run_outputs, page))):
+            found[run][model] = step
+        silent = [run for run in page if run not in found]  # Nobody said what came out of them.
+        begun = select(logged_models.c.run, logged_models.c.id).where(_of_runs(session, logged_models, silent))
+        for run, model in session.connection.execute(begun.where(logged_models.c.deleted.is_(None))):
+            found[run][model] = 0
     return found
+
+
+def add_outputs(session: Session, run: str, steps: Mapping[str, int]) -> None:
+    """Say which logged models came out of a run, at which of its steps."""
+    known = set(session.scalars(select(run_outputs.c.model).where(_of_runs(session, run_outputs, [run]))))
+    fresh = [{"project": session.project, "run": run, "model": id, "step": step} for id, step in steps.items()]
+    fresh = [row for row in fresh if row["model"] not in known]
+    if fresh:
+        session.connection.execute(insert(run_outputs), fresh)
+    for row in fresh:
+        link(session, session.urn("logged_model", str(row["model"])), session.urn("run", run), "made_by")
+
+
+def measure(session: Session, id: str, fresh: Iterable[Measured]) -> None:
+    """Keep what was measured of a logged model: the latest of each run, key and dataset.
+
+    Raises:
+        NotFound: there is no such model.
+    """
+    model = get(session, id)
+    latest = {(it.run, it.key, it.dataset, it.digest): it for it in measured(model)}
+    for it in fresh:
+        place = (it.run, it.key, it.dataset, it.digest)
+        if place not in latest or (it.at, it.step) >= (latest[place].at, latest[place].step):
+            latest[place] = it
+    here = _mine(session) & (logged_models.c.id == id)
+    document = msgspec.msgpack.encode(list(latest.values()))
+    session.execute(update(logged_models).where(here).values(measured=document))
+
+
+def measured(model: LoggedModel) -> list[Measured]:
+    """What was measured of a logged model."""
+    return msgspec.msgpack.decode(model.measured, type=list[Measured]) if model.measured else []
 
 
 def known(session: Session) -> list[LoggedModel]:
@@ -67,6 +111,10 @@ def _tell(session: Session, model: LoggedModel) -> None:
     deleted = model.deleted is not None
     subject = session.urn("logged_model", model.id)
     session.emit(ModelLogged(subject=subject, name=model.name, status=model.status, deleted=deleted))
+
+
+def _of_runs(session: Session, table: Table, runs: Sequence[str]) -> ColumnElement[bool]:
+    return (table.c.project == session.project) & table.c.run.in_(runs)
 
 
 def _mine(session: Session) -> ColumnElement[bool]:

@@ -11,6 +11,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
+
+_CODES = {
+    StatusCode.UNSET: Status.STATUS_CODE_UNSET,
+    StatusCode.OK: Status.STATUS_CODE_OK,
+    StatusCode.ERROR: Status.STATUS_CODE_ERROR,
+}
 
 
 class Exporter(SpanExporter):
@@ -48,7 +55,7 @@ def _message(span: ReadableSpan) -> Span:
         start_time_unix_nano=span.start_time or 0,
         end_time_unix_nano=span.end_time or 0,
         attributes=_pairs(span.attributes),
-        status=Status(code=span.status.status_code.value),
+        status=Status(code=_CODES[span.status.status_code]),
     )
     for event in span.events:
         message.events.add(name=event.name, time_unix_nano=event.timestamp, attributes=_pairs(event.attributes))

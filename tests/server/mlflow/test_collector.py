@@ -7,6 +7,7 @@ import json
 import zlib
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,6 @@ from everloop.app.platform import Platform
 from everloop.server.mlflow import otlp
 from everloop.server.mlflow.collector import decompressed
 from everloop.tracking.traces.entities import Trace
-from tests.server.conftest import TestClient
 
 TRACE, SPAN = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 PROTOBUF = {"content-type": "application/x-protobuf", "x-mlflow-experiment-id": "0"}
@@ -38,10 +38,10 @@ def message(*spans: dict[str, Any]) -> bytes:
     scope = request.resource_spans.add().scope_spans.add()
     for fields in spans:
         scope.spans.add(**({"trace_id": bytes.fromhex(TRACE), "span_id": bytes.fromhex(SPAN)} | fields))
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
-def post(http: TestClient, body: Any, headers: dict[str, str], **more: str) -> Any:
+def post(http: httpx.Client, body: Any, headers: dict[str, str], **more: str) -> Any:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return http.post("/v1/traces", content=content, headers=headers | more)
 
@@ -52,7 +52,7 @@ def kept(platform: Platform) -> list[Trace]:
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "deflate"])
 @pytest.mark.parametrize("form", ["json", "protobuf"])
-def test_spans_are_taken_in_each_form(http: TestClient, platform: Platform, form: str, encoding: str) -> None:
+def test_spans_are_taken_in_each_form(http: httpx.Client, platform: Platform, form: str, encoding: str) -> None:
     plain = json.dumps(sent()).encode() if form == "json" else message({"name": "root"})
     packed = {"": plain, "gzip": gzip.compress(plain), "deflate": zlib.compress(plain)}[encoding]
     headers = JSON if form == "json" else PROTOBUF
@@ -63,7 +63,7 @@ def test_spans_are_taken_in_each_form(http: TestClient, platform: Platform, form
     ]
 
 
-def test_both_forms_mean_the_same(http: TestClient, platform: Platform) -> None:
+def test_both_forms_mean_the_same(http: httpx.Client, platform: Platform) -> None:
     values = {"s": {"stringValue": "x"}, "b": {"boolValue": False}, "i": {"intValue": "-9223372036854775807"}}
     values |= {"d": {"doubleValue": 0.5}, "n": {}, "y": {"bytesValue": "AAE="}}
     values |= {
@@ -109,7 +109,7 @@ def test_both_forms_mean_the_same(http: TestClient, platform: Platform) -> None:
     ],
 )
 def test_a_bad_request_is_refused_and_leaves_nothing(
-    http: TestClient, platform: Platform, body: Any, headers: dict[str, str], status: int
+    http: httpx.Client, platform: Platform, body: Any, headers: dict[str, str], status: int
 ) -> None:
     response = post(http, body, headers)
     assert response.status_code == status, response.content
@@ -118,14 +118,14 @@ def test_a_bad_request_is_refused_and_leaves_nothing(
         assert response.json()["message"]
 
 
-def test_a_refusal_in_protobuf_is_a_status(http: TestClient) -> None:
+def test_a_refusal_in_protobuf_is_a_status(http: httpx.Client) -> None:
     response = post(http, message({}), PROTOBUF | {"x-mlflow-experiment-id": "12345"})
     assert response.headers["content-type"] == "application/x-protobuf"
     assert response.content[:2] == b"\x08\x05"
     assert b"No Experiment with id=12345" in response.content
 
 
-def test_what_is_no_span_is_left_out_and_counted(http: TestClient, platform: Platform) -> None:
+def test_what_is_no_span_is_left_out_and_counted(http: httpx.Client, platform: Platform) -> None:
     response = post(http, message({"name": "good"}, {"span_id": b"\0" * 8}, {"trace_id": b""}), PROTOBUF)
     answer = ExportTraceServiceResponse.FromString(response.content)
     assert (response.status_code, answer.partial_success.rejected_spans) == (200, 2)
@@ -133,14 +133,14 @@ def test_what_is_no_span_is_left_out_and_counted(http: TestClient, platform: Pla
     assert [trace.name for trace in kept(platform)] == ["good"]
 
 
-def test_a_retried_request_changes_nothing(http: TestClient, platform: Platform) -> None:
+def test_a_retried_request_changes_nothing(http: httpx.Client, platform: Platform) -> None:
     body = message({"name": "root"}, {"span_id": b"12345678", "parent_span_id": bytes.fromhex(SPAN)})
     for _ in range(3):
         assert post(http, body, PROTOBUF).status_code == 200
     assert len(platform.call("traces.get", {"id": f"tr-{TRACE}"}).spans) == 2
 
 
-def test_a_small_request_that_grows_beyond_measure_is_refused(http: TestClient, platform: Platform) -> None:
+def test_a_small_request_that_grows_beyond_measure_is_refused(http: httpx.Client, platform: Platform) -> None:
     limit = platform.settings.values.max_body_mb
     bomb = gzip.compress(b"\0" * ((limit << 20) + 2))
     response = post(http, bomb, PROTOBUF, **{"content-encoding": "gzip"})
@@ -149,13 +149,13 @@ def test_a_small_request_that_grows_beyond_measure_is_refused(http: TestClient, 
 
 
 @pytest.mark.parametrize(("depth", "status"), [(20, (200,)), (500, (400, 422)), (100_000, (400, 422))])
-def test_attributes_may_be_large_and_deep_up_to_a_measure(http: TestClient, depth: int, status: tuple[int]) -> None:
+def test_attributes_may_be_large_and_deep_up_to_a_measure(http: httpx.Client, depth: int, status: tuple[int]) -> None:
     value = '{"arrayValue":{"values":[' * depth + '{"stringValue":"%s"}' % ("x" * 1_000_000) + "]}}" * depth
     body = json.dumps(sent(attributes=[{"key": "deep", "value": "HERE"}])).replace('"HERE"', value)
     assert post(http, body.encode(), JSON).status_code in status
 
 
-def test_only_post_means_something_here(http: TestClient) -> None:
+def test_only_post_means_something_here(http: httpx.Client) -> None:
     assert http.get("/v1/traces").status_code == 405
 
 
@@ -168,5 +168,5 @@ def test_what_is_cut_off_is_refused() -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(body=st.binary(max_size=200), form=st.sampled_from([PROTOBUF, JSON]))
-def test_whatever_comes_is_answered(http: TestClient, body: bytes, form: dict[str, str]) -> None:
+def test_whatever_comes_is_answered(http: httpx.Client, body: bytes, form: dict[str, str]) -> None:
     assert post(http, body, form).status_code in (200, 400, 422)

@@ -14,15 +14,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from everloop.app.platform import Platform
-from everloop.kernel.errors import EverloopError, InvalidInput
+from everloop.kernel.errors import EverloopError
 from everloop.kernel.usecase import Json
 from everloop.server.answers import JSON, crash
 from everloop.server.mlflow import (
     artifacts,
     assessments,
+    batches,
     correlation,
     experiments,
     files,
+    history,
+    lineage,
     loggedmodels,
     registry,
     runs,
@@ -32,8 +35,8 @@ from everloop.server.mlflow import (
     webhooks,
 )
 from everloop.server.mlflow.endpoint import Answer, Caller, Endpoint, at
+from everloop.server.mlflow.fields import fields_of
 from everloop.server.mlflow.refusals import refusal, refusal_of
-from everloop.server.rest import check_depth
 
 VERSION = "3.17.2"
 """The version of MLflow whose protocol this is."""
@@ -42,6 +45,9 @@ THREADS = 10
 MODULES = (
     experiments,
     runs,
+    batches,
+    history,
+    lineage,
     search,
     artifacts,
     loggedmodels,
@@ -72,6 +78,8 @@ class MlflowDoor:
         self._platform = platform
         self._limiter = anyio.CapacityLimiter(THREADS)
         self._artifacts = files.ArtifactDoor(platform)
+        root = experiments.Root(platform.settings.values.artifacts)
+        platform.resources.ports.provide(experiments.Root, lambda: root)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
@@ -109,7 +117,7 @@ class MlflowDoor:
         if request.method == "GET":
             given = endpoint.from_query(parse_qs(request.url.query, keep_blank_values=True))
         else:
-            given = _fields(request.headers.get("content-type", ""), await request.body())
+            given = fields_of(request.headers.get("content-type", ""), await request.body())
         return _answer(await self._in_thread(lambda: endpoint.answer(self._caller(request), given | in_path)))
 
     def _caller(self, request: Request) -> Caller:
@@ -126,23 +134,3 @@ def _below_root(path: str) -> str | None:
 
 def _answer(value: Answer) -> Response:
     return Response(msgspec.json.encode(value), media_type=JSON)
-
-
-def _fields(media: str, content: bytes) -> dict[str, Json]:
-    """The fields of a request in a JSON object.
-
-    Raises:
-        InvalidInput: it is no JSON object.
-    """
-    if not content:
-        return {}
-    if media.partition(";")[0].strip().lower() != JSON:
-        raise InvalidInput(f"Bad Request. Content-Type must be application/json, not {media[:80]!r}.")
-    try:
-        found = msgspec.json.decode(content)
-        check_depth(found)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"The request's body is not valid JSON ({error}).") from None
-    if not isinstance(found, dict):
-        raise InvalidInput("The request's body is no JSON object.")
-    return found

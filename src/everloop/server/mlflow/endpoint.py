@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
+from everloop.tracking.entities import Logged
 
 Answer = dict[str, Json]
 Function = Callable[..., Answer]
@@ -41,6 +43,17 @@ class Caller:
         """Call a use case by name, on behalf of the caller (its answer may be of any type)."""
         return self.platform.call(usecase, arguments, principal=self.principal, project=self.project)
 
+    def write(self, logged: Logged) -> None:
+        """Write to a run, in a commit with what others write meanwhile; it is durable afterwards.
+
+        Raises:
+            PermissionDenied: the caller may not.
+            NotFound, Conflict, InvalidInput: as `Writes.take` does.
+        """
+        require(self.principal, "tracking:write")
+        session = self.platform.session(self.principal, self.project)
+        self.platform.ingest.write(logged, session.principal, session.project)
+
     @contextmanager
     def unit(self, permission: str, *, write: bool = True) -> Iterator[Session]:
         """A unit of work for what takes more than one use case, all or nothing.
@@ -57,9 +70,9 @@ class Endpoint:
     """A function of the door, and the request that it reads."""
 
     def __init__(self, function: Function) -> None:
-        self._function = function
-        self._request = typing.get_type_hints(function)["request"]
-        declared = msgspec.structs.fields(self._request)
+        self.function = function
+        self.reads = typing.get_type_hints(function)["request"]
+        declared = msgspec.structs.fields(self.reads)
         self.fields = tuple(field.name for field in declared)
         self._lists = {field.name for field in declared if typing.get_origin(field.type) in (list, tuple)}
 
@@ -69,20 +82,30 @@ class Endpoint:
         Raises:
             InvalidInput: something in it is missing or of the wrong type.
         """
+        return self.function(caller, self.request(given))
+
+    def request(self, given: Mapping[str, Json]) -> Any:
+        """The typed request that its fields make.
+
+        Raises:
+            InvalidInput: something in it is missing or of the wrong type.
+        """
         sent = {name: value for name, value in given.items() if value is not None}
         try:
-            request = msgspec.convert(sent, self._request, strict=False)
+            return msgspec.convert(sent, self.reads, strict=False)
         except msgspec.ValidationError as error:
-            raise InvalidInput(f"The request is wrong: {error}.") from None
-        return self._function(caller, request)
+            raise _in_their_words(str(error), sent) from None
 
     def from_query(self, query: Mapping[str, list[str]]) -> dict[str, Json]:
         """The fields of a request that came as a query: only lists may be there more than once."""
         return {name: list(texts) if name in self._lists else texts[-1] for name, texts in query.items()}
 
 
+_MISSING = re.compile(r"missing required field `(.*)`")
+_STEP = re.compile(r"\[\d+\]|[^.\[\]]+")
+_LONGEST_SHOWN = 200
 ENDPOINTS: dict[str, dict[str, Endpoint]] = {}
-"""By path below `/api/2.0/mlflow/`, then by method."""
+"""By path below `/api/2.0/mlflow/`, then by method; those of version 3.0 alone stand below `3.0/`."""
 
 
 def at(path: str) -> tuple[dict[str, Endpoint], dict[str, Json]]:
@@ -101,7 +124,10 @@ def at(path: str) -> tuple[dict[str, Endpoint], dict[str, Json]]:
 
 
 def endpoint(*routes: str) -> Callable[[Function], Function]:
-    """Publish a function under `METHOD path`, where the path is below `/api/2.0/mlflow/`."""
+    """Publish a function under `METHOD path`, where the path is below `/api/2.0/mlflow/`.
+
+    A path that begins with `3.0/` is below `/api/3.0/mlflow/`.
+    """
 
     def publish(function: Function) -> Function:
         made = Endpoint(function)
@@ -111,6 +137,21 @@ def endpoint(*routes: str) -> Callable[[Function], Function]:
         return function
 
     return publish
+
+
+def _in_their_words(told: str, sent: Mapping[str, Json]) -> InvalidInput:
+    """What msgspec has to say of a request, as MLflow's server says it: its clients' tests read that."""
+    said, _, where = told.partition(" - at `$")
+    path = where.rstrip("`").removeprefix(".")
+    missing = _MISSING.search(said)
+    if missing is not None:
+        return InvalidInput(f"Missing value for required parameter '{path}{'.' if path else ''}{missing[1]}'.")
+    value: Json = dict(sent)
+    for step in _STEP.findall(path):
+        value = value[int(step[1:-1])] if isinstance(value, list) else value[step] if isinstance(value, dict) else None
+    shown = msgspec.json.encode(value).decode()
+    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+    return InvalidInput(f"Invalid value {shown} for parameter '{path}' supplied: {said}.")
 
 
 def texts(pairs: list[KeyValue], longest: int) -> dict[str, str]:

@@ -7,29 +7,44 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
-from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.ids import NAME_PATTERN
-from everloop.server.mlflow import filters, paging
-from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
+from everloop.server.mlflow import filters, limits, paging
+from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs
 from everloop.server.mlflow.refusals import AlreadyExists
 from everloop.store.service import digest_of
 from everloop.tracking import experiments as tracking
 from everloop.tracking.entities import Experiment
+from everloop.tracking.words import check_text
 
 DEFAULT = "Default"
 ARTIFACTS = "mlflow-artifacts:"
 """The scheme of what is uploaded to us."""
 View = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
-_UNMADE = Experiment(DEFAULT, "", datetime(1970, 1, 1, tzinfo=UTC))
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMES: dict[str, str] = {}
+"""Names of experiments by their ids, as far as they were looked for: a hash cannot be turned back."""
 _LONGEST_TITLE = 500
 _LONGEST_TAG = 20_000
+_LONGEST_LOCATION = 2048
 _MOST = 50_000
+_SEARCHED = filters.Searched(
+    ("name", "experiment_id"), ("creation_time", "last_update_time"), "creation_time DESC, experiment_id ASC"
+)
+
+
+class Root(msgspec.Struct, frozen=True):
+    """Where the artifacts of new experiments go, as a URI; empty for the store."""
+
+    uri: str = ""
 
 
 class Create(msgspec.Struct, frozen=True):
@@ -43,13 +58,13 @@ class Create(msgspec.Struct, frozen=True):
 class ById(msgspec.Struct, frozen=True):
     """An experiment, by its id."""
 
-    experiment_id: str
+    experiment_id: str = ""
 
 
 class ByName(msgspec.Struct, frozen=True):
     """An experiment, by what people call it."""
 
-    experiment_name: str
+    experiment_name: str = ""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -99,10 +114,35 @@ def location_of(experiment: Experiment) -> str:
     return experiment.location or f"{ARTIFACTS}/{id_of(experiment.name)}"
 
 
+def below(experiment: Experiment, path: str) -> str:
+    """The URI of a path below where an experiment's artifacts go: its query and fragment stay behind the path."""
+    location = location_of(experiment)
+    parts = urlsplit(location)
+    if not (parts.query or parts.fragment):
+        return f"{location.rstrip('/')}/{path}"
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}"))
+
+
 def everything(session: Session) -> list[Experiment]:
     """Every experiment, the deleted ones and Default too."""
     known = tracking.known(session)
-    return known if any(found.name == DEFAULT for found in known) else [_UNMADE, *known]
+    return known if any(found.name == DEFAULT for found in known) else [_unmade(session), *known]
+
+
+def named(session: Session, name: str) -> Experiment:
+    """The experiment of that name of ours; Default, if it was never needed, as it would be."""
+    return tracking.first(session, name) or _unmade(session)
+
+
+def first(session: Session, id: str) -> Experiment | None:
+    """The experiment with an id, if there is one."""
+    if id == "0":
+        return named(session, DEFAULT)
+    known = tracking.first(session, _NAMES[id]) if id in _NAMES else None
+    if known is not None:
+        return known
+    _NAMES.update((id_of(experiment.name), experiment.name) for experiment in tracking.known(session))
+    return tracking.first(session, _NAMES[id]) if id in _NAMES else None
 
 
 def existing(session: Session, id: str) -> Experiment:
@@ -111,39 +151,53 @@ def existing(session: Session, id: str) -> Experiment:
     Raises:
         NotFound: there is none.
     """
-    for experiment in everything(session):
-        if id_of(experiment.name) == id:
-            return experiment
-    raise NotFound(f"No Experiment with id={id[:80]} exists.")
+    found = first(session, id)
+    if found is None:
+        raise NotFound(f"No Experiment with id={id[:80]} exists")
+    return found
 
 
 def made(session: Session, caller: Caller, id: str) -> Experiment:
     """The experiment with an id, which is made now if it is Default and was not needed before."""
     found = existing(session, id)
-    if found is not _UNMADE:
+    if found.created != _NEVER:
         return found
-    created = session.clock.now()
-    real = msgspec.structs.replace(found, created=created, location=_default_location(caller, DEFAULT))
+    real = msgspec.structs.replace(found, created=session.clock.now())
     tracking.add(session, real)
     return real
+
+
+def active(experiment: Experiment) -> Experiment:
+    """The experiment, if it was not deleted.
+
+    Raises:
+        Conflict: it was.
+    """
+    if experiment.deleted is not None:
+        id = id_of(experiment.name)
+        raise Conflict(f"The experiment {id} must be in the 'active' state. Current state is deleted.")
+    return experiment
 
 
 @endpoint("POST experiments/create")
 def create(caller: Caller, request: Create) -> Answer:
     """Make an experiment; its name may be any text, of which our own name is made."""
+    _check_title(request.name)
+    location = _checked_location(request.artifact_location)
+    tags = {tag.key: _checked_tag(tag.key, tag.value) for tag in request.tags}
     with caller.unit("tracking:write") as unit:
-        _check_title(unit, request.name)
+        _check_free(unit, request.name)
         name = _name_for(unit, request.name)
-        location = request.artifact_location.rstrip("/") or _default_location(caller, name)
         title = "" if name == request.name else request.name
-        tags = texts(request.tags, _LONGEST_TAG)
-        tracking.add(unit, Experiment(name, "", unit.clock.now(), title, tags, location))
+        where = location or _default_location(unit, name)
+        tracking.add(unit, Experiment(name, "", unit.clock.now(), title, tags, where))
         return {"experiment_id": id_of(name)}
 
 
 @endpoint("GET experiments/get")
 def get(caller: Caller, request: ById) -> Answer:
     """An experiment."""
+    limits.required("experiment_id", request.experiment_id)
     with caller.unit("tracking:read", write=False) as unit:
         return {"experiment": _shown(existing(unit, request.experiment_id))}
 
@@ -151,20 +205,24 @@ def get(caller: Caller, request: ById) -> Answer:
 @endpoint("GET experiments/get-by-name")
 def get_by_name(caller: Caller, request: ByName) -> Answer:
     """The experiment that people call so, deleted or not."""
+    limits.required("experiment_name", request.experiment_name)
     with caller.unit("tracking:read", write=False) as unit:
+        found = tracking.first(unit, request.experiment_name)
+        if found is not None and title_of(found) == request.experiment_name:
+            return {"experiment": _shown(found)}
         for experiment in everything(unit):
             if title_of(experiment) == request.experiment_name:
                 return {"experiment": _shown(experiment)}
-    raise NotFound(f"Could not find experiment with name '{request.experiment_name[:200]}'.")
+    raise NotFound(f"Could not find experiment with name '{request.experiment_name[:200]}'")
 
 
 @endpoint("GET experiments/search", "POST experiments/search")
 def search(caller: Caller, request: Search) -> Answer:
     """The experiments that meet a filter, newest first unless another order is named."""
-    size = paging.check_size(request.max_results, _MOST)
+    size = limits.size_of_page(request.max_results, _MOST)
     with caller.unit("tracking:read", write=False) as unit:
         wanted = [found for found in everything(unit) if _visible(found, request.view_type)]
-    rows = filters.selected([_facts(found) for found in wanted], request.filter, request.order_by)
+    rows = filters.selected([_facts(found) for found in wanted], request.filter, request.order_by, _SEARCHED)
     page, token = paging.page(rows, request.page_token, size)
     by_id = {id_of(found.name): found for found in wanted}
     shown = [_shown(by_id[str(facts["experiment_id"])]) for facts in page]
@@ -175,9 +233,12 @@ def search(caller: Caller, request: Search) -> Answer:
 def update(caller: Caller, request: Update) -> Answer:
     """Rename an experiment."""
     with caller.unit("tracking:write") as unit:
-        experiment = _active(made(unit, caller, request.experiment_id))
+        experiment = made(unit, caller, request.experiment_id)
         if request.new_name and request.new_name != title_of(experiment):
-            _check_title(unit, request.new_name)
+            if experiment.deleted is not None:
+                raise Refused("Cannot rename a non-active experiment.", hint="Restore it first.")
+            _check_title(request.new_name)
+            _check_free(unit, request.new_name)
             title = "" if request.new_name == experiment.name else request.new_name
             tracking.change(unit, msgspec.structs.replace(experiment, title=title))
     return {}
@@ -185,26 +246,33 @@ def update(caller: Caller, request: Update) -> Answer:
 
 @endpoint("POST experiments/delete")
 def delete(caller: Caller, request: ById) -> Answer:
-    """Put an experiment out of sight."""
+    """Put an experiment out of sight, and its runs with it."""
     with caller.unit("tracking:write") as unit:
-        tracking.hide(unit, made(unit, caller, request.experiment_id))
+        experiment = made(unit, caller, limits.required("experiment_id", request.experiment_id))
+        if experiment.deleted is not None:
+            raise NotFound(f"No Experiment with id={request.experiment_id} exists")
+        tracking.hide(unit, experiment)
     return {}
 
 
 @endpoint("POST experiments/restore")
 def restore(caller: Caller, request: ById) -> Answer:
-    """Bring a deleted experiment back."""
+    """Bring a deleted experiment back, and with it the runs that were not deleted by themselves."""
     with caller.unit("tracking:write") as unit:
-        tracking.restore(unit, made(unit, caller, request.experiment_id))
+        experiment = made(unit, caller, limits.required("experiment_id", request.experiment_id))
+        if experiment.deleted is None:
+            raise NotFound(f"No Experiment with id={request.experiment_id} exists")
+        tracking.restore(unit, experiment)
     return {}
 
 
 @endpoint("POST experiments/set-experiment-tag")
 def set_tag(caller: Caller, request: SetTag) -> Answer:
     """Set a tag."""
+    value = _checked_tag(request.key, request.value)
     with caller.unit("tracking:write") as unit:
-        experiment = _active(made(unit, caller, request.experiment_id))
-        tags = experiment.tags | {request.key: request.value[:_LONGEST_TAG]}
+        experiment = active(made(unit, caller, limits.required("experiment_id", request.experiment_id)))
+        tags = experiment.tags | {request.key: value}
         tracking.change(unit, msgspec.structs.replace(experiment, tags=tags))
     return {}
 
@@ -213,9 +281,9 @@ def set_tag(caller: Caller, request: SetTag) -> Answer:
 def delete_tag(caller: Caller, request: DeleteTag) -> Answer:
     """Take a tag away."""
     with caller.unit("tracking:write") as unit:
-        experiment = _active(made(unit, caller, request.experiment_id))
+        experiment = active(made(unit, caller, limits.required("experiment_id", request.experiment_id)))
         if request.key not in experiment.tags:
-            raise NotFound(f"Experiment {request.experiment_id} has no tag {request.key[:80]!r}.")
+            raise NotFound(f"No tag with name: {request.key[:250]} in experiment with id {request.experiment_id}")
         tags = {key: value for key, value in experiment.tags.items() if key != request.key}
         tracking.change(unit, msgspec.structs.replace(experiment, tags=tags))
     return {}
@@ -230,22 +298,51 @@ def _visible(experiment: Experiment, view: View) -> bool:
     return view == "ALL" or (experiment.deleted is None) == (view == "ACTIVE_ONLY")
 
 
-def _active(experiment: Experiment) -> Experiment:
-    if experiment.deleted is not None:
-        raise Conflict(f"Experiment {title_of(experiment)!r} was deleted.", hint="Restore it first.")
-    return experiment
+def _unmade(session: Session) -> Experiment:
+    """Default as it is before somebody needs it: experiment 0 is there in an empty home."""
+    return Experiment(DEFAULT, "", _NEVER, location=_default_location(session, DEFAULT))
 
 
-def _check_title(session: Session, title: str) -> None:
-    if not title.strip() or len(title) > _LONGEST_TITLE or not title.isprintable():
-        raise InvalidInput(
-            f"Invalid value {title[:80]!r} for parameter 'name'.",
-            hint=f"Use 1 to {_LONGEST_TITLE} printable characters.",
-        )
+def _check_title(title: str) -> None:
+    limits.required("name", title)
+    if len(title) > _LONGEST_TITLE:
+        raise limits.too_long("name", _LONGEST_TITLE)
+    check_text("name", title)
+
+
+def _check_free(session: Session, title: str) -> None:
     taken = next((found for found in everything(session) if title_of(found) == title), None)
     if taken is not None:
-        state = "was deleted: restore it, or choose another name" if taken.deleted else "is there already"
-        raise AlreadyExists(f"Experiment '{title}' {state}.")
+        state = " It was deleted: restore it, or choose another name." if taken.deleted else ""
+        raise AlreadyExists(f"Experiment(name={title}) already exists.{state}")
+
+
+def _checked_tag(key: str, value: str) -> str:
+    limits.check_key(key, "key", "key")
+    check_text(key, value)
+    if len(value) > _LONGEST_TAG:
+        raise limits.too_long("value", _LONGEST_TAG)
+    return value
+
+
+def _checked_location(given: str) -> str:
+    """A place for artifacts that clients can write to: a path is one on their machine, from its root.
+
+    Raises:
+        InvalidInput: it cannot be one.
+    """
+    check_text("artifact_location", given)
+    parts = urlsplit(given) if given else urlsplit("")
+    if parts.query or parts.fragment or ";" in parts.path:
+        raise InvalidInput("'artifact_location' URL can't include fragments or params.")
+    if given.startswith("runs:"):
+        raise InvalidInput(f"Artifact location cannot be a runs:/ URI. Given: '{given[:200]}'")
+    if len(given) > _LONGEST_LOCATION:
+        raise InvalidInput(
+            "Invalid artifact path length. The length of the artifact path cannot be greater than "
+            f"{_LONGEST_LOCATION} characters."
+        )
+    return str(Path.cwd() / given) if given and not parts.scheme else given.rstrip("/")
 
 
 def _name_for(session: Session, title: str) -> str:
@@ -257,26 +354,30 @@ def _name_for(session: Session, title: str) -> str:
     return name if tracking.first(session, name) is None else f"{readable}-{session.new_id()[-12:]}"
 
 
-def _default_location(caller: Caller, name: str) -> str:
-    root = caller.platform.settings.values.artifacts.rstrip("/")
+def _default_location(session: Session, name: str) -> str:
+    root = session.ports.get(Root).uri.rstrip("/")
     return f"{root}/{id_of(name)}" if root else ""
 
 
+def _changed(experiment: Experiment) -> int:
+    return micros(experiment.changed or experiment.created) // 1000
+
+
 def _facts(experiment: Experiment) -> filters.Facts:
-    created = micros(experiment.created) // 1000
-    facts: dict[str, str | int | None] = {f"tags.{key}": value for key, value in experiment.tags.items()}
+    facts: dict[str, str | float | tuple[float, ...] | None] = {
+        f"tags.{key}": value for key, value in experiment.tags.items()
+    }
     facts |= {"experiment_id": id_of(experiment.name), "name": title_of(experiment)}
-    return facts | {"creation_time": created, "last_update_time": created}
+    return facts | {"creation_time": micros(experiment.created) // 1000, "last_update_time": _changed(experiment)}
 
 
 def _shown(experiment: Experiment) -> Answer:
-    created = micros(experiment.created) // 1000
     return {
         "experiment_id": id_of(experiment.name),
         "name": title_of(experiment),
         "artifact_location": location_of(experiment),
         "lifecycle_stage": stage_of(experiment.deleted),
-        "creation_time": created,
-        "last_update_time": micros(experiment.deleted) // 1000 if experiment.deleted else created,
+        "creation_time": micros(experiment.created) // 1000,
+        "last_update_time": _changed(experiment),
         "tags": pairs(experiment.tags),
     }

@@ -10,9 +10,12 @@ import msgspec
 
 from everloop.kernel.errors import InvalidInput
 
-Kind = Literal["attribute", "metric", "parameter", "tag"]
-Facts = Mapping[str, str | int | None]
-"""What a list can be searched and ordered by: attributes by name, and `tags.<key>`, `params.<key>`."""
+Kind = Literal["attribute", "metric", "parameter", "tag", "dataset"]
+Facts = Mapping[str, str | float | tuple[float, ...] | None]
+"""What a list can be searched and ordered by: attributes by name, and `tags.<key>`, `params.<key>`, `metrics.<key>`.
+
+Of several values a comparison holds where it holds for one of them.
+"""
 
 _KINDS: dict[str, Kind] = {
     "attribute": "attribute",
@@ -27,6 +30,8 @@ _KINDS: dict[str, Kind] = {
     "parameters": "parameter",
     "tag": "tag",
     "tags": "tag",
+    "dataset": "dataset",
+    "datasets": "dataset",
 }
 _COMPARISONS: dict[str, Callable[[str | float, str | float], bool]] = {
     "=": lambda value, wanted: value == wanted,
@@ -64,8 +69,16 @@ class Order(msgspec.Struct, frozen=True):
     descending: bool
 
 
-_NO_PROMPT = Comparison("tag", "mlflow.prompt.is_prompt", "!=", "true")
-"""What clients add to every search for models; what has no such tag is no prompt."""
+class Searched(msgspec.Struct, frozen=True):
+    """What a list can be searched by: its attributes, those that are texts and those that are numbers, and its kinds.
+
+    `default` is the order that it has when none is named, and that what is equal otherwise comes in.
+    """
+
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+    default: str
+    kinds: tuple[Kind, ...] = ("attribute", "tag")
 
 
 def parse(text: str) -> list[Comparison]:
@@ -102,62 +115,75 @@ def parse_order(text: str) -> Order:
     return Order(kind, key, direction == "desc")
 
 
-def pattern_of(like: str, *, ignoring_case: bool) -> str:
-    """The regular expression for a LIKE: `%` is any text, `_` any character. Every database of ours reads it alike."""
+def pattern_of(like: str, *, ignoring_case: bool) -> re.Pattern[str]:
+    """The regular expression for a LIKE: `%` is any text, `_` any character."""
     parts = (".*" if part == "%" else "." if part == "_" else re.escape(part) for part in re.split("([%_])", like))
-    return f"(?{'i' if ignoring_case else ''}s)^(?:{''.join(parts)})\\Z"
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignoring_case else 0))
 
 
-def selected(
-    rows: Sequence[Facts], filter: str, order_by: Sequence[str], default: str = "creation_time DESC"
-) -> list[Facts]:
+def selected(rows: Sequence[Facts], filter: str, order_by: Sequence[str], searched: Searched) -> list[Facts]:
     """The rows that meet a filter, in order; what lacks a value comes last.
 
     Raises:
         InvalidInput: the filter or the order is not in the language, or names something that the rows do not have.
     """
-    comparisons = parse(filter)
-    orders = [parse_order(text) for text in order_by] or [parse_order(part) for part in default.split(", ")]
-    known = {name for row in rows for name in row}
-    for kind, key in [(named.kind, named.key) for named in comparisons] + [(named.kind, named.key) for named in orders]:
-        if kind == "attribute" and rows and key not in known:
-            raise InvalidInput(f"Invalid attribute key {key!r} specified.", hint=_HINT)
-    found = [row for row in rows if all(_holds(comparison, row) for comparison in comparisons)]
-    for order in reversed(orders):
-        key = _name(order.kind, order.key)
-        with_value = [row for row in found if row.get(key) is not None]
-        with_value.sort(key=lambda row, key=key: row[key], reverse=order.descending)  # type: ignore[misc]  # A column is of one type.
-        found = with_value + [row for row in found if row.get(key) is None]
+    tests = [_test(comparison, searched) for comparison in parse(filter)]
+    named = [parse_order(text) for text in order_by]
+    for order in named:
+        _check(order.kind, order.key, searched)
+    found = [row for row in rows if all(test(row) for test in tests)]
+    for order in reversed([*named, *map(parse_order, searched.default.split(", "))]):
+        key = name_of(order.kind, order.key)
+        there = [row for row in found if row.get(key) is not None]
+        there.sort(key=lambda row, key=key: row[key], reverse=order.descending)  # type: ignore[misc]  # A column is of one type.
+        found = there + [row for row in found if row.get(key) is None]
     return found
 
 
-def holds(comparison: Comparison, value: str | int | None) -> bool:
-    """Whether a value meets a comparison; what is not there meets none.
+def name_of(kind: Kind, key: str) -> str:
+    """What a field is called in Facts."""
+    return {"tag": f"tags.{key}", "parameter": f"params.{key}", "metric": f"metrics.{key}"}.get(kind, key)
+
+
+def _check(kind: Kind, key: str, searched: Searched) -> None:
+    if kind not in searched.kinds:
+        raise InvalidInput(f"Invalid entity type '{kind}'. Valid entity types are {searched.kinds}")
+    if kind == "attribute" and key not in searched.texts + searched.numbers:
+        raise InvalidInput(
+            f"Invalid attribute key '{key}' specified. Valid keys are '{searched.texts + searched.numbers}'"
+        )
+
+
+def _test(comparison: Comparison, searched: Searched) -> Callable[[Facts], bool]:
+    """Whether a row meets a comparison; what is not there meets none.
 
     Raises:
-        InvalidInput: a number is compared with a text.
+        InvalidInput: there is no such field, or it is not compared like that.
     """
-    wanted = comparison.value
-    if value is None:
-        return False
+    kind, key, operator, wanted = comparison.kind, comparison.key, comparison.operator, comparison.value
+    _check(kind, key, searched)
+    is_number = kind == "metric" or (kind == "attribute" and key in searched.numbers)
+    if is_number != isinstance(wanted, float) or (is_number and operator not in _COMPARISONS):
+        needs = "a number, with =, !=, <, <=, > or >=" if is_number else "a text in quotes"
+        raise InvalidInput(f"Invalid comparison: {key!r} {operator.upper()} {wanted!r} needs {needs}.", hint=_HINT)
+    if not is_number and operator in ("<", "<=", ">", ">="):
+        raise InvalidInput(f"Invalid comparator '{operator}' for {key!r}, which is a text.", hint=_HINT)
+    holds, name = _holds(operator, wanted), name_of(kind, key)
+
+    def test(row: Facts) -> bool:
+        value = row.get(name)
+        return any(map(holds, value)) if isinstance(value, tuple) else value is not None and holds(value)
+
+    return test
+
+
+def _holds(operator: str, wanted: str | float | tuple[str, ...]) -> Callable[[str | float], bool]:
     if isinstance(wanted, tuple):
-        return (str(value) in wanted) == (comparison.operator == "in")
-    if comparison.operator in ("like", "ilike"):
-        pattern = pattern_of(str(wanted), ignoring_case=comparison.operator == "ilike")
-        return re.match(pattern, str(value)) is not None
-    if isinstance(value, str) != isinstance(wanted, str):
-        kind = "a text in quotes" if isinstance(value, str) else "a number"
-        raise InvalidInput(f"{comparison.key!r} is compared with {wanted!r}, and needs {kind}.", hint=_HINT)
-    return _COMPARISONS[comparison.operator](value, wanted)
-
-
-def _holds(comparison: Comparison, row: Facts) -> bool:
-    value = row.get(_name(comparison.kind, comparison.key))
-    return (value is None and comparison == _NO_PROMPT) or holds(comparison, value)
-
-
-def _name(kind: Kind, key: str) -> str:
-    return {"tag": f"tags.{key}", "parameter": f"params.{key}", "metric": f"metrics.{key}"}.get(kind, key)
+        return lambda value: (value in wanted) == (operator == "in")
+    if operator in ("like", "ilike"):
+        matches = pattern_of(str(wanted), ignoring_case=operator == "ilike").fullmatch
+        return lambda value: matches(str(value)) is not None
+    return lambda value: _COMPARISONS[operator](value, wanted)
 
 
 class _Reader:
@@ -217,10 +243,11 @@ class _Reader:
 
     def _list(self) -> Iterator[str]:
         self._mark("(")
-        while True:
+        while self._peek() != ")":
             yield _unquoted(self._take("text")[1])
-            if self._mark(",", ")") == ")":
-                return
+            if self._peek() != ")":
+                self._mark(",")
+        self._mark(")")
 
     def _mark(self, *marks: str) -> str:
         _, token = self._take("mark")

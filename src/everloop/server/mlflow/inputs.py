@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -10,10 +11,14 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import parse_urn
 from everloop.kernel.usecase import Json
+from everloop.server.mlflow import limits
 from everloop.server.mlflow.endpoint import Answer, KeyValue
 from everloop.store.entities import Digest
+from everloop.tracking.words import check_text
 
 _LONGEST = {"name": 500, "digest": 36, "source": 65_535, "schema": 1_048_575, "profile": 16_777_215}
+_LONGEST_TAG_KEY = 255
+_LONGEST_TAG = 500
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -21,8 +26,8 @@ class Dataset(msgspec.Struct, frozen=True):
 
     name: str
     digest: str
-    source_type: str
-    source: str
+    source_type: str = ""
+    source: str = ""
     schema: str = ""
     profile: str = ""
 
@@ -34,34 +39,50 @@ class DatasetInput(msgspec.Struct, frozen=True):
     tags: list[KeyValue] = []
 
 
-def keep(session: Session, given: DatasetInput) -> str:
-    """Keep the description of a dataset; the URN that a run names it by.
+def fresh(session: Session, before: Iterable[str], given: Iterable[DatasetInput]) -> list[str]:
+    """Keep the descriptions of datasets that a run did not name before; the URNs that it names them by.
+
+    A dataset is known by its name and digest: named again it stays as it was, with the tags that it had.
 
     Raises:
-        InvalidInput: it has no name or digest, or something in it is too long.
+        InvalidInput: one has no name or digest, or something in it is too long.
     """
-    for name, longest in _LONGEST.items():
-        length = len(getattr(given.dataset, name))
-        if length > longest or (name in ("name", "digest") and not length):
-            raise InvalidInput(f"The dataset's {name} has {length} characters.", hint=f"1 to {longest} will do.")
-    return session.urn("object", session.store.put(msgspec.json.encode(given)))
+    known = {(it.dataset.name, it.dataset.digest) for it in described(session, before)}
+    urns = []
+    for it in given:
+        _check(it)
+        if (it.dataset.name, it.dataset.digest) not in known:
+            known.add((it.dataset.name, it.dataset.digest))
+            urns.append(session.urn("object", session.store.put(msgspec.json.encode(it))))
+    return urns
 
 
 def shown(session: Session, urns: Iterable[str]) -> Answer:
     """What a run used, as it travels; what other doors noted is not MLflow's to know."""
-    datasets: list[Json] = []
-    models: list[Json] = []
+    used = list(urns)
+    models: list[Json] = [{"model_id": urn.name} for urn in map(parse_urn, used) if urn.kind == "logged_model"]
+    return {"dataset_inputs": [msgspec.to_builtins(it) for it in described(session, used)], "model_inputs": models}
+
+
+def described(session: Session, urns: Iterable[str]) -> Iterator[DatasetInput]:
+    """The datasets that clients described, among what a run used."""
     for urn in map(parse_urn, urns):
-        if urn.kind == "logged_model":
-            models.append({"model_id": urn.name})
-        elif urn.kind == "object":
-            datasets += _described(session, Digest(urn.name))
-    return {"dataset_inputs": datasets, "model_inputs": models}
+        if urn.kind == "object":
+            with suppress(NotFound, InvalidInput, msgspec.DecodeError):  # Another door's object, or one that is gone.
+                yield msgspec.json.decode(session.store.get(Digest(urn.name)), type=DatasetInput)
 
 
-def _described(session: Session, digest: Digest) -> list[Json]:
-    try:
-        given = msgspec.json.decode(session.store.get(digest), type=DatasetInput)
-    except (NotFound, InvalidInput, msgspec.DecodeError):
-        return []  # An object that another door named, and that describes no dataset.
-    return [msgspec.to_builtins(given)]
+def _check(given: DatasetInput) -> None:
+    for name, longest in _LONGEST.items():
+        value = getattr(given.dataset, name)
+        if name in ("name", "digest"):
+            limits.required(f"datasets.{name}", value)
+        if len(value) > longest:
+            raise limits.too_long(name, longest)
+        check_text(name, value)
+    for tag in given.tags:
+        if len(tag.key) > _LONGEST_TAG_KEY:
+            raise limits.too_long("key", _LONGEST_TAG_KEY)
+        if len(tag.value) > _LONGEST_TAG:
+            raise limits.too_long("value", _LONGEST_TAG)
+        check_text(tag.key, f"{tag.key}{tag.value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -10,12 +11,11 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import experiments, filters, inputs, paging, runs
-from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
-from everloop.tracking import experiments as groups
+from everloop.server.mlflow import experiments, filters, limits, paging, runs
+from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs
 from everloop.tracking import loggedmodels as tracking
-from everloop.tracking import service as written
-from everloop.tracking.entities import LoggedModel, LoggedModelStatus
+from everloop.tracking.entities import LoggedModel, LoggedModelStatus, Measured
+from everloop.tracking.words import check_text
 
 Status = Literal["LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED"]
 _STATUSES: dict[Status, LoggedModelStatus] = {
@@ -25,7 +25,16 @@ _STATUSES: dict[Status, LoggedModelStatus] = {
 }
 _WORDS: dict[LoggedModelStatus, Status] = {ours: theirs for theirs, ours in _STATUSES.items()}
 _LONGEST_NAME = 500
+_MARKS = ("/", ":", ".", "%", '"', "'")
+"""What the name of a logged model cannot hold."""
 _MOST = 1000
+_DEFAULT = 100
+_SEARCHED = filters.Searched(
+    ("model_id", "name", "model_type", "status", "source_run_id", "experiment_id"),
+    ("creation_timestamp", "creation_time", "last_updated_timestamp", "last_updated_time", "made"),
+    "made DESC, model_id ASC",
+    ("attribute", "metric", "parameter", "tag"),
+)
 
 
 class Create(msgspec.Struct, frozen=True):
@@ -74,6 +83,15 @@ class OrderBy(msgspec.Struct, frozen=True):
 
     field_name: str
     ascending: bool = True
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """A dataset that models were measured on."""
+
+    dataset_name: str = ""
+    dataset_digest: str = ""
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -81,34 +99,22 @@ class Search(msgspec.Struct, frozen=True):
 
     experiment_ids: list[str] = []
     filter: str = ""
+    datasets: list[Dataset] = []
     order_by: list[OrderBy] = []
-    max_results: int = 100
+    max_results: int = 0
     page_token: str = ""
-
-
-class Inputs(runs.ById, frozen=True):
-    """What a run used."""
-
-    datasets: list[inputs.DatasetInput] = []
-    models: list[ById] = []
-
-
-class Outputs(runs.ById, frozen=True):
-    """The models that came out of a run."""
-
-    models: list[ById] = []
 
 
 @endpoint("POST logged-models")
 def create(caller: Caller, request: Create) -> Answer:
     """Begin to log a model."""
-    if len(request.name) > _LONGEST_NAME or not request.name.isprintable():
-        raise InvalidInput(f"Invalid value {request.name[:80]!r} for parameter 'name'.")
+    _check_name(request.name)
+    parameters, tags = _parameters(request.params), runs.checked_tags(request.tags)
+    check_text("model_type", request.model_type)
     with caller.unit("tracking:write") as unit:
-        experiment = experiments.made(unit, caller, request.experiment_id)
+        experiment = experiments.active(experiments.made(unit, caller, request.experiment_id))
         run = runs.row_of(unit, request.source_run_id).id if request.source_run_id else ""
         id = f"m-{unit.new_id()[2:]}"  # As long as the id of a run, under which artifacts are kept too.
-        parameters, tags = texts(request.params, runs.LONGEST_PARAMETER), texts(request.tags, runs.LONGEST_TAG)
         now = unit.clock.now()
         name = request.name or id[-8:]
         made = LoggedModel(id, experiment.name, run, name, request.model_type, "pending", parameters, tags, now, now)
@@ -146,7 +152,7 @@ def set_tags(caller: Caller, request: SetTags) -> Answer:
     """Set tags of a logged model."""
     with caller.unit("tracking:write") as unit:
         known = existing(unit, request.model_id)
-        tags = known.tags | texts(request.tags, runs.LONGEST_TAG)
+        tags = known.tags | runs.checked_tags(request.tags)
         return {"model": _shown(unit, tracking.change(unit, msgspec.structs.replace(known, tags=tags)))}
 
 
@@ -156,7 +162,7 @@ def delete_tag(caller: Caller, request: DeleteTag) -> Answer:
     with caller.unit("tracking:write") as unit:
         known = existing(unit, request.model_id)
         if request.tag_key not in known.tags:
-            raise NotFound(f"Logged model {known.id} has no tag {request.tag_key[:80]!r}.")
+            raise NotFound(f"No tag with key {request.tag_key[:250]!r} found for model with ID {known.id!r}.")
         tags = {key: value for key, value in known.tags.items() if key != request.tag_key}
         tracking.change(unit, msgspec.structs.replace(known, tags=tags))
     return {}
@@ -167,7 +173,7 @@ def log_parameters(caller: Caller, request: LogParameters) -> Answer:
     """Log parameters of a logged model, each once."""
     with caller.unit("tracking:write") as unit:
         known = existing(unit, request.model_id)
-        given = texts(request.params, runs.LONGEST_PARAMETER)
+        given = _parameters(request.params)
         other = next((key for key, value in given.items() if known.parameters.get(key, value) != value), None)
         if other is not None:
             raise InvalidInput(f"Parameter {other!r} of logged model {known.id} has another value already.")
@@ -178,40 +184,18 @@ def log_parameters(caller: Caller, request: LogParameters) -> Answer:
 @endpoint("POST logged-models/search")
 def search(caller: Caller, request: Search) -> Answer:
     """The logged models of some experiments that meet a filter, newest first unless another order is named."""
-    size = paging.check_size(request.max_results, _MOST)
-    orders = [f"{order.field_name} {'ASC' if order.ascending else 'DESC'}" for order in request.order_by]
+    size = limits.size_of_page(request.max_results or _DEFAULT, _MOST)
+    if any(not it.dataset_name for it in request.datasets):
+        raise InvalidInput("`dataset_name` in the `datasets` clause must be specified.")
+    orders = [_ordered(place, order) for place, order in enumerate(request.order_by)]
     with caller.unit("tracking:read", write=False) as unit:
         wanted = set(request.experiment_ids)
         found = {it.id: it for it in tracking.known(unit) if experiments.id_of(it.experiment) in wanted}
-        rows = filters.selected(
-            [_facts(it) for it in found.values()], request.filter, orders, "creation_timestamp DESC"
-        )
+        facts = [_facts(it, request) for it in found.values() if not request.datasets or _values(it, request.datasets)]
+        rows = filters.selected(facts, request.filter, orders, _SEARCHED)
         page, token = paging.page(rows, request.page_token, size)
         models: list[Json] = [_shown(unit, found[str(facts["model_id"])]) for facts in page]
     return {"models": models} | ({"next_page_token": token} if token else {})
-
-
-@endpoint("POST runs/log-inputs")
-def log_inputs(caller: Caller, request: Inputs) -> Answer:
-    """Note the datasets and logged models that a run used."""
-    if len(request.datasets) + len(request.models) > _MOST:
-        raise InvalidInput(f"A run takes at most {_MOST} inputs at once.", hint="Split them into several requests.")
-    with caller.unit("tracking:write") as unit:
-        used = [inputs.keep(unit, given) for given in request.datasets]
-        used += [unit.urn("logged_model", existing(unit, model.model_id).id) for model in request.models]
-        written.log(unit, runs.id_of(request), inputs=tuple(used))
-    return {}
-
-
-@endpoint("POST runs/outputs")
-def log_outputs(caller: Caller, request: Outputs) -> Answer:
-    """Say which models came out of a run: those that were logged from it, as each of them says itself."""
-    with caller.unit("tracking:write") as unit:
-        run = runs.row_of(unit, runs.id_of(request)).id
-        for model in request.models:
-            if existing(unit, model.model_id).run != run:
-                raise InvalidInput(f"Logged model {model.model_id[:80]} did not come out of run {run}.")
-    return {}
 
 
 def existing(session: Session, id: str) -> LoggedModel:
@@ -220,34 +204,88 @@ def existing(session: Session, id: str) -> LoggedModel:
     Raises:
         NotFound: there is none.
     """
-    found = tracking.get(session, id)
-    if found.deleted is not None:
-        raise NotFound(f"Logged model {id} was deleted.")
+    found = tracking.first(session, id)
+    if found is None or found.deleted is not None:
+        raise NotFound(f"Logged model with ID '{id[:80]}' not found.")
     return found
 
 
-def _facts(model: LoggedModel) -> filters.Facts:
-    facts: dict[str, str | int | None] = {f"tags.{key}": value for key, value in model.tags.items()}
+def _check_name(name: str) -> None:
+    if any(mark in name for mark in _MARKS):
+        raise InvalidInput(
+            f"Invalid model name ({name[:80]!r}) provided. Model name must be a non-empty string and cannot contain "
+            f"the following characters: {_MARKS}"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise limits.too_long("name", _LONGEST_NAME)
+    check_text("name", name)
+
+
+def _parameters(given: Sequence[KeyValue]) -> dict[str, str]:
+    for place, pair in enumerate(given):
+        limits.check_key(pair.key, f"params[{place}].key", "Param key")
+    return {pair.key: limits.kept(pair.key, pair.value, limits.LONGEST_PARAMETER) for pair in given}
+
+
+def _ordered(place: int, order: OrderBy) -> str:
+    """An order as the language has it; one by a metric is by its value on the dataset that the order names."""
+    field = f"metrics.`{_by(place)}`" if order.field_name.startswith("metrics.") else order.field_name
+    return f"{field} {'ASC' if order.ascending else 'DESC'}"
+
+
+def _by(place: int) -> str:
+    return f"by order {place}"
+
+
+def _values(model: LoggedModel, datasets: Sequence[Dataset], key: str = "") -> list[Measured]:
+    """What was measured of a model on one of some datasets, or on any; of one metric, or of any; the newest last."""
+    found = [it for it in tracking.measured(model) if not key or it.key == key]
+    if datasets:
+        found = [it for it in found if any(_is_of(it, dataset) for dataset in datasets)]
+    return sorted(found, key=lambda it: (it.at, it.step))
+
+
+def _is_of(it: Measured, dataset: Dataset) -> bool:
+    named = not dataset.dataset_name or it.dataset == dataset.dataset_name
+    return named and (not dataset.dataset_digest or it.digest == dataset.dataset_digest)
+
+
+def _facts(model: LoggedModel, request: Search) -> filters.Facts:
+    facts: dict[str, str | float | tuple[float, ...] | None] = {f"tags.{key}": it for key, it in model.tags.items()}
     facts |= {f"params.{key}": value for key, value in model.parameters.items()}
+    for it in _values(model, request.datasets):
+        known = facts.get(f"metrics.{it.key}", ())
+        facts[f"metrics.{it.key}"] = (*known, it.value) if isinstance(known, tuple) else (it.value,)
+    for place, order in enumerate(request.order_by):
+        kind, _, key = order.field_name.partition(".")
+        if kind == "metrics":
+            measured = _values(model, [Dataset(order.dataset_name, order.dataset_digest)], key.strip("`"))
+            facts[f"metrics.{_by(place)}"] = measured[-1].value if measured else None
     facts |= {"model_id": model.id, "name": model.name, "model_type": model.kind, "status": _WORDS[model.status]}
     facts |= {"source_run_id": model.run, "experiment_id": experiments.id_of(model.experiment)}
-    facts |= {"creation_timestamp": micros(model.created) // 1000, "creation_time": micros(model.created) // 1000}
-    return facts | {"last_updated_timestamp": micros(model.updated) // 1000}
+    created, updated = micros(model.created), micros(model.updated)
+    facts |= {"creation_timestamp": created // 1000, "creation_time": created // 1000, "made": created}
+    return facts | {"last_updated_timestamp": updated // 1000, "last_updated_time": updated // 1000}
 
 
 def _shown(session: Session, model: LoggedModel) -> Answer:
-    group = groups.first(session, model.experiment)
-    assert group is not None  # A logged model was made in it, and experiments are only put out of sight.
     info: Answer = {
         "model_id": model.id,
         "experiment_id": experiments.id_of(model.experiment),
         "name": model.name,
         "creation_timestamp_ms": micros(model.created) // 1000,
         "last_updated_timestamp_ms": micros(model.updated) // 1000,
-        "artifact_uri": f"{experiments.location_of(group)}/models/{model.id}/artifacts",
+        "artifact_uri": experiments.below(experiments.named(session, model.experiment), f"models/{model.id}/artifacts"),
         "status": _WORDS[model.status],
         "model_type": model.kind,
         "source_run_id": model.run,
         "tags": pairs(model.tags),
     }
-    return {"info": info, "data": {"params": pairs(model.parameters), "metrics": []}}
+    metrics: list[Json] = [
+        {"key": it.key, "value": runs.number(it.value), "timestamp": it.at, "step": it.step, "run_id": it.run}
+        | {"model_id": model.id}
+        | ({"dataset_name": it.dataset} if it.dataset else {})
+        | ({"dataset_digest": it.digest} if it.digest else {})
+        for it in tracking.measured(model)
+    ]
+    return {"info": info, "data": {"params": pairs(model.parameters), "metrics": metrics}}

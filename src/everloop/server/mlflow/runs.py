@@ -1,42 +1,48 @@
-"""Runs for MLflow's clients."""
+"""Runs for MLflow's clients: made, renamed, ended, put out of sight, shown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from everloop.catalog.session import Session
 from everloop.kernel.clock import from_micros, micros
-from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import experiments, inputs, paging
-from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs, texts
+from everloop.server.mlflow import experiments, inputs, limits
+from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs
 from everloop.tracking import loggedmodels
 from everloop.tracking import runs as written
 from everloop.tracking import service as tracking
-from everloop.tracking.entities import CodeRevision, MetricPoint, RunStatus
-from everloop.tracking.points import number_of
+from everloop.tracking.entities import CodeRevision, Experiment, Logged, RunChanged, RunFinished, RunStatus
 from everloop.tracking.runs import Row
-from everloop.tracking.words import LONGEST_NAME
+from everloop.tracking.words import LONGEST_NAME, check_text
+from everloop.tracking.writes import write
 
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
-LONGEST_PARAMETER = 6000
-LONGEST_TAG = 8000
-_LIMITS = {"metrics": 1000, "params": 100, "tags": 100}
-_MOST_ENTITIES = 1000
-_MOST_POINTS = 25_000
-_RUN_NAME = "mlflow.runName"
+RUN_NAME = "mlflow.runName"
+"""The tag that MLflow's clients keep a run's name in."""
+LONGEST_USER = 128
+_OURS: dict[Status, RunStatus] = {
+    "RUNNING": "running",
+    "SCHEDULED": "scheduled",
+    "FINISHED": "finished",
+    "FAILED": "failed",
+    "KILLED": "killed",
+}
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A new run."""
+    """A new run; its times are in milliseconds."""
 
     experiment_id: str = "0"
     user_id: str = ""
     run_name: str = ""
+    start_time: int = 0
     tags: list[KeyValue] = []
 
 
@@ -51,69 +57,25 @@ class Update(ById, frozen=True):
     """What becomes of a run."""
 
     status: Status | None = None
+    end_time: int = 0
     run_name: str = ""
-
-
-class Parameter(ById, frozen=True, kw_only=True):
-    """A parameter of a run."""
-
-    key: str
-    value: str = ""
-
-
-class Point(msgspec.Struct, frozen=True):
-    """A measured value at a time, in milliseconds."""
-
-    key: str
-    value: float | str
-    timestamp: int
-    step: int = 0
-
-
-class Metric(ById, frozen=True, kw_only=True):
-    """A measured value of a run."""
-
-    key: str
-    value: float | str
-    timestamp: int
-    step: int = 0
-
-
-class Batch(ById, frozen=True):
-    """All sorts of things for a run, all of them or none."""
-
-    metrics: list[Point] = []
-    params: list[KeyValue] = []
-    tags: list[KeyValue] = []
-
-
-class Tag(ById, frozen=True, kw_only=True):
-    """A tag of a run."""
-
-    key: str
-    value: str = ""
-
-
-class History(ById, frozen=True, kw_only=True):
-    """Every value of a metric."""
-
-    metric_key: str
-    max_results: int = _MOST_POINTS
-    page_token: str = ""
 
 
 @endpoint("POST runs/create")
 def create(caller: Caller, request: Create) -> Answer:
     """Start a run. What it runs in is known to the client only, who tells of it in tags."""
-    tags = texts(request.tags, LONGEST_TAG)
+    tags = checked_tags(request.tags)
+    name = _name_of(request, tags.get(RUN_NAME, ""))
     code = CodeRevision(tags.get("mlflow.source.git.commit", ""), tags.get("mlflow.source.git.branch", ""))
+    started = time_of(request.start_time, "start_time") if request.start_time else None
     with caller.unit("tracking:write") as unit:
-        experiment = experiments.made(unit, caller, request.experiment_id)
+        experiment = experiments.active(experiments.made(unit, caller, request.experiment_id))
         parent = _known(unit, tags.get("mlflow.parentRunId", ""))
-        name = request.run_name or tags.get(_RUN_NAME, "")
-        run = tracking.begin(unit, experiment.name, name, code, parent, tracking.Beginning(user=request.user_id))
-        tags |= {_RUN_NAME: run.name} | ({"mlflow.user": request.user_id} if request.user_id else {})
-        tracking.log(unit, run.id, tags=tags)
+        more = tracking.Beginning(user=limits.kept("user_id", request.user_id, LONGEST_USER))
+        run = tracking.begin(unit, experiment.name, name, code, parent, more)
+        if started is not None:
+            written.change(unit, run.id, started=started)
+        tracking.log(unit, run.id, tags=tags | ({} if RUN_NAME in tags else {RUN_NAME: run.name}))
         return {"run": shown(unit, [written.row_of(unit, run.id)])[0]}
 
 
@@ -126,15 +88,15 @@ def get(caller: Caller, request: ById) -> Answer:
 
 @endpoint("POST runs/update")
 def update(caller: Caller, request: Update) -> Answer:
-    """End a run, or rename it. A run that has ended stays as it is: asked for the status that it has, it says so."""
+    """End a run, let it go on, or rename it, also when it has ended."""
     id = id_of(request)
     with caller.unit("tracking:write") as unit:
-        row = row_of(unit, id)
-        if request.run_name and request.run_name != row.name:
-            written.rename(unit, id, request.run_name[:LONGEST_NAME])
-            tracking.log(unit, id, tags={_RUN_NAME: request.run_name[: LONGEST_NAME]})
-        if request.status and request.status != row.status.upper():
-            tracking.finish(unit, id, _ended(request.status, id))
+        row = active_row(unit, id)
+        if request.run_name:
+            rename(unit, id, request.run_name)
+        ended = time_of(request.end_time, "end_time") if request.end_time else None
+        if request.status is not None or ended is not None:
+            _turn(unit, row, _OURS[request.status] if request.status else row.status, ended)
         return {"run_info": shown(unit, [written.row_of(unit, id)])[0]["info"]}
 
 
@@ -154,66 +116,34 @@ def restore(caller: Caller, request: ById) -> Answer:
     return {}
 
 
-@endpoint("POST runs/log-parameter")
-def log_parameter(caller: Caller, request: Parameter) -> Answer:
-    """Log a parameter: once, or again with the same value."""
-    caller.call("runs.log", id=id_of(request), parameters={request.key: request.value[:LONGEST_PARAMETER]})
-    return {}
+def checked_tags(given: Sequence[KeyValue]) -> dict[str, str]:
+    """Tags by key, as they are kept.
+
+    Raises:
+        InvalidInput: a key is none, or a value cannot be kept.
+    """
+    for place, tag in enumerate(given):
+        limits.check_key(tag.key, f"tags[{place}].key", f"tags[{place}].key")
+    return {tag.key: limits.kept(tag.key, tag.value, limits.LONGEST_TAG) for tag in given}
 
 
-@endpoint("POST runs/log-metric")
-def log_metric(caller: Caller, request: Metric) -> Answer:
-    """Log a value of a metric."""
-    point = Point(request.key, request.value, request.timestamp, request.step)
-    caller.call("runs.log", id=id_of(request), metrics=[_point(point)])
-    return {}
+def rename(session: Session, id: str, name: str) -> None:
+    """Give a run another name, and its tag with it."""
+    check_text("run_name", name)
+    written.rename(session, id, name[:LONGEST_NAME], amend=True)
+    write(session, Logged(id, tags={RUN_NAME: name[: limits.LONGEST_TAG]}, amend=True))
 
 
-@endpoint("POST runs/set-tag")
-def set_tag(caller: Caller, request: Tag) -> Answer:
-    """Set a tag; the one that MLflow keeps names in renames the run."""
-    id, value = id_of(request), request.value[:LONGEST_TAG]
-    with caller.unit("tracking:write") as unit:
-        if request.key == _RUN_NAME:
-            written.rename(unit, id, value[:LONGEST_NAME])
-        tracking.log(unit, id, tags={request.key: value})
-    return {}
+def time_of(milliseconds: int, field: str) -> datetime:
+    """A time that a client tells.
 
-
-@endpoint("POST runs/delete-tag")
-def delete_tag(caller: Caller, request: Tag) -> Answer:
-    """Take a tag away."""
-    with caller.unit("tracking:write") as unit:
-        written.delete_tag(unit, id_of(request), request.key)
-    return {}
-
-
-@endpoint("POST runs/log-batch")
-def log_batch(caller: Caller, request: Batch) -> Answer:
-    """Log metrics, parameters and tags: all of it or nothing."""
-    _check_batch(request)
-    parameters = texts(request.params, LONGEST_PARAMETER)
-    for pair in request.params:
-        if parameters[pair.key] != pair.value[:LONGEST_PARAMETER]:
-            raise InvalidInput(f"Duplicate parameter keys have been submitted: {pair.key!r}, with different values.")
-    tags = texts(request.tags, LONGEST_TAG)
-    points = [_point(point) for point in request.metrics]
-    caller.call("runs.log", id=id_of(request), metrics=points, parameters=parameters, tags=tags)
-    return {}
-
-
-@endpoint("GET metrics/get-history")
-def history(caller: Caller, request: History) -> Answer:
-    """Every value of a metric, by time; the very same value logged twice is there once."""
-    size = paging.check_size(request.max_results, _MOST_POINTS)
-    points = caller.call("runs.history", id=id_of(request), key=request.metric_key)
-    rows = sorted({(_millis(point), point.step, _order(point), str(number_of(point))) for point in points})
-    page, token = paging.page(rows, request.page_token, size)
-    metrics: list[Json] = [
-        {"key": request.metric_key, "value": number(float(text)), "timestamp": at, "step": step}
-        for at, step, _, text in page
-    ]
-    return {"metrics": metrics} | ({"next_page_token": token} if token else {})
+    Raises:
+        InvalidInput: no calendar has it.
+    """
+    try:
+        return from_micros(milliseconds * 1000)
+    except (OverflowError, ValueError):
+        raise limits.invalid(field, milliseconds, "Expected milliseconds since 1970") from None
 
 
 def id_of(request: ById) -> str:
@@ -222,9 +152,25 @@ def id_of(request: ById) -> str:
     Raises:
         InvalidInput: none was given.
     """
-    if not (request.run_id or request.run_uuid):
-        raise InvalidInput("Missing value for required parameter 'run_id'.")
-    return request.run_id or request.run_uuid
+    return limits.required("run_id", request.run_id or request.run_uuid)
+
+
+def active_row(session: Session, id: str) -> Row:
+    """A run that was not deleted.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it was deleted.
+    """
+    row = row_of(session, id)
+    if row.deleted is not None:
+        raise inactive(id)
+    return row
+
+
+def inactive(id: str) -> Conflict:
+    """The error that a run was deleted, in MLflow's words."""
+    return Conflict(f"The run {id} must be in the 'active' state. Current state is deleted.")
 
 
 def row_of(session: Session, id: str) -> Row:
@@ -233,22 +179,24 @@ def row_of(session: Session, id: str) -> Row:
     Raises:
         NotFound: there is none.
     """
-    try:
-        return written.row_of(session, id)
-    except NotFound:
-        raise NotFound(f"Run with id={id[:80]} not found") from None
+    found = written.first(session, id)
+    if found is None:
+        raise NotFound(f"Run with id={id[:80]} not found")
+    return found
 
 
 def shown(session: Session, rows: Sequence[Row]) -> list[Answer]:
     """Runs as they travel."""
-    models = loggedmodels.by_run(session, [row.id for row in rows])
-    roots = {known.name: experiments.location_of(known) for known in experiments.everything(session)}
+    models = loggedmodels.outputs_of(session, [row.id for row in rows])
+    groups = {name: experiments.named(session, name) for name in {row.experiment for row in rows}}
     return [
         {
-            "info": _info(row, f"{roots[row.experiment]}/{row.id}/artifacts"),
+            "info": _info(row, groups[row.experiment]),
             "data": _data(row),
             "inputs": inputs.shown(session, row.inputs),
-            "outputs": {"model_outputs": [{"model_id": it.id, "step": 0} for it in models.get(row.id, ())]},
+            "outputs": {
+                "model_outputs": [{"model_id": id, "step": step} for id, step in models.get(row.id, {}).items()]
+            },
         }
         for row in rows
     ]
@@ -261,18 +209,17 @@ def number(value: float) -> Json:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _info(row: Row, artifacts: str) -> Answer:
-    user = written.texts_of(row).tags.get("mlflow.user", "")
+def _info(row: Row, group: Experiment) -> Answer:
     info: Answer = {
         "run_id": row.id,
         "run_uuid": row.id,
         "run_name": row.name,
         "experiment_id": experiments.id_of(row.experiment),
-        "user_id": user,
+        "user_id": row.user,
         "status": row.status.upper(),
         "start_time": micros(row.started) // 1000,
-        "artifact_uri": artifacts,
-        "lifecycle_stage": experiments.stage_of(row.deleted),
+        "artifact_uri": experiments.below(group, f"{row.id}/artifacts"),
+        "lifecycle_stage": experiments.stage_of(row.deleted or group.deleted),
     }
     return info | ({"end_time": micros(row.ended) // 1000} if row.ended else {})
 
@@ -292,53 +239,39 @@ def _data(row: Row) -> Answer:
 
 def _known(session: Session, id: str) -> str:
     """The id, if there is such a run here; a parent that is somewhere else stays in the tag."""
-    try:
-        return written.row_of(session, id).id if id else ""
-    except NotFound:
-        return ""
+    found = written.first(session, id) if id else None
+    return found.id if found else ""
 
 
-def _ended(status: Status, id: str) -> RunStatus:
-    if status in ("RUNNING", "SCHEDULED"):
+def _name_of(request: Create, tag: str) -> str:
+    """What a run is to be called.
+
+    Raises:
+        InvalidInput: the name and the tag for it differ, or it cannot be kept.
+    """
+    if request.run_name and tag and request.run_name != tag:
         raise InvalidInput(
-            f"Run {id} cannot become {status}: a run that has ended never changes.",
-            hint="Start another, nested in it or with its id as the tag mlflow.parentRunId.",
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+            f"(run_name='{request.run_name[:80]}', mlflow.runName='{tag[:80]}')."
         )
-    return {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}[status]  # type: ignore[return-value]
+    check_text("run_name", request.run_name)
+    return request.run_name or tag
 
 
-def _check_batch(request: Batch) -> None:
-    counts: Mapping[str, int] = {
-        "metrics": len(request.metrics),
-        "params": len(request.params),
-        "tags": len(request.tags),
-    }
-    for name, most in _LIMITS.items():
-        if counts[name] > most:
-            raise InvalidInput(
-                f"A batch logging request can contain at most {most} {name}. Got {counts[name]} {name}.",
-                hint="Split it into several requests.",
-            )
-    if sum(counts.values()) > _MOST_ENTITIES:
-        raise InvalidInput(
-            f"A batch logging request can contain at most {_MOST_ENTITIES} metrics, params and tags.",
-            hint="Split it into several requests.",
-        )
+def _turn(session: Session, row: Row, status: RunStatus, ended: datetime | None) -> None:
+    """Give a run the status that a client tells, whatever it had, and the time of its end.
 
-
-def _point(point: Point) -> MetricPoint:
-    try:
-        return MetricPoint(point.key, float(point.value), point.step, from_micros(point.timestamp * 1000))
-    except ValueError:
-        raise InvalidInput(f"Invalid value {point.value!r} for parameter 'value' of metric {point.key!r}.") from None
-    except OverflowError:
-        raise InvalidInput(f"Invalid timestamp {point.timestamp} of metric {point.key!r}: milliseconds.") from None
-
-
-def _millis(point: MetricPoint) -> int:
-    return micros(point.at) // 1000 if point.at else 0
-
-
-def _order(point: MetricPoint) -> float:
-    value = number_of(point)
-    return -math.inf if math.isnan(value) else value
+    Through our other doors a run that has ended stays as it is; MLflow's clients change theirs all day.
+    """
+    goes_on = status in ("running", "scheduled")
+    if row.status == "running" and not goes_on:
+        written.end(session, row.id, status, ended)
+        return
+    at = ended or (None if goes_on else row.ended or session.clock.now())
+    if (status, at) == (row.status, row.ended):
+        return
+    if status == "running":
+        written.resume(session, row.id)
+    written.change(session, row.id, status=status, ended=at)
+    urn = session.urn("run", row.id)
+    session.emit(RunChanged(subject=urn, name=row.name) if goes_on else RunFinished(subject=urn, status=status))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
@@ -11,27 +10,25 @@ import msgspec
 from everloop.catalog.session import Session
 from everloop.kernel.clock import from_micros
 from everloop.kernel.errors import InvalidInput
-from everloop.server.mlflow import experiments, filters, paging, runs
+from everloop.server.mlflow import experiments, filters, limits, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.experiments import View
 from everloop.tracking.index import expressions as language
 from everloop.tracking.index import searching
 
 _MOST = 50_000
-_COLUMNS = {
+_NUMBERS = {"start_time": "started", "created": "started", "Created": "started", "end_time": "ended"}
+_TEXTS = {
     "run_id": "id",
     "run_name": "name",
     "run name": "name",
     "Run name": "name",
     "Run Name": "name",
     "status": "status",
-    "start_time": "started",
-    "created": "started",
-    "Created": "started",
-    "end_time": "ended",
+    "user_id": "user",
 }
-_USERS = ("user_id", "user", "User")
-_DELETED: dict[View, bool | None] = {"ACTIVE_ONLY": False, "DELETED_ONLY": True, "ALL": None}
+_COLUMNS = _NUMBERS | _TEXTS
+_DATASETS = ("name", "digest", "context")
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -48,21 +45,31 @@ class Search(msgspec.Struct, frozen=True):
 @endpoint("POST runs/search")
 def search(caller: Caller, request: Search) -> Answer:
     """The runs of some experiments that meet a filter, newest first unless another order is named."""
-    size = paging.check_size(request.max_results, _MOST)
+    size = limits.size_of_page(request.max_results, _MOST)
     conditions = tuple(_condition(comparison) for comparison in filters.parse(request.filter))
     orders = tuple(_ordering(filters.parse_order(text)) for text in request.order_by)
     with caller.unit("tracking:read", write=False) as unit:
-        names = _names(unit, request.experiment_ids)
-        wanted = language.Search(names, conditions, orders, _DELETED[request.run_view_type], size, request.page_token)
+        names, seen = _seen(unit, request)
         if not names:
             return {"runs": []}
-        rows, page = searching.found(unit, wanted)
+        deleted = None if seen is not None or request.run_view_type == "ALL" else request.run_view_type != "ACTIVE_ONLY"
+        found = (*conditions, seen) if seen is not None else conditions
+        rows, page = searching.found(unit, language.Search(names, found, orders, deleted, size, request.page_token))
         return {"runs": runs.shown(unit, rows)} | ({"next_page_token": page.cursor} if page.cursor else {})
 
 
-def _names(session: Session, ids: Sequence[str]) -> tuple[str, ...]:
-    wanted = set(ids)
-    return tuple(known.name for known in experiments.everything(session) if experiments.id_of(known.name) in wanted)
+def _seen(session: Session, request: Search) -> tuple[tuple[str, ...], language.Expression | None]:
+    """The experiments to look into, and what it takes to be seen: the runs of a deleted experiment are deleted."""
+    groups = [experiments.first(session, id) for id in dict.fromkeys(request.experiment_ids)]
+    known = [group for group in groups if group is not None]
+    gone = tuple(group.name for group in known if group.deleted is not None)
+    if request.run_view_type == "ACTIVE_ONLY":
+        return tuple(group.name for group in known if group.deleted is None), None
+    names = tuple(group.name for group in known)
+    if request.run_view_type == "ALL" or not gone:
+        return names, None
+    deleted = language.Condition("attribute", "deleted", "is not null")
+    return names, language.AnyOf((deleted, language.Condition("attribute", "experiment", "in", gone)))
 
 
 def _condition(comparison: filters.Comparison) -> language.Condition:
@@ -70,33 +77,35 @@ def _condition(comparison: filters.Comparison) -> language.Condition:
         return _number(comparison)
     if comparison.kind == "attribute":
         return _attribute(comparison)
+    if comparison.kind == "dataset" and comparison.key not in _DATASETS:
+        raise InvalidInput(f"Invalid dataset key '{comparison.key}' specified. Valid keys are '{_DATASETS}'")
     return _text(comparison.kind, comparison.key, comparison)
 
 
 def _attribute(comparison: filters.Comparison) -> language.Condition:
-    if comparison.key in _USERS:
-        return _text("tag", "mlflow.user", comparison)
     column = _column(comparison.key)
-    if column in ("started", "ended"):
+    if comparison.key in _NUMBERS:
         return language.Condition("attribute", column, _plain(comparison), _time(comparison))
+    if comparison.operator in ("in", "not in") and comparison.key != "run_id":
+        raise InvalidInput("Only the 'run_id' attribute supports comparison with a list of quoted string values.")
     found = _text("attribute", column, comparison)
-    if column == "status" and found.operator in ("=", "!=", "in", "not in"):
-        return msgspec.structs.replace(found, value=_lower(found.value))
-    return found
+    return msgspec.structs.replace(found, value=_lower(found.value)) if column == "status" else found
 
 
 def _number(comparison: filters.Comparison) -> language.Condition:
     if not isinstance(comparison.value, float):
-        raise InvalidInput(f"Metric {comparison.key!r} is compared with {comparison.value!r}, which is no number.")
+        raise InvalidInput(f"Expected numeric value type for metric. Found {comparison.value!r}")
     return language.Condition("metric", comparison.key, _plain(comparison), comparison.value)
 
 
 def _text(kind: language.Kind, key: str, comparison: filters.Comparison) -> language.Condition:
     value = comparison.value
     if isinstance(value, float):
-        raise InvalidInput(f"{key!r} is a text and is compared with the number {value:g}.", hint="Put it in quotes.")
+        raise InvalidInput(f"Expected a quoted string value for {kind} (e.g. 'my-value'). Got value {value:g}")
+    if isinstance(value, tuple) and kind in ("parameter", "tag"):
+        raise InvalidInput("Only the 'run_id' attribute supports comparison with a list of quoted string values.")
     if comparison.operator not in ("=", "!=", "in", "not in", "like", "ilike"):
-        raise InvalidInput(f"{key!r} is a text, which {comparison.operator} does not compare.")
+        raise InvalidInput(f"Invalid comparator '{comparison.operator}' for {key!r}, which is a text.")
     return language.Condition(kind, key, cast(language.Operator, comparison.operator), value)
 
 
@@ -107,10 +116,13 @@ def _plain(comparison: filters.Comparison) -> language.Operator:
 
 
 def _time(comparison: filters.Comparison) -> datetime:
+    value = comparison.value
+    if not isinstance(value, float):
+        raise InvalidInput(f"Expected numeric value type for numeric attribute: {comparison.key}. Found {value!r}")
     try:
-        return from_micros(int(float(str(comparison.value))) * 1000)
+        return from_micros(int(value * 1000))
     except (ValueError, OverflowError):
-        raise InvalidInput(f"{comparison.key!r} is compared with {comparison.value!r}: milliseconds.") from None
+        raise InvalidInput(f"{comparison.key!r} is compared with {value!r}: milliseconds.") from None
 
 
 def _lower(value: object) -> str | tuple[str, ...]:
@@ -118,14 +130,13 @@ def _lower(value: object) -> str | tuple[str, ...]:
 
 
 def _ordering(order: filters.Order) -> language.Ordering:
-    if order.kind != "attribute":
-        return language.Ordering(order.kind, order.key, order.descending)
-    if order.key in _USERS:
-        return language.Ordering("tag", "mlflow.user", order.descending)
-    return language.Ordering("attribute", _column(order.key), order.descending)
+    if order.kind == "dataset":
+        raise InvalidInput("Invalid order_by entity: dataset")
+    key = _column(order.key) if order.kind == "attribute" else order.key
+    return language.Ordering(order.kind, key, order.descending)
 
 
 def _column(key: str) -> str:
     if key not in _COLUMNS:
-        raise InvalidInput(f"Invalid attribute key {key!r} specified.", hint=f"There are {', '.join(_COLUMNS)}.")
+        raise InvalidInput(f"Invalid attribute key '{key}' specified. Valid keys are '{tuple(_COLUMNS)}'")
     return _COLUMNS[key]

@@ -22,8 +22,7 @@ _OUT_OF_SCOPE = {
     "prompt laboratory and optimisation": r"promptlab|prompt_optimization|optimization_job",
     "GraphQL of MLflow's pages": r"graphql",
     "what MLflow's server keeps within its process": r"calls_optimized_impl|log_batch_internal_error",
-    "analysis of traces": r"trace_filter_correlation|query_trace_metrics",
-    "assessments of traces": r"assessment",
+    "analysis of traces": r"query_trace_metrics",
 }
 """By what a test is named: the parts of MLflow that our door answers with 404, and insides of its server."""
 

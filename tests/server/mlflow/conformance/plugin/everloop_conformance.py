@@ -98,7 +98,7 @@ def server(root: str, port: int = 0) -> Iterator[str]:
         started = _ours if ORDER["server"] == "everloop" else _theirs
         running = started(Path(folder), root, port)
         try:
-            _await(f"http://127.0.0.1:{port}", running)
+            _await(f"http://127.0.0.1:{port}", running, Path(folder) / "log")
             yield f"http://127.0.0.1:{port}"
         finally:
             running.kill()
@@ -237,7 +237,7 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _await(url: str, running: subprocess.Popen[bytes] | Forked) -> None:
+def _await(url: str, running: subprocess.Popen[bytes] | Forked, log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and running.poll() is None:
         try:
@@ -245,4 +245,5 @@ def _await(url: str, running: subprocess.Popen[bytes] | Forked) -> None:
                 return
         except (URLError, OSError):
             time.sleep(0.02)
-    raise RuntimeError(f"The server at {url} does not answer (its process: {running.poll()}).")
+    told = log.read_text()[-2000:] if log.exists() else ""
+    raise RuntimeError(f"The server at {url} does not answer (its process: {running.poll()}): {told}")

@@ -64,7 +64,8 @@ def get(session: Session, trace: str, id: str) -> Assessment:
     query = select(assessments.c.document).where(_here(session, trace, id))
     found = session.first(Stored, query)
     if found is None:
-        rows.one(session, trace)
+        if not rows.of(session, [trace]):
+            raise NotFound(f"Trace with request_id '{trace[: rows.LONGEST_ID]}' not found.")
         raise NotFound(f"Assessment with ID '{id[:80]}' not found for trace '{trace}'.")
     return found.document
 

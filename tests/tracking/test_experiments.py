@@ -10,6 +10,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.tracking import experiments, loggedmodels, runs, service
 from everloop.tracking.code import CodeRevision
 from everloop.tracking.entities import Experiment, LoggedModel, Run
+from everloop.tracking.index.service import search
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_run_from_elsewhere_has_no_environment_of_ours(run: Run) -> None:
 def test_a_deleted_run_is_found_by_its_id_only_and_takes_nothing(session: Session, run: Run) -> None:
     runs.hide(session, run.id)
     runs.hide(session, run.id)
-    assert service.search(session) == []
+    assert search(session) == []
     assert service.get(session, run.id).deleted is not None
     with pytest.raises(Conflict, match="was deleted"):
         service.log(session, run.id, tags={"a": "b"})
@@ -57,7 +58,7 @@ def test_a_deleted_run_is_found_by_its_id_only_and_takes_nothing(session: Sessio
 def test_a_restored_run_goes_on(session: Session, run: Run) -> None:
     runs.hide(session, run.id)
     runs.restore(session, run.id)
-    assert service.search(session) == [run]
+    assert search(session) == [run]
     service.log(session, run.id, tags={"a": "b"})
 
 
@@ -84,7 +85,7 @@ def test_logged_models_are_known_by_run_until_they_are_deleted(session: Session,
     made = LoggedModel("m-1", "trial", run.id, "model", "", "pending", {}, {}, now, now)
     loggedmodels.add(session, made)
     ready = loggedmodels.change(session, msgspec.structs.replace(made, status="ready"))
-    assert loggedmodels.by_run(session, [run.id]) == {run.id: [ready]}
+    assert loggedmodels.known(session) == [ready]
     loggedmodels.change(session, msgspec.structs.replace(ready, deleted=now))
     assert loggedmodels.known(session) == []
     assert loggedmodels.get(session, "m-1").deleted == now

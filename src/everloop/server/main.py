@@ -19,22 +19,24 @@ from everloop.kernel.errors import EverloopError, Problem
 from everloop.server import health, process
 from everloop.server.answers import crash, refusal, refusal_of
 from everloop.server.authentication import authenticator, has_token
+from everloop.server.callers import Callers
 from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.mlflow import collector, refusals
 from everloop.server.mlflow.door import MlflowDoor, answers
+from everloop.server.mlflow.fast import wired
 from everloop.server.mlflow.files import takes_files
 from everloop.server.pages.routes import site
 from everloop.server.pages.site import Site, wants_page
 from everloop.server.postman import Postman
 from everloop.server.rest import PREFIX, RestDoor
-from everloop.server.security import check_exposure, guard
+from everloop.server.security import Authenticate, Gate, check_exposure, guard
 
 
-def build_app(platform: Platform) -> ASGIApp:
-    """The whole server as an ASGI app, behind its guard."""
+def build_app(platform: Platform, metrics: Metrics | None = None, authenticate: Authenticate | None = None) -> ASGIApp:
+    """The whole server as an ASGI app, behind its guard; `metrics` and `authenticate` are what others share with it."""
     private = platform.settings.values.private_sources
     platform.resources.ports.provide(Reach, lambda: Reach(private))
-    metrics, pages = Metrics(), site(platform)
+    metrics, pages = metrics or Metrics(), site(platform)
     metrics.gauge("everloop_ledger_entries", "Entries in the ledger.", lambda: _entries(platform))
     routes: list[BaseRoute] = [
         *health.routes(platform),
@@ -50,7 +52,7 @@ def build_app(platform: Platform) -> ASGIApp:
             Exception: lambda _, error: crash(error, platform.session().new_id()),
         },
     )
-    security = (platform.settings.values, authenticator(platform), platform.local_principal)
+    security = (platform.settings.values, authenticate or authenticator(platform), platform.local_principal)
     ours = guard(doors, *security)
     mlflow = guard(MlflowDoor(platform), *security, refuse=refusals.refusal_of, takes_files=takes_files)
 
@@ -77,9 +79,11 @@ def run_server(platform: Platform, host: str, port: int, announce: Callable[[str
     check_exposure(host, platform.settings.values, lambda: has_token(platform))
     listening = process.listen(host, port)
     announce(process.address_of(listening))
-    app = build_app(platform)
+    gate = Gate(platform.settings.values, authenticator(platform), platform.local_principal)
+    metrics, callers = Metrics(), Callers(gate)
+    app = build_app(platform, metrics, callers)
     with Postman(platform):
-        process.run(app, listening)
+        process.run(app, listening, protocol=wired(platform, gate, callers, metrics))
 
 
 def _scraped(request: Request, metrics: Metrics) -> Response:

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.app.platform import Platform
+from everloop.app.platform import Platform, open_platform
+from everloop.app.settings import load
 from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput
 from everloop.tracking.traces import assessing, language, links, service, writing
 from everloop.tracking.traces import search as finding
 from everloop.tracking.traces.entities import Assessment, Source, Trace, TraceState
+from tests.servers import postgresql
 from tests.tracking.traces.build import record, root, span
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,10 +24,24 @@ MS = int(BEGAN.timestamp() * 1000)
 STATES: tuple[TraceState, ...] = ("ok", "error", "in_progress", "unspecified")
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform on each database."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("shared_platform")
+        return
+    folder = tmp_path_factory.mktemp("postgresql")
+    with postgresql() as server:
+        settings = {"home": str(folder / "home"), "database_url": f"{server}/postgres"}
+        opened = open_platform(load(settings, environment={}, folder=folder))
+        yield opened
+        opened.close()
+
+
 @pytest.fixture(scope="module")
-def found(shared_platform: Platform) -> Iterator[Session]:
+def found(searched: Platform) -> Iterator[Session]:
     """Four traces a, b, c and d, a millisecond apart; d is in another experiment."""
-    with shared_platform.session().begin() as session:
+    with searched.session().begin() as session:
         for n, name in enumerate("abcd"):
             experiment = "other" if name == "d" else "chat"
             service.place(session, experiment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 
 import pytest
@@ -10,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
-from everloop.server.mlflow.filters import Comparison, Order, parse, parse_order, pattern_of, selected
+from everloop.server.mlflow.filters import Comparison, Order, Searched, parse, parse_order, pattern_of, selected
 
+SEARCHED = Searched(("name",), ("size",), "size DESC", ("attribute", "tag", "metric"))
 ROWS = [
     {"name": "Delay", "size": 3, "tags.team": "core"},
     {"name": "price", "size": 1, "tags.team": "edge"},
@@ -29,6 +29,7 @@ ROWS = [
         ("tags.mlflow.parentRunId = 'r'", Comparison("tag", "mlflow.parentRunId", "=", "r")),
         ("status = 'FINISHED'", Comparison("attribute", "status", "=", "FINISHED")),
         ("attributes.run_id NOT IN ('a', 'b')", Comparison("attribute", "run_id", "not in", ("a", "b"))),
+        ("datasets.name IN ('a',)", Comparison("dataset", "name", "in", ("a",))),
         ("`run name` iLIKE '%x_'", Comparison("attribute", "run name", "ilike", "%x_")),
         (r"params.quote = 'it\'s'", Comparison("parameter", "quote", "=", "it's")),
     ],
@@ -76,8 +77,8 @@ def test_an_order_goes_up_unless_it_says_otherwise() -> None:
 def test_a_like_without_wildcards_is_equality(like: str, text: str) -> None:
     plain = like.replace("%", "").replace("_", "")
     pattern = pattern_of(plain, ignoring_case=False)
-    assert re.match(pattern, plain)
-    assert bool(re.match(pattern, text)) == (text == plain)
+    assert pattern.fullmatch(plain)
+    assert bool(pattern.fullmatch(text)) == (text == plain)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +95,28 @@ def test_a_like_without_wildcards_is_equality(like: str, text: str) -> None:
     ],
 )
 def test_rows_are_selected_and_what_has_no_value_comes_last(filter: str, names: list[str]) -> None:
-    assert [row["name"] for row in selected(ROWS, filter, [], "size DESC")] == names
+    assert [row["name"] for row in selected(ROWS, filter, [], SEARCHED)] == names
+
+
+def test_of_several_values_one_that_meets_the_comparison_is_enough() -> None:
+    rows = [{"name": "a", "size": 1, "metrics.f1": (0.1, 0.9)}, {"name": "b", "size": 2, "metrics.f1": (0.2,)}]
+    assert [row["name"] for row in selected(rows, "metrics.f1 > 0.5", [], SEARCHED)] == ["a"]
+    assert [row["name"] for row in selected(rows, "metrics.f1 < 0.5", [], SEARCHED)] == ["b", "a"]
+
+
+def test_what_an_order_leaves_equal_comes_in_the_order_of_the_list() -> None:
+    rows = [{"name": name, "size": size} for name, size in (("b", 1), ("a", 1), ("c", 2))]
+    by_name = Searched(("name",), ("size",), "name ASC")
+    assert [row["name"] for row in selected(rows, "", ["size DESC"], by_name)] == ["c", "a", "b"]
 
 
 def test_what_the_rows_do_not_have_is_refused() -> None:
-    for filter, order in (("colour = 'red'", []), ("", ["colour"]), ("size = 'three'", []), ("name > 3", [])):
+    for filter, order in (
+        ("colour = 'red'", []),
+        ("", ["colour"]),
+        ("size = 'three'", []),
+        ("name > 3", []),
+        ("params.a = 'x'", []),
+    ):
         with pytest.raises(InvalidInput):
-            selected(ROWS, filter, order, "name")
+            selected(ROWS, filter, order, SEARCHED)

@@ -307,7 +307,7 @@ def _check_title(title: str) -> None:
     limits.required("name", title)
     if len(title) > _LONGEST_TITLE:
         raise limits.too_long("name", _LONGEST_TITLE)
-    check_text("name", title)
+    limits.check_name("name", title)
 
 
 def _check_free(session: Session, title: str) -> None:

@@ -243,11 +243,13 @@ class _Reader:
 
     def _list(self) -> Iterator[str]:
         self._mark("(")
-        while self._peek() != ")":
+        while True:
             yield _unquoted(self._take("text")[1])
-            if self._peek() != ")":
-                self._mark(",")
-        self._mark(")")
+            ended = self._mark(",", ")") == ")"
+            if ended or self._peek() == ")":  # A list of one may end in a comma, as Python writes it.
+                break
+        if not ended:
+            self._mark(")")
 
     def _mark(self, *marks: str) -> str:
         _, token = self._take("mark")

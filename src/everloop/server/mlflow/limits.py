@@ -19,6 +19,7 @@ LONGEST_SHOWN = 200
 """So many characters of a value are said back."""
 INT64 = 1 << 63
 _KEY = re.compile(r"[/\w.\- :]*")
+_HIDING = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _CHARACTERS = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and"
     " slashes (/)."
@@ -73,6 +74,17 @@ def check_key(key: str, path: str, name: str) -> None:
         )
     if len(key) > LONGEST_KEY:
         raise too_long(name, LONGEST_KEY)
+
+
+def check_name(path: str, name: str) -> None:
+    """Let the name of an experiment, run or model through: any text that can be shown as it is.
+
+    Raises:
+        InvalidInput: it has a control character, or one that turns the writing around.
+    """
+    check_text(path, name)
+    if not name.isprintable() and _HIDING.search(name):
+        raise invalid(path, name, "It has a control character, or one that turns the writing around")
 
 
 def kept(key: str, value: str, longest: int) -> str:

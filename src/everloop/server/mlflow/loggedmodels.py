@@ -218,7 +218,7 @@ def _check_name(name: str) -> None:
         )
     if len(name) > _LONGEST_NAME:
         raise limits.too_long("name", _LONGEST_NAME)
-    check_text("name", name)
+    limits.check_name("name", name)
 
 
 def _parameters(given: Sequence[KeyValue]) -> dict[str, str]:

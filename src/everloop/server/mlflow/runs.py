@@ -20,7 +20,7 @@ from everloop.tracking import runs as written
 from everloop.tracking import service as tracking
 from everloop.tracking.entities import CodeRevision, Experiment, Logged, RunChanged, RunFinished, RunStatus
 from everloop.tracking.runs import Row
-from everloop.tracking.words import LONGEST_NAME, check_text
+from everloop.tracking.words import LONGEST_NAME
 from everloop.tracking.writes import write
 
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
@@ -129,7 +129,7 @@ def checked_tags(given: Sequence[KeyValue]) -> dict[str, str]:
 
 def rename(session: Session, id: str, name: str) -> None:
     """Give a run another name, and its tag with it."""
-    check_text("run_name", name)
+    limits.check_name("run_name", name)
     written.rename(session, id, name[:LONGEST_NAME], amend=True)
     write(session, Logged(id, tags={RUN_NAME: name[: limits.LONGEST_TAG]}, amend=True))
 
@@ -254,7 +254,7 @@ def _name_of(request: Create, tag: str) -> str:
             "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
             f"(run_name='{request.run_name[:80]}', mlflow.runName='{tag[:80]}')."
         )
-    check_text("run_name", request.run_name)
+    limits.check_name("run_name", request.run_name or tag)
     return request.run_name or tag
 
 

@@ -18,6 +18,7 @@ from everloop.tracking.entities import (
     RunChanged,
     RunDeleted,
     RunFinished,
+    RunLogged,
     RunRestored,
     RunResumed,
     RunStarted,
@@ -60,7 +61,11 @@ def add(session: Session, run: Run, revision: str) -> None:
     tails = {"tail_next": 0, "tail_points": 0, "tail_bytes": 0}
     fields = {name: value for name, value in fields.items() if name in runs.c}
     session.connection.execute(_ADD, fields | tails | {"texts": texts, "latest": NO_METRICS})
-    session.emit(RunStarted(subject=session.urn("run", run.id), experiment=run.experiment, revision=revision))
+    urn = session.urn("run", run.id)
+    session.emit(RunStarted(subject=urn, experiment=run.experiment, revision=revision))
+    if run.parameters or run.tags:
+        texts_told = {"parameters": tuple(sorted(run.parameters)), "tags": tuple(sorted(run.tags))}
+        session.emit(RunLogged(subject=urn, points=0, **texts_told))
 
 
 def first(session: Session, id: str) -> Row | None:

@@ -33,7 +33,7 @@ from everloop.tracking.points import points_of
 from everloop.tracking.rows import last_sequences
 from everloop.tracking.series import read
 from everloop.tracking.words import LONGEST_NAME, check_key, check_name, check_text
-from everloop.tracking.writes import write
+from everloop.tracking.writes import checked, write
 
 LONGEST_GROUP = 128
 LONGEST_TITLE = 500
@@ -150,15 +150,9 @@ def start(
     if before is not None:
         return before
     ready = prepare(session, code=code, environment=environment) if code is None or environment is None else {}
-    run = begin(
-        session,
-        experiment,
-        name,
-        code or cast(CodeRevision, ready["code"]),
-        parent,
-        Beginning(group, id, started, environment or cast(Environment, ready["environment"])),
-    )
-    return log(session, run.id, (), parameters, tags) if parameters or tags else run
+    ran_in = environment or cast(Environment, ready["environment"])
+    more = Beginning(group, id, started, ran_in, parameters=parameters, tags=tags)
+    return begin(session, experiment, name, code or cast(CodeRevision, ready["code"]), parent, more)
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -169,6 +163,8 @@ class Beginning(msgspec.Struct, frozen=True):
     started: datetime | None = None
     environment: Environment | None = None
     user: str = ""
+    parameters: dict[str, str] = {}
+    tags: dict[str, str] = {}
 
 
 ELSEWHERE = Beginning()
@@ -185,13 +181,24 @@ def begin(
     if group.deleted:
         raise Conflict(f"Experiment {experiment!r} was deleted.", hint="Restore it, or start the run in another.")
     said = more or Beginning(environment=capture())
-    environment = keep_environment(session, said.environment) if said.environment else ""
     id = said.id or session.new_id()
-    called = name[:LONGEST_NAME] or id[-8:]
-    at = _sane(said.started, session.clock.now())
-    user = said.user or session.principal
-    run = Run(id, experiment, called, "running", {}, {}, {}, (), code, environment, at, parent=parent, user=user)
-    run = msgspec.structs.replace(run, group=said.group)
+    checked(Logged(id, parameters=said.parameters, tags=said.tags))
+    run = Run(
+        id,
+        experiment,
+        name[:LONGEST_NAME] or id[-8:],
+        "running",
+        said.parameters,
+        said.tags,
+        metrics={},
+        inputs=(),
+        code=code,
+        environment=keep_environment(session, said.environment) if said.environment else "",
+        started=_sane(said.started, session.clock.now()),
+        parent=parent,
+        user=said.user or session.principal,
+        group=said.group,
+    )
     written.add(session, run, code.revision)
     return run
 

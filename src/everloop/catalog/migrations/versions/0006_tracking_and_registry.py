@@ -88,6 +88,44 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "sweep_trials",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("sweep", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("run", sa.String(length=32), nullable=False),
+        sa.Column("lease", sa.String(length=200), nullable=False),
+        sa.Column("beat", sa.BigInteger(), nullable=True),
+        sa.Column("started", sa.BigInteger(), nullable=True),
+        sa.Column("ended", sa.BigInteger(), nullable=True),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "sweep", "number", name=op.f("pk_sweep_trials")),
+    )
+    with op.batch_alter_table("sweep_trials", schema=None) as batch_op:
+        batch_op.create_index("ix_sweep_trials_changed", ["project", "sweep", "changed"], unique=False)
+
+    op.create_table(
+        "sweeps",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=512), nullable=True),
+        sa.Column("directions", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("experiment", sa.String(length=128), nullable=False),
+        sa.Column("run", sa.String(length=32), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=True),
+        sa.Column("lease", sa.String(length=200), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("attributes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "number", name=op.f("pk_sweeps")),
+    )
+    with op.batch_alter_table("sweeps", schema=None) as batch_op:
+        batch_op.create_index("ix_sweeps_name", ["project", "name"], unique=True)
+
+    op.create_table(
         "trace_links",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("trace", sa.String(length=128), nullable=False),
@@ -282,6 +320,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_trace_links_target")
 
     op.drop_table("trace_links")
+    with op.batch_alter_table("sweeps", schema=None) as batch_op:
+        batch_op.drop_index("ix_sweeps_name")
+
+    op.drop_table("sweeps")
+    with op.batch_alter_table("sweep_trials", schema=None) as batch_op:
+        batch_op.drop_index("ix_sweep_trials_changed")
+
+    op.drop_table("sweep_trials")
     op.drop_table("run_writers")
     op.drop_table("run_outputs")
     op.drop_table("model_policies")

@@ -40,8 +40,11 @@ class Told(list[str]):
 class Flaky:
     """A platform whose answers get lost: it does what it was asked to do, and who asked never learns."""
 
-    def __init__(self, inner: Embedded, fails: Sequence[bool]) -> None:
+    def __init__(
+        self, inner: Embedded, fails: Sequence[bool], error: EverloopError = Unavailable("The answer was lost.")
+    ) -> None:
         self._inner = inner
+        self._error = error
         self._fails = iter(fails)
         self.name = inner.name
 
@@ -60,7 +63,7 @@ class Flaky:
 
     def _lossy(self, answer: Any) -> Any:
         if next(self._fails, False):
-            raise Unavailable("The answer was lost.")
+            raise self._error
         return answer
 
 
@@ -172,6 +175,15 @@ def test_one_parameter_that_is_refused_costs_no_other(tmp_path: Path, destinatio
     assert run_of(destination).parameters == {"deep": "yes", "rate": "1"}
     assert history(destination) == [1]
     assert [("rate" in message, "cannot become" in message) for message in told] == [(True, True)]
+
+
+def test_what_the_platform_fails_at_by_itself_is_never_left_out(tmp_path: Path, destination: Embedded) -> None:
+    write(tmp_path / RUN, begun(), CAPTURED, measured(1, 2))
+    broken = Flaky(destination, [False, True], EverloopError("An error of the server."))
+    with pytest.raises(EverloopError, match="of the server"):
+        Shipment(tmp_path / RUN, broken, Told()).ship()
+    ship(tmp_path / RUN, destination)
+    assert history(destination) == [1, 2]
 
 
 def test_files_arrive_and_one_that_is_missing_is_named(tmp_path: Path, destination: Embedded) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from everloop.kernel.errors import EverloopError, Unavailable
 from everloop.tracking.journals.destination import Destination
-from everloop.tracking.journals.shipment import NotYet, Shipment
+from everloop.tracking.journals.shipment import OUR_FAULT, NotYet, Shipment
 
 EVERY = 0.5
 """Seconds between two looks at the journals."""
@@ -86,7 +86,7 @@ class Shipper:
                 self._hopeful = True
                 return False
             except EverloopError as error:
-                self._hopeful = self._reached and isinstance(error, Unavailable)
+                self._hopeful = self._reached and (isinstance(error, Unavailable) or error.status >= OUR_FAULT)
                 self._warn(error.code, f"Runs are only kept in {self._folder.parent} for now: {error}")
                 return False
             except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the training goes on

@@ -20,7 +20,6 @@ from everloop.kernel.errors import (
     Conflict,
     EverloopError,
     InvalidInput,
-    Misconfigured,
     NotFound,
     PermissionDenied,
     Unauthenticated,
@@ -41,8 +40,10 @@ SHIPPING = "shipping.lock"
 """The lock of who ships a run: the process that began it, or a sync."""
 CONSOLE = "console.txt"
 _MOST_POINTS = 1 << 20
-_STOPPING = (Unavailable, Unauthenticated, PermissionDenied, Misconfigured, NotFound)
+_STOPPING = (Unavailable, Unauthenticated, PermissionDenied, NotFound)
 """Errors after which the rest need not be tried: another time, another token, another address may help."""
+OUR_FAULT = 500
+"""From this status on an error says nothing about what was sent: it must not be left out because of it."""
 
 
 class NotYet(Unavailable):
@@ -234,9 +235,9 @@ class Shipment:
                 if not self._reopen():
                     raise
                 action()
-        except _STOPPING:
-            raise
         except EverloopError as error:
+            if error.status >= OUR_FAULT or isinstance(error, _STOPPING):
+                raise
             if not quietly:
                 self._warn(f"{what} {error}", f"Run {self.run}: {error}")
             return False

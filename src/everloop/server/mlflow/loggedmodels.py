@@ -25,6 +25,7 @@ _STATUSES: dict[Status, LoggedModelStatus] = {
 }
 _WORDS: dict[LoggedModelStatus, Status] = {ours: theirs for theirs, ours in _STATUSES.items()}
 _LONGEST_NAME = 500
+_LONGEST_RUN = 32
 _MARKS = ("/", ":", ".", "%", '"', "'")
 """What the name of a logged model cannot hold."""
 _MOST = 1000
@@ -111,9 +112,12 @@ def create(caller: Caller, request: Create) -> Answer:
     _check_name(request.name)
     parameters, tags = _parameters(request.params), runs.checked_tags(request.tags)
     check_text("model_type", request.model_type)
+    run = request.source_run_id  # Also one that is somewhere else: clients may say what they like.
+    if len(run) > _LONGEST_RUN:
+        raise limits.too_long("source_run_id", _LONGEST_RUN)
+    check_text("source_run_id", run)
     with caller.unit("tracking:write") as unit:
         experiment = experiments.active(experiments.made(unit, caller, request.experiment_id))
-        run = runs.row_of(unit, request.source_run_id).id if request.source_run_id else ""
         id = f"m-{unit.new_id()[2:]}"  # As long as the id of a run, under which artifacts are kept too.
         now = unit.clock.now()
         name = request.name or id[-8:]

@@ -156,8 +156,14 @@ def _run(command: list[object], folder: Path, environment: dict[str, str] = {}) 
         return subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, env=kept | environment)
 
 
-def _instead_of_a_thread(app: object, port: int) -> AbstractContextManager[str]:
-    return server(_artifacts["root"], port)
+@contextmanager
+def _instead_of_a_thread(app: object, port: int) -> Iterator[str]:
+    """A server that the process's own client talks to as well: MLflow's tests let both open one database."""
+    import mlflow
+
+    with server(_artifacts["root"], port) as url:
+        mlflow.set_tracking_uri(url)
+        yield url
 
 
 def _instead_of_a_process(

@@ -20,6 +20,7 @@ AREAS = (
     "tracking.index",
     "tracking.traces",
     "pipelines",
+    "pipelines.sweeps",
     "registry",
     "registry.trust",
     "registry.compilation",

@@ -48,7 +48,7 @@ from everloop.kernel.usecase import UseCase, published
 from everloop.loop.freshprocess import FreshProcess
 from everloop.monitoring.channel import Channel
 from everloop.packaging.sizing.serverport import ModelServers
-from everloop.pipelines.executor import Executor, SessionOpener
+from everloop.pipelines.executor import Executor, ExecutorOpener, SessionOpener
 from everloop.registry.flavor import Flavor, Sandbox
 from everloop.registry.watch import ModelWatch, Unwatched
 from everloop.serving.batch.stream import Streams
@@ -204,6 +204,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(CommitGate, ChecksGate, "checks")
     ports.provide(OnlineStore, lambda: backends.load("online_stores", scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
+    ports.provide(ExecutorOpener, lambda: _executor)
     ports.provide(FreshProcess, lambda: FreshProcesses(values))
     ports.provide(Places, lambda: InstalledPlaces(Path(values.home) / "remotes"))
     ports.provide(Progress, lambda: SILENT)
@@ -218,6 +219,11 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide_by_name(Flavor, partial(_opened, "flavors"))
     ports.provide(Sandbox, lambda: _sandbox(values))
     ports.provide(ModelWatch, Unwatched)
+
+
+def _executor(name: str, workers: int) -> Executor:
+    opened: Executor = backends.load("executors", name)(workers)
+    return opened
 
 
 def _opened(kind: str, name: str, *arguments: str) -> Any:

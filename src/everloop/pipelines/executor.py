@@ -80,6 +80,18 @@ class Executor(Protocol):
         ...
 
 
+class ExecutorOpener(Protocol):
+    """Opens an executor by its backend's name, beside the one that the settings chose."""
+
+    def __call__(self, name: str, workers: int) -> Executor:
+        """An executor with so many workers, which the caller closes.
+
+        Raises:
+            Misconfigured: none of that name is installed.
+        """
+        ...
+
+
 @dataclass
 class Reads:
     """Lets a step read what it was handed and what it made itself, and nothing else: the memo would not know of it."""

@@ -47,6 +47,11 @@ def is_abandoned(home: Path, lease: str) -> bool:
     return True
 
 
+def is_of(home: Path, lease: str) -> bool:
+    """Whether a lease is one of this home, so that one can tell for certain whether it is held."""
+    return lease.partition("/")[0] == _name_of(home)
+
+
 def clear(home: Path, lease: str) -> None:
     """Remove what an abandoned execution left of its lease."""
     (_folder(home) / f"{lease.partition('/')[2]}.lock").unlink(missing_ok=True)

@@ -20,6 +20,6 @@ class LocalExecutor:
         """Nothing is held."""
 
 
-def open_executor() -> LocalExecutor:
-    """An executor in this process."""
+def open_executor(workers: int = 1) -> LocalExecutor:
+    """An executor in this process, which has one worker."""
     return LocalExecutor()

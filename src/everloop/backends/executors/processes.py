@@ -49,23 +49,7 @@ class ProcessesExecutor:
         Raises:
             InvalidInput: the step is no function at the top level of a module.
         """
-        if "<locals>" in call.target or call.target.startswith("__main__:"):
-            raise InvalidInput(
-                f"Step {call.target} cannot be found by another process.",
-                hint="Declare it at the top level of a module, or set executor = 'local'.",
-            )
-        remote = RemoteCall(
-            name=call.name,
-            target=call.target,
-            folder=call.folder,
-            arguments=call.arguments,
-            run=call.run,
-            seed=call.seed,
-            allowed=call.allowed,
-            opener=call.session.ports.get(SessionOpener),
-            principal=call.session.principal,
-            project=call.session.project,
-        )
+        remote = remote_call(call)
         done: Future[StepOutcome] = Future()
         self._open().submit(perform_remote, remote).add_done_callback(lambda sent: self._pass_on(sent, done, call))
         return done
@@ -95,6 +79,31 @@ class ProcessesExecutor:
             done.set_result(sent.result())
 
 
+def remote_call(call: StepCall) -> RemoteCall:
+    """A step as it is sent to another process.
+
+    Raises:
+        InvalidInput: it is no function at the top level of a module.
+    """
+    if "<locals>" in call.target or call.target.startswith("__main__:"):
+        raise InvalidInput(
+            f"Step {call.target} cannot be found by another process.",
+            hint="Declare it at the top level of a module, or set executor = 'local'.",
+        )
+    return RemoteCall(
+        name=call.name,
+        target=call.target,
+        folder=call.folder,
+        arguments=call.arguments,
+        run=call.run,
+        seed=call.seed,
+        allowed=call.allowed,
+        opener=call.session.ports.get(SessionOpener),
+        principal=call.session.principal,
+        project=call.session.project,
+    )
+
+
 _sessions: dict[str, Session] = {}
 """The sessions of this process, by how they were opened: a process serves many steps."""
 
@@ -120,6 +129,6 @@ def perform_remote(call: RemoteCall) -> StepOutcome:
     return replace(outcome, raised=None)  # Not every exception can be sent; its text and place are.
 
 
-def open_executor() -> ProcessesExecutor:
-    """An executor with as many processes as there are cores."""
-    return ProcessesExecutor()
+def open_executor(workers: int = 0) -> ProcessesExecutor:
+    """An executor with so many processes, or as many as there are cores."""
+    return ProcessesExecutor(workers)

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from everloop.catalog.session import Session
-from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import limits, paging, runs
+from everloop.server.mlflow import limits, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
-from everloop.tracking import runs as written
-from everloop.tracking import service as tracking
-from everloop.tracking.points import number_of
+from everloop.tracking.series import read
+
+if TYPE_CHECKING:
+    from everloop.tracking.points import Columns
 
 _MOST_POINTS = 25_000
 _MOST_RUNS = 100
 _MOST_STEPS = 2500
-
-
-class Value(NamedTuple):
-    """A value of a metric; they are listed by time (ms), step, and then value, where NaN is the least."""
-
-    at: int
-    step: int
-    rank: float
-    known: bool
 
 
 class History(runs.ById, frozen=True, kw_only=True):
@@ -64,9 +54,11 @@ def history(caller: Caller, request: History) -> Answer:
     size = min(request.max_results or _MOST_POINTS, _MOST_POINTS)
     limits.size_of_page(size, _MOST_POINTS)
     with caller.unit("tracking:read", write=False) as unit:
-        values = _values(unit, runs.row_of(unit, runs.id_of(request)).id, request.metric_key)
-    page, token = paging.after(values, request.page_token, size, Value)
-    return {"metrics": _shown(request.metric_key, page)} | ({"next_page_token": token} if token else {})
+        run = runs.row_of(unit, runs.id_of(request)).id
+        page = read.history(unit, run, request.metric_key, after=request.page_token, limit=size, distinct=True)
+    return {"metrics": _shown(request.metric_key, page.columns)} | (
+        {"next_page_token": page.cursor} if page.cursor else {}
+    )
 
 
 @endpoint("GET metrics/get-history-bulk")
@@ -85,26 +77,28 @@ def bulk(caller: Caller, request: Bulk) -> Answer:
     with caller.unit("tracking:read", write=False) as unit:
         for run in sorted(set(request.run_id)):
             if len(found) < most:
-                found += _shown(request.metric_key, _values(unit, run, request.metric_key), run)
-    return {"metrics": found[:most]}
+                limit = most - len(found)
+                page = read.history(unit, run, request.metric_key, limit=limit, distinct=True)
+                found += _shown(request.metric_key, page.columns, run)
+    return {"metrics": found}
 
 
 @endpoint("GET metrics/get-history-bulk-interval")
 def interval(caller: Caller, request: Interval) -> Answer:
     """Values of a metric in some runs: of steps as far apart as it takes, with the first and last of each run."""
+    import numpy as np
+
     low, high = _steps(request)
     with caller.unit("tracking:read", write=False) as unit:
-        found = {run: _values(unit, run, request.metric_key) for run in dict.fromkeys(request.run_ids)}
-    steps = {
-        run: sorted({value.step for value in values if low <= value.step <= high}) for run, values in found.items()
-    }
-    chosen = _spread(sorted({step for known in steps.values() for step in known}), request.max_results)
-    ends = {run: {known[0], known[-1]} for run, known in steps.items() if known}
+        found = {run: _of_steps(unit, run, request.metric_key, low, high) for run in dict.fromkeys(request.run_ids)}
+    there = {run: columns for run, columns in found.items() if len(columns[0])}
+    chosen = _spread(sorted({step for step, _, _ in there.values() for step in step.tolist()}), request.max_results)
+    chosen |= {int(end) for step, _, _ in there.values() for end in (step[0], step[-1])}
     metrics: list[Json] = []
-    for run in sorted(ends):
-        there = [value for value in found[run] if value.step in chosen or value.step in ends[run]]
-        there.sort(key=lambda value: (value.step, value))
-        metrics += _shown(request.metric_key, there[:_MOST_STEPS], run)
+    for run in sorted(there):
+        step, at, value = there[run]
+        shown = np.isin(step, list(chosen)).nonzero()[0][:_MOST_STEPS]
+        metrics += _shown(request.metric_key, (step[shown], at[shown], value[shown]), run)
     return {"metrics": metrics}
 
 
@@ -137,20 +131,20 @@ def _spread(steps: Sequence[int], most: int) -> set[int]:
     return {steps[place * len(steps) // most] for place in range(most)} | {steps[-1]}
 
 
-def _values(session: Session, run: str, key: str) -> list[Value]:
-    """The values of a metric in a run, each once, in their order; none where there is no such run."""
-    found = set()
-    for point in tracking.history(session, run, key) if written.first(session, run) else ():
-        number = number_of(point)
-        known = not math.isnan(number)
-        found.add(Value(micros(point.at) // 1000 if point.at else 0, point.step, number if known else -math.inf, known))
-    return sorted(found)
+def _of_steps(session: Session, run: str, key: str, low: int, high: int) -> Columns:
+    """The values of a metric in a run between two steps, by step; none where there is no such run."""
+    import numpy as np
+
+    step, at, value = read.history(session, run, key, distinct=True).columns
+    order = np.lexsort((value, at, step))
+    order = order[(step[order] >= low) & (step[order] <= high)]
+    return step[order], at[order], value[order]
 
 
-def _shown(key: str, values: Iterable[Value], run: str = "") -> list[Json]:
+def _shown(key: str, columns: Columns, run: str = "") -> list[Json]:
     named: Answer = {"run_id": run} if run else {}
+    step, at, value = (column.tolist() for column in columns)
     return [
-        {"key": key, "value": runs.number(it.rank if it.known else math.nan), "timestamp": it.at, "step": it.step}
-        | named
-        for it in values
+        {"key": key, "value": runs.number(number), "timestamp": micros // 1000, "step": step} | named
+        for step, micros, number in zip(step, at, value, strict=True)
     ]

@@ -89,7 +89,7 @@ def create(caller: Caller, request: Create) -> Answer:
     with caller.unit("models:write") as unit:
         model = existing(unit, request.name)
         logged = request.model_id[:40] or _logged(request.source)
-        run = _run_of(unit, request.run_id, logged)
+        run = _run_of(unit, request, logged)
         if not is_prompt(noted):
             _check_source(unit, request, _run(unit, run))
         files = _files_of(unit, request.source)
@@ -193,13 +193,20 @@ def _logged(source: str) -> str:
     return parts[2] if source.startswith(ARTIFACTS) and len(parts) == 4 and parts[1] == artifacts.MODELS else ""
 
 
-def _run_of(session: Session, given: str, logged: str) -> str:
-    """The run that a version is of: the named one, or that of the logged model. Clients may know runs of elsewhere."""
-    if given or not logged:
-        return given[:128]
+def _run_of(session: Session, request: Create, logged: str) -> str:
+    """The run that a version is of: the named one, or that of its source. Clients may name runs of elsewhere."""
+    if request.run_id:
+        return request.run_id[:128]
     try:
-        return loggedmodels.existing(session, logged).run
-    except NotFound:
+        if logged:
+            return loggedmodels.existing(session, logged).run
+        parts = urlsplit(request.source)
+        path = unquote(parts.path).strip("/")
+        if parts.scheme == "runs":
+            return tracking.get(session, path.partition("/")[0]).id
+        ours = parts.scheme == "mlflow-artifacts" and not parts.netloc
+        return artifacts.place_of(path).run if ours else ""
+    except (NotFound, InvalidInput):
         return ""
 
 

@@ -150,7 +150,10 @@ def existing(session: Session, id: str) -> Experiment:
 
     Raises:
         NotFound: there is none.
+        InvalidInput: an id is another thing.
     """
+    if not (id.isascii() and id.isdecimal()):
+        raise InvalidInput(f"Invalid experiment ID '{id[:80]}'. Experiment ID must be a valid integer.")
     found = first(session, id)
     if found is None:
         raise NotFound(f"No Experiment with id={id[:80]} exists")

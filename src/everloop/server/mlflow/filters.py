@@ -168,7 +168,7 @@ def _test(comparison: Comparison, searched: Searched) -> Callable[[Facts], bool]
         raise InvalidInput(f"Invalid comparison: {key!r} {operator.upper()} {wanted!r} needs {needs}.", hint=_HINT)
     if not is_number and operator in ("<", "<=", ">", ">="):
         raise InvalidInput(f"Invalid comparator '{operator}' for {key!r}, which is a text.", hint=_HINT)
-    holds, name = _holds(operator, wanted), name_of(kind, key)
+    holds, name = test_of(operator, wanted), name_of(kind, key)
 
     def test(row: Facts) -> bool:
         value = row.get(name)
@@ -177,7 +177,8 @@ def _test(comparison: Comparison, searched: Searched) -> Callable[[Facts], bool]
     return test
 
 
-def _holds(operator: str, wanted: str | float | tuple[str, ...]) -> Callable[[str | float], bool]:
+def test_of(operator: str, wanted: str | float | tuple[str, ...]) -> Callable[[str | float], bool]:
+    """Whether a value meets a comparison with something of its kind."""
     if isinstance(wanted, tuple):
         return lambda value: (value in wanted) == (operator == "in")
     if operator in ("like", "ilike"):

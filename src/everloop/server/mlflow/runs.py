@@ -13,7 +13,7 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import from_micros, micros
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import experiments, inputs, limits
+from everloop.server.mlflow import experiments, inputs, limits, names
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs
 from everloop.tracking import loggedmodels
 from everloop.tracking import runs as written
@@ -65,12 +65,12 @@ class Update(ById, frozen=True):
 def create(caller: Caller, request: Create) -> Answer:
     """Start a run. What it runs in is known to the client only, who tells of it in tags."""
     tags = checked_tags(request.tags)
-    name = _name_of(request, tags.get(RUN_NAME, ""))
     code = CodeRevision(tags.get("mlflow.source.git.commit", ""), tags.get("mlflow.source.git.branch", ""))
     started = time_of(request.start_time, "start_time") if request.start_time else None
     with caller.unit("tracking:write") as unit:
         experiment = experiments.active(experiments.made(unit, caller, request.experiment_id))
         parent = _known(unit, tags.get("mlflow.parentRunId", ""))
+        name = _name_of(request, tags.get(RUN_NAME, "")) or names.made(unit.random)
         more = tracking.Beginning(user=limits.kept("user_id", request.user_id, LONGEST_USER))
         run = tracking.begin(unit, experiment.name, name, code, parent, more)
         if started is not None:
@@ -266,8 +266,10 @@ def _turn(session: Session, row: Row, status: RunStatus, ended: datetime | None)
     goes_on = status in ("running", "scheduled")
     if row.status == "running" and not goes_on:
         written.end(session, row.id, status, ended)
+        if ended is None:  # As MLflow's server has it, which orders such runs last.
+            written.change(session, row.id, ended=None)
         return
-    at = ended or (None if goes_on else row.ended or session.clock.now())
+    at = ended or (None if goes_on else row.ended)
     if (status, at) == (row.status, row.ended):
         return
     if status == "running":

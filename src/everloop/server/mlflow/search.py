@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import cast
 
 import msgspec
+from sqlalchemy import select
 
 from everloop.catalog.session import Session
 from everloop.kernel.clock import from_micros
@@ -15,6 +16,7 @@ from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.experiments import View
 from everloop.tracking.index import expressions as language
 from everloop.tracking.index import searching
+from everloop.tracking.tables import runs as runs_table
 
 _MOST = 50_000
 _NUMBERS = {"start_time": "started", "created": "started", "Created": "started", "end_time": "ended"}
@@ -29,6 +31,7 @@ _TEXTS = {
 }
 _COLUMNS = _NUMBERS | _TEXTS
 _DATASETS = ("name", "digest", "context")
+_URI = "artifact_uri"
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -46,7 +49,8 @@ class Search(msgspec.Struct, frozen=True):
 def search(caller: Caller, request: Search) -> Answer:
     """The runs of some experiments that meet a filter, newest first unless another order is named."""
     size = limits.size_of_page(request.max_results, _MOST)
-    conditions = tuple(_condition(comparison) for comparison in filters.parse(request.filter))
+    comparisons = filters.parse(request.filter)
+    conditions = tuple(_condition(it) for it in comparisons if it.key != _URI or it.kind != "attribute")
     orders = tuple(_ordering(filters.parse_order(text)) for text in request.order_by)
     with caller.unit("tracking:read", write=False) as unit:
         names, seen = _seen(unit, request)
@@ -54,6 +58,7 @@ def search(caller: Caller, request: Search) -> Answer:
             return {"runs": []}
         deleted = None if seen is not None or request.run_view_type == "ALL" else request.run_view_type != "ACTIVE_ONLY"
         found = (*conditions, seen) if seen is not None else conditions
+        found += tuple(_of_uri(unit, names, it) for it in comparisons if it.key == _URI and it.kind == "attribute")
         rows, page = searching.found(unit, language.Search(names, found, orders, deleted, size, request.page_token))
         return {"runs": runs.shown(unit, rows)} | ({"next_page_token": page.cursor} if page.cursor else {})
 
@@ -82,12 +87,25 @@ def _condition(comparison: filters.Comparison) -> language.Condition:
     return _text(comparison.kind, comparison.key, comparison)
 
 
+def _of_uri(session: Session, names: tuple[str, ...], comparison: filters.Comparison) -> language.Condition:
+    """The runs whose artifacts are at such a place, which nothing holds: it is made of each run's experiment and id."""
+    value = comparison.value
+    if isinstance(value, float) or comparison.operator in ("<", "<=", ">", ">="):
+        raise InvalidInput(f"Expected a quoted string value for attributes. Got value {value!r}")
+    groups = {name: experiments.named(session, name) for name in names}
+    holds = filters.test_of(comparison.operator, value)
+    query = select(runs_table.c.id, runs_table.c.experiment).where(
+        runs_table.c.project == session.project, runs_table.c.experiment.in_(names)
+    )
+    there = session.connection.execute(query)
+    ids = tuple(id for id, name in there if holds(experiments.below(groups[name], f"{id}/artifacts")))
+    return language.Condition("attribute", "id", "in", ids)
+
+
 def _attribute(comparison: filters.Comparison) -> language.Condition:
     column = _column(comparison.key)
     if comparison.key in _NUMBERS:
         return language.Condition("attribute", column, _plain(comparison), _time(comparison))
-    if comparison.operator in ("in", "not in") and comparison.key != "run_id":
-        raise InvalidInput("Only the 'run_id' attribute supports comparison with a list of quoted string values.")
     found = _text("attribute", column, comparison)
     return msgspec.structs.replace(found, value=_lower(found.value)) if column == "status" else found
 
@@ -102,8 +120,6 @@ def _text(kind: language.Kind, key: str, comparison: filters.Comparison) -> lang
     value = comparison.value
     if isinstance(value, float):
         raise InvalidInput(f"Expected a quoted string value for {kind} (e.g. 'my-value'). Got value {value:g}")
-    if isinstance(value, tuple) and kind in ("parameter", "tag"):
-        raise InvalidInput("Only the 'run_id' attribute supports comparison with a list of quoted string values.")
     if comparison.operator not in ("=", "!=", "in", "not in", "like", "ilike"):
         raise InvalidInput(f"Invalid comparator '{comparison.operator}' for {key!r}, which is a text.")
     return language.Condition(kind, key, cast(language.Operator, comparison.operator), value)

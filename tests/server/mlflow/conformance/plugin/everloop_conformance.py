@@ -76,7 +76,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.
     if fixturedef.argname == "db_uri" and path in THROUGH_URI:
         return _provided(fixturedef, request, server(_root(request, "everloop-artifacts")), str)
     if fixturedef.argname == "store" and path in THROUGH_STORE:
-        return _provided(fixturedef, request, server(_root(request, "everloop-artifacts")), _store_of(path))
+        return _provided(fixturedef, request, server(_root(request, "artifacts")), _store_of(path))
     return None
 
 

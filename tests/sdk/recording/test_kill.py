@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import httpx
 import msgspec
 import pytest
 
@@ -53,6 +54,14 @@ def server(home: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     finally:
         running.kill()
         running.communicate()
+
+
+def wait_for(url: str) -> None:
+    """Come back when a run has arrived: from then on its trainer waits for the server."""
+    until = time.monotonic() + 60
+    while httpx.get(url, timeout=10).status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def killed(running: subprocess.Popen[str], seconds: float) -> tuple[str, int]:
@@ -106,7 +115,7 @@ def test_a_trainer_survives_its_server(home: Path, tmp_path: Path) -> None:
         running = trainer(tmp_path / "client", COUNTED, EVERLOOP_URL=f"http://127.0.0.1:{port}")
         assert running.stdout is not None
         run = running.stdout.readline().strip()
-        time.sleep(2)
+        wait_for(f"http://127.0.0.1:{port}/api/v1/runs/{run}")
         first.kill()
         first.wait()
     for _ in range(2):

@@ -139,7 +139,7 @@ class Pipe:
         if stream is not None:
             stream.flush()
         os.dup2(self._original, self._number)
-        self._thread.join(1.0)  # A child that still holds the pipe keeps it from ending.
+        self._thread.join(2.0)  # A child that still holds the pipe keeps it from ending.
 
     def _work(self) -> None:
         while data := os.read(self._reading, 1 << 16):

@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from everloop.sdk.active import split as split
     from everloop.sdk.active import urn_of as urn_of
     from everloop.sdk.active import write_table as write_table
+    from everloop.sdk.autolog.switch import autolog as autolog
     from everloop.sdk.frames import runs_frame as runs_frame
     from everloop.sdk.platform import Everloop as Everloop
     from everloop.sdk.platform import connect as connect
@@ -264,6 +265,7 @@ _HOMES = {
     "split": "everloop.sdk.active",
     "urn_of": "everloop.sdk.active",
     "write_table": "everloop.sdk.active",
+    "autolog": "everloop.sdk.autolog.switch",
     "runs_frame": "everloop.sdk.frames",
     "Everloop": "everloop.sdk.platform",
     "connect": "everloop.sdk.platform",

@@ -54,6 +54,7 @@ class Run(Files):
     def __init__(self, id: str, place: Place, name: str = "", outer: active.Recorder | None = None) -> None:
         self.id = id
         self.name = name or id[-8:]
+        self.experiment = ""
         self.place = place
         self.outer = outer
         self.folder = place.journals / id
@@ -83,6 +84,7 @@ class Run(Files):
         if not locks.hold(self.folder / SHIPPING):
             raise Conflict(f"Run {self.id} is being recorded by another process.", hint="Join it: EVERLOOP_RUN_ID.")
         self._is_owner = True
+        self.experiment = begun.experiment
         self._writer.write(begun)
         self._writer.start()
         if not begun.resumed:

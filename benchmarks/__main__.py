@@ -25,6 +25,7 @@ SUBJECTS = (
     "memo",
     "tracking",
     "tracking_search",
+    "tracking_peers",
     "serving",
     "serving_peers",
     "serving_features",
@@ -40,10 +41,12 @@ SUBJECTS = (
 )
 LONG = (
     *("storegrowth", "data_checks", "data_tables", "versions", "largefile", "remotes", "demo"),
-    *("serving_peers", "serving_overload", "batch", "packages"),
+    *("tracking_peers", "serving_peers", "serving_overload", "batch", "packages"),
 )
 """These run only when they are named."""
 MODULES = {
+    "tracking": "tracking.paths",
+    "tracking_peers": "tracking.peers",
     "serving": "serving.endpoint",
     "serving_peers": "serving.peers",
     "serving_features": "serving.features",

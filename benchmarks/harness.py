@@ -49,7 +49,7 @@ class Cost(msgspec.Struct, frozen=True):
     wall: float
 
 
-UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6}
+UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6, "ns": 1e9}
 ROUNDS = 7
 
 

@@ -1,0 +1,1 @@
+"""Tracking: what our own paths cost, and other trackers beside it."""

@@ -195,16 +195,81 @@ class TestRuns:
         assert "team" not in found.data.tags
 
     @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-    def test_a_run_ends_as_the_client_says_and_then_never_changes(self, client: MlflowClient, status: str) -> None:
+    def test_a_run_ends_as_the_client_says_and_when(self, client: MlflowClient, status: str) -> None:
+        run = client.create_run("0", start_time=1_700_000_000_000).info.run_id
+        client.set_terminated(run, status, end_time=1_700_000_060_000)
+        client.set_terminated(run, status, end_time=1_700_000_060_000)
+        info = client.get_run(run).info
+        assert (info.status, info.start_time, info.end_time) == (status, 1_700_000_000_000, 1_700_000_060_000)
+
+    def test_a_run_that_ended_takes_what_is_measured_afterwards(self, client: MlflowClient) -> None:
         from mlflow.exceptions import MlflowException
 
         run = client.create_run("0").info.run_id
-        client.set_terminated(run, status)
-        client.set_terminated(run, status)
-        assert client.get_run(run).info.status == status
-        with pytest.raises(MlflowException) as caught:
-            client.log_metric(run, "late", 1.0)
-        assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+        client.log_param(run, "depth", 3)
+        client.set_terminated(run)
+        client.log_metric(run, "late", 1.0)
+        client.set_tag(run, "registered", "yes")
+        client.update_run(run, name="known")
+        with pytest.raises(MlflowException, match="Changing param values is not allowed"):
+            client.log_param(run, "depth", 4)
+        found = client.get_run(run)
+        assert (found.info.status, found.info.run_name) == ("FINISHED", "known")
+        assert (found.data.metrics, found.data.tags["registered"]) == ({"late": 1.0}, "yes")
+
+    def test_a_run_that_ended_goes_on(self, mlflow, client: MlflowClient) -> None:  # type: ignore[no-untyped-def]
+        with mlflow.start_run() as run:
+            mlflow.log_metric("auc", 0.5, step=0)
+        with mlflow.start_run(run.info.run_id):
+            assert client.get_run(run.info.run_id).info.status == "RUNNING"
+            mlflow.log_metric("auc", 0.6, step=1)
+        assert [point.value for point in client.get_metric_history(run.info.run_id, "auc")] == [0.5, 0.6]
+
+    def test_a_deleted_run_takes_nothing(self, client: MlflowClient) -> None:
+        from mlflow.exceptions import MlflowException
+
+        run = client.create_run("0").info.run_id
+        client.delete_run(run)
+        for write in (lambda: client.log_metric(run, "a", 1), lambda: client.set_tag(run, "a", "b")):
+            with pytest.raises(MlflowException, match="must be in the 'active' state"):
+                write()
+
+    def test_a_run_without_a_name_gets_one_that_people_can_say(self, client: MlflowClient) -> None:
+        run = client.create_run("0")
+        assert len(run.info.run_name.split("-")) == 3
+        assert run.data.tags["mlflow.runName"] == run.info.run_name
+
+    def test_runs_of_a_deleted_experiment_are_seen_as_deleted(self, client: MlflowClient) -> None:
+        from mlflow.entities import ViewType
+
+        id = client.create_experiment("gone with its runs")
+        run = client.create_run(id).info.run_id
+        client.delete_experiment(id)
+        assert client.get_run(run).info.lifecycle_stage == "deleted"
+        assert client.search_runs([id]) == []
+        assert [it.info.run_id for it in client.search_runs([id], run_view_type=ViewType.DELETED_ONLY)] == [run]
+        client.restore_experiment(id)
+        assert [it.info.run_id for it in client.search_runs([id])] == [run]
+
+    def test_pages_stay_whole_while_runs_are_added(self, client: MlflowClient) -> None:
+        id = client.create_experiment("busy")
+        before = [client.create_run(id, start_time=1_700_000_000_000 + place).info.run_id for place in range(5)]
+        first = client.search_runs([id], max_results=3)
+        client.create_run(id)
+        rest = client.search_runs([id], max_results=3, page_token=first.token)
+        assert [it.info.run_id for it in (*first, *rest)] == before[::-1]
+
+    def test_a_long_history_comes_in_pages_that_appending_does_not_move(self, client: MlflowClient) -> None:
+        from mlflow.entities import Metric
+
+        run = client.create_run("0").info.run_id
+        points = [Metric("loss", step / 7, 1_700_000_000_000 + step, step) for step in range(900)]
+        client.log_batch(run, metrics=points)
+        store = client._tracking_client.store
+        first = store.get_metric_history(run, "loss", max_results=500)
+        client.log_metric(run, "loss", -1, timestamp=1, step=-1)
+        rest = store.get_metric_history(run, "loss", max_results=500, page_token=first.token)
+        assert [point.step for point in (*first, *rest)] == list(range(900))
 
 
 class TestInputs:
@@ -318,7 +383,11 @@ class TestLoggedModels:
         client.set_registered_model_alias("late", "champion", 1)
         for uri in (logged.model_uri, f"runs:/{run.info.run_id}/model", "models:/late@champion"):
             assert np.array_equal(mlflow.sklearn.load_model(uri).predict_proba(table), model.predict_proba(table))
-        found = client.search_logged_models([run.info.experiment_id], "name = 'model'")
+        client.log_metric(
+            run.info.run_id, "auc", 0.9, model_id=logged.model_id, dataset_name="holdout", dataset_digest="d1"
+        )
+        found = client.search_logged_models([run.info.experiment_id], "name = 'model' AND metrics.auc > 0.5")
+        assert [(it.key, it.value, it.dataset_name) for it in found[0].metrics] == [("auc", 0.9, "holdout")]
         assert [(it.model_id, it.source_run_id) for it in found] == [(logged.model_id, run.info.run_id)]
         assert [it.model_id for it in client.get_run(run.info.run_id).outputs.model_outputs] == [logged.model_id]
 
@@ -331,5 +400,5 @@ class TestLoggedModels:
         found = client.get_logged_model(made.model_id)
         assert (found.params, found.tags["c"], "a" in found.tags) == ({"depth": "3"}, "d", False)
         client.delete_logged_model(made.model_id)
-        with pytest.raises(MlflowException, match="deleted"):
+        with pytest.raises(MlflowException, match="not found"):
             client.get_logged_model(made.model_id)

@@ -226,10 +226,13 @@ def search(caller: Caller, request: Search) -> Answer:
     with caller.unit("tracking:read", write=False) as unit:
         wanted = [found for found in everything(unit) if _visible(found, request.view_type)]
     rows = filters.selected([_facts(found) for found in wanted], request.filter, request.order_by, _SEARCHED)
-    page, token = paging.page(rows, request.page_token, size)
+    asked = {
+        "Filter string in the page token does not match": request.filter,
+        "Order by in the page token does not match": request.order_by,
+    }
+    page, token = paging.page_after([str(row["experiment_id"]) for row in rows], request.page_token, size, asked)
     by_id = {id_of(found.name): found for found in wanted}
-    shown = [_shown(by_id[str(facts["experiment_id"])]) for facts in page]
-    return {"experiments": shown} | ({"next_page_token": token} if token else {})
+    return {"experiments": [_shown(by_id[id]) for id in page]} | ({"next_page_token": token} if token else {})
 
 
 @endpoint("POST experiments/update")

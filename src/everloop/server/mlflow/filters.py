@@ -240,7 +240,9 @@ class _Reader:
     def wrong(self, wanted: str, found: str = "") -> InvalidInput:
         """The error that something else is here than what belongs."""
         there = found or (self._tokens[0][1] if self._tokens else "its end")
-        return InvalidInput(f"Invalid filter {self._text[:200]!r}: it has {there} where {wanted} belongs.", hint=_HINT)
+        return InvalidInput(
+            f"Invalid filter string: {self._text[:200]!r} has {there} where {wanted} belongs.", hint=_HINT
+        )
 
     def _list(self) -> Iterator[str]:
         self._mark("(")
@@ -272,7 +274,7 @@ class _Reader:
             match = _TOKEN.match(self._text, position)
             if match is None or match.lastgroup is None:
                 rest = self._text[position:].strip()[:80]
-                raise InvalidInput(f"Invalid filter: it cannot be read from {rest!r} on.", hint=_HINT)
+                raise InvalidInput(f"Invalid filter string: it cannot be read from {rest!r} on.", hint=_HINT)
             yield match.lastgroup, match[match.lastgroup]
             position = match.end()
 

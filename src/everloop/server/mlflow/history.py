@@ -55,7 +55,10 @@ def history(caller: Caller, request: History) -> Answer:
     limits.size_of_page(size, _MOST_POINTS)
     with caller.unit("tracking:read", write=False) as unit:
         run = runs.row_of(unit, runs.id_of(request)).id
-        page = read.history(unit, run, request.metric_key, after=request.page_token, limit=size, distinct=True)
+        try:
+            page = read.history(unit, run, request.metric_key, after=request.page_token, limit=size, distinct=True)
+        except InvalidInput as error:
+            raise InvalidInput(f"Invalid page token {request.page_token[:40]!r}.", hint=error.hint) from None
     return {"metrics": _shown(request.metric_key, page.columns)} | (
         {"next_page_token": page.cursor} if page.cursor else {}
     )

@@ -197,8 +197,13 @@ def search(caller: Caller, request: Search) -> Answer:
         found = {it.id: it for it in tracking.known(unit) if experiments.id_of(it.experiment) in wanted}
         facts = [_facts(it, request) for it in found.values() if not request.datasets or _values(it, request.datasets)]
         rows = filters.selected(facts, request.filter, orders, _SEARCHED)
-        page, token = paging.page(rows, request.page_token, size)
-        models: list[Json] = [_shown(unit, found[str(facts["model_id"])]) for facts in page]
+        asked = {
+            "Experiment IDs in the page token do not match": request.experiment_ids,
+            "Order by in the page token does not match": request.order_by,
+            "Filter string in the page token does not match": [request.filter, request.datasets],
+        }
+        page, token = paging.page_after([str(row["model_id"]) for row in rows], request.page_token, size, asked)
+        models: list[Json] = [_shown(unit, found[id]) for id in page]
     return {"models": models} | ({"next_page_token": token} if token else {})
 
 

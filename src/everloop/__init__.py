@@ -97,6 +97,9 @@ if TYPE_CHECKING:
     from everloop.pipelines.declare import pipeline as pipeline
     from everloop.pipelines.declare import step as step
     from everloop.pipelines.declare import step_seed as step_seed
+    from everloop.pipelines.sweeps.entities import Choice as Choice
+    from everloop.pipelines.sweeps.entities import FloatRange as FloatRange
+    from everloop.pipelines.sweeps.entities import IntRange as IntRange
     from everloop.registry.columns import InputMatrix as InputMatrix
     from everloop.registry.columns import columns_of as columns_of
     from everloop.registry.columns import signature_of as signature_of
@@ -130,6 +133,8 @@ if TYPE_CHECKING:
     from everloop.sdk.recording.run import Run as Run
     from everloop.sdk.recording.start import run as run
     from everloop.sdk.recording.warn import TrackingWarning as TrackingWarning
+    from everloop.sdk.sweeping import optuna_storage as optuna_storage
+    from everloop.sdk.sweeping import sweep as sweep
     from everloop.serving.configuration import Circuit as Circuit
     from everloop.serving.configuration import Code as Code
     from everloop.serving.configuration import Configuration as Configuration
@@ -246,6 +251,9 @@ _HOMES = {
     "pipeline": "everloop.pipelines.declare",
     "step": "everloop.pipelines.declare",
     "step_seed": "everloop.pipelines.declare",
+    "Choice": "everloop.pipelines.sweeps.entities",
+    "FloatRange": "everloop.pipelines.sweeps.entities",
+    "IntRange": "everloop.pipelines.sweeps.entities",
     "InputMatrix": "everloop.registry.columns",
     "columns_of": "everloop.registry.columns",
     "signature_of": "everloop.registry.columns",
@@ -279,6 +287,8 @@ _HOMES = {
     "Run": "everloop.sdk.recording.run",
     "run": "everloop.sdk.recording.start",
     "TrackingWarning": "everloop.sdk.recording.warn",
+    "optuna_storage": "everloop.sdk.sweeping",
+    "sweep": "everloop.sdk.sweeping",
     "Circuit": "everloop.serving.configuration",
     "Code": "everloop.serving.configuration",
     "Configuration": "everloop.serving.configuration",

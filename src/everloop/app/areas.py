@@ -79,6 +79,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "traces": (("tracking.traces",), "What requests to applications did, as trees of spans"),
     "pipelines": (("pipelines",), "Steps with a memo, and their executions"),
+    "sweeps": (("pipelines.sweeps",), "Searches for the best parameters: trials, pruning, several workers"),
     "models": (_MODELS, "Registered models, versions, aliases, approvals, policies"),
     "webhooks": (("registry.webhooks",), "What happens to models, told to other programs"),
     "governance": (("governance",), "Principals, roles, retention, the compliance report"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-Unit = Literal["bytes", "files", "rows", "loads"]
+Unit = Literal["bytes", "files", "rows", "loads", "trials"]
 
 
 class Progress(Protocol):

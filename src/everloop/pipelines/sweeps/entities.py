@@ -11,7 +11,7 @@ from everloop.kernel.events import Event
 from everloop.kernel.usecase import Json
 
 Direction = Literal["minimize", "maximize"]
-SweepStatus = Literal["running", "stopping", "finished", "failed", "killed", "study"]
+SweepStatus = Literal["ready", "running", "stopping", "finished", "failed", "killed", "study"]
 """`study` is one of Optuna's own that uses our storage: nobody here drives it."""
 TrialStatus = Literal["waiting", "running", "complete", "pruned", "failed", "killed"]
 Value = None | bool | int | float | str

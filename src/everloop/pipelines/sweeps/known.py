@@ -18,6 +18,8 @@ RETRIES = "retry_history"
 """The attribute in which Optuna keeps which trials one repeats."""
 KILLED = "everloop:killed"
 ERROR = "everloop:error"
+WARM = "everloop:warm"
+"""A trial of an earlier sweep, from which this one learns."""
 
 
 class Exhausted(Exception):
@@ -44,7 +46,8 @@ class Known:
     running: set[int] = field(default_factory=set)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     changed: int = 0
-    retries: int = 0
+    uncounted: int = 0
+    """So many trials repeat others or come from earlier sweeps."""
 
     def read(self, session: Session) -> None:
         """Read the trials that changed since."""
@@ -58,7 +61,7 @@ class Known:
         if number == len(self.trials):
             self.trials.append(trial)
             self.asides.append(aside)
-            self.retries += bool(trial.system_attrs.get(RETRIES))
+            self.uncounted += not _counts(trial)
         else:
             self.trials[number], self.asides[number] = trial, aside
         self.waiting.discard(number)
@@ -128,7 +131,7 @@ class Draft:
             Exhausted: there are as many as there may be, besides those that were repeated.
         """
         number = len(self.known.trials) + self.added
-        if limit and number - self.known.retries - self._retries() >= limit:
+        if limit and number - self.known.uncounted - self._uncounted() >= limit:
             raise Exhausted
         trial.number = number
         trial._trial_id = (self.known.number << SHIFT) | number
@@ -146,9 +149,9 @@ class Draft:
         if before is not None:
             check_distribution_compatibility(before, distribution)
 
-    def _retries(self) -> int:
+    def _uncounted(self) -> int:
         first = len(self.known.trials)
-        return sum(bool(trial.system_attrs.get(RETRIES)) for number, trial in self.changed.items() if number >= first)
+        return sum(not _counts(trial) for number, trial in self.changed.items() if number >= first)
 
 
 @dataclass(eq=False)
@@ -160,3 +163,8 @@ class Change:
     is_done: bool = False
     result: object = None
     error: Exception | None = None
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts among those that a sweep may have."""
+    return not (trial.system_attrs.get(RETRIES) or trial.system_attrs.get(WARM))

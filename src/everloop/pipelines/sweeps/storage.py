@@ -225,6 +225,12 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
             found = self._fresh(study_id).in_states(wanted)
         return copy.deepcopy(found) if deepcopy else found
 
+    def run_of(self, trial_id: int) -> str:
+        """The id of the run of a trial that this process runs; empty if it has none."""
+        study, number = _split(trial_id)
+        with self._lock:
+            return self._known[study].asides[number].run
+
     def asides(self, study_id: int) -> list[Aside]:
         """What is kept of each trial of a study besides, by number."""
         with self._lock:

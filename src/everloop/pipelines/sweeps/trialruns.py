@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.ids import NAME_PATTERN
@@ -79,6 +80,8 @@ def begin(session: Session, family: Family, trial: FrozenTrial) -> str:
         group=family.group,
     )
     runs.add(session, run, family.code.revision)
+    if family.parent:
+        link(session, session.urn("run", id), session.urn("run", family.parent), "tried_by")
     return id
 
 

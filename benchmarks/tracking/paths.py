@@ -72,9 +72,10 @@ def series(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.arange(count), at, value.astype(np.float32).astype(np.float64)
 
 
-def segment(count: int) -> Points:
-    """So many points of ten metrics."""
+def segment(count: int, number: int = 0) -> Points:
+    """So many points of ten metrics, which go on where those of the number before ended."""
     step, at, value = series(count)
+    step, at = step + number * count, at + number * count * 800
     key = np.arange(count, dtype=np.uint32) % 10
     return Points(tuple(f"m{n}" for n in range(10)), *(column.tobytes() for column in (key, step // 10, at, value)))
 
@@ -106,11 +107,11 @@ def _codec() -> list[Figure]:
 def _ingested(platform: Platform) -> list[Figure]:
     """Segments of 100,000 points until they are sealed and durable, a point."""
     run = platform.call("runs.start", {"experiment": "x"}).id
-    points, bare = segment(SEGMENT), Bare()
-    packed = pack(points)
+    bare = Bare()
+    packed = [pack(segment(SEGMENT, number)) for number in reversed(range(4))]
     taken = compare(
         "100,000 points from a packed segment to durable blocks, a point",
-        Side("platform", lambda: platform.ingest.write(Logged(run, unpack(packed)), "ann", "default")),
+        Side("platform", lambda: platform.ingest.write(Logged(run, unpack(packed.pop())), "ann", "default")),
         Side("bare SQLite, a row a point", partial(bare.log, SEGMENT)),
         each=SEGMENT,
         unit="ns",

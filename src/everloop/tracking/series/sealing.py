@@ -59,6 +59,11 @@ def ordered(columns: Columns) -> Columns:
     step, at, value = columns
     if pyramid.rising(at, step, value):
         return columns
+    # Mostly a few runs in order that have to be merged, which a stable sort by one column does in linear time.
+    order = np.argsort(at, kind="stable")
+    step, at, value = step[order], at[order], value[order]
+    if pyramid.rising(at, step, value):
+        return step, at, value
     order = np.lexsort((value, step, at))
     return step[order], at[order], value[order]
 

@@ -21,7 +21,7 @@ _LONGEST_TAG_KEY = 255
 _LONGEST_TAG = 500
 
 
-class Dataset(msgspec.Struct, frozen=True):
+class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
     """A dataset that a client knows: what it is called, a digest of the client's, and where it came from."""
 
     name: str

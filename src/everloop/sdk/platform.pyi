@@ -22,6 +22,7 @@ import everloop.packaging.entities
 import everloop.packaging.manifests.entities
 import everloop.packaging.sizing.entities
 import everloop.pipelines.entities
+import everloop.pipelines.sweeps.entities
 import everloop.registry.calibration.entities
 import everloop.registry.comparison.entities
 import everloop.registry.compilation.entities
@@ -550,6 +551,29 @@ class StoreGroup:
     def verify(self, reference: str = '') -> everloop.governance.storekeeping.entities.VerifyReport:
         """Read every byte of the store, or of one reference with all below it, and compare it with its address."""
 
+class SweepsGroup:
+    """Searches for the best parameters: trials, pruning, several workers."""
+    def best(self, name: str) -> builtins.list[everloop.pipelines.sweeps.entities.Trial]:
+        """The best trial; with several objectives the Pareto front: those that no other is better than in all of them."""
+    def create(self, name: str, definition: everloop.pipelines.sweeps.entities.SweepDefinition, directions: tuple[typing.Literal['minimize', 'maximize'], ...] | builtins.list[typing.Literal['minimize', 'maximize']] = ..., experiment: str = '', enqueue: tuple[dict[str, everloop.kernel.usecase.Json], ...] | builtins.list[dict[str, everloop.kernel.usecase.Json]] = ..., warm_start: tuple[str, ...] | builtins.list[str] = ...) -> everloop.pipelines.sweeps.entities.Sweep:
+        """Keep a new sweep, checked whole; `sweeps.resume` begins it. Known points come first; earlier sweeps teach."""
+    def delete(self, name: str) -> None:
+        """Delete a sweep with its trials; their runs stay."""
+    def get(self, name: str) -> everloop.pipelines.sweeps.entities.Sweep:
+        """One sweep: how far it is, and its best trials."""
+    def importance(self, name: str, objective: int = 0) -> everloop.tracking.importance.Importances:
+        """Which parameters explain an objective (the first is 0), the most important first."""
+    def list(self) -> builtins.list[everloop.pipelines.sweeps.entities.Sweep]:
+        """Every sweep, the newest first, with those studies of Optuna's that are kept here."""
+    def pictures(self, name: str) -> everloop.pipelines.sweeps.entities.Pictures:
+        """What is drawn of a sweep, as data: history, parallel coordinates, importance, Pareto front."""
+    def resume(self, name: str, trials: int = 0, seconds: float = 0.0) -> everloop.pipelines.sweeps.entities.Sweep:
+        """Drive a sweep until its budget is used: it begins, or goes on where it was. `trials` and `seconds` add to that."""
+    def stop(self, name: str) -> everloop.pipelines.sweeps.entities.Sweep:
+        """Have a sweep end as soon as the trials have that run now; it can be resumed."""
+    def trials(self, name: str, status: typing.Literal['waiting', 'running', 'complete', 'pruned', 'failed', 'killed'] | None = None, limit: int = 1000) -> builtins.list[everloop.pipelines.sweeps.entities.Trial]:
+        """The trials of a sweep by number, those of one status or all."""
+
 class TokensGroup:
     """Tokens for people and machines."""
     def create(self, principal: str, expires_in: str = '90d') -> everloop.governance.entities.NewToken:
@@ -613,6 +637,7 @@ class Everloop:
     rollouts: RolloutsGroup
     runs: RunsGroup
     store: StoreGroup
+    sweeps: SweepsGroup
     tokens: TokensGroup
     traces: TracesGroup
     webhooks: WebhooksGroup

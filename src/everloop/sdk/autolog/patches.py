@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping
+from copy import copy
 from types import FunctionType
 from typing import Any
 
@@ -22,9 +23,14 @@ class Patches:
 
     def wrap(self, owner: Any, name: str, around: Around) -> None:
         """Run `around` in place of a function of a module or a class, if that has one of its own by this name."""
-        original = vars(owner).get(name)
-        if isinstance(original, FunctionType) and not hasattr(original, "__everloop__"):
-            self.replace(owner, name, _wrapped(original, around))
+        original: Any = vars(owner).get(name)
+        if isinstance(original, FunctionType):
+            if not hasattr(original, "__everloop__"):
+                self.replace(owner, name, _wrapped(original, around))
+        elif isinstance(inner := getattr(original, "fn", None), FunctionType) and not hasattr(inner, "__everloop__"):
+            conditional = copy(original)  # A method of scikit-learn's that is there only if a part of the model has it.
+            conditional.fn = _wrapped(inner, around)
+            self.replace(owner, name, conditional)
 
     def replace(self, owner: Any, name: str, by: Any) -> None:
         """Put something else in a place of a module or a class."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from everloop.datasets.frames import as_arrow
 from everloop.sdk.active import named_columns
 from everloop.sdk.autolog.training import Training, guarded
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _EXAMPLE = 5
 _ENOUGH = 1_000
@@ -30,8 +27,8 @@ def keep_model(training: Training, model: object, data: Any) -> None:
         training.run.keep("models/model/input_example.json", content)
 
 
-def shown(data: Any) -> dict[str, np.ndarray]:
-    """The columns of training data: of numbers the first rows, of texts all, since they are what categories come from."""
+def shown(data: Any) -> dict[str, Any]:
+    """The columns of training data: of numbers the first rows, of texts all, since categories come from them."""
     import numpy as np
 
     if hasattr(data, "tocsr"):

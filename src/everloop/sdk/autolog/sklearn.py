@@ -18,7 +18,8 @@ LIBRARY = "sklearn"
 _ELSEWHERE = {"xgboost", "lightgbm", "catboost"}
 """Libraries whose estimators are recorded by a file of their own, or not at all."""
 _FITS = ("fit", "fit_predict")
-_MOST_CHILDREN = 200
+_FEWEST_CHILDREN = 5
+_SHARE_OF_CHILDREN = 0.05
 _SHARE = 0.02
 """Of the time that a fit took, so much may go into predictions for scores on training data."""
 
@@ -27,7 +28,7 @@ def patch(patches: Patches) -> None:
     """Record the fits of every estimator that predicts, of the library's and of the user's, now and later."""
     from sklearn.base import BaseEstimator
 
-    def prepared(cls: type, **named: Any) -> None:
+    def prepared(cls: type, /, **named: Any) -> None:
         super(BaseEstimator, cls).__init_subclass__(**named)
         with guarded(LIBRARY):
             _patch_estimator(patches, cls)
@@ -64,6 +65,7 @@ def _patch_estimator(patches: Patches, cls: type) -> None:
 
 
 def _below(cls: type) -> Iterator[type]:
+    each: type
     for each in cls.__subclasses__():
         yield each
         yield from _below(each)
@@ -147,7 +149,7 @@ class Fit:
             log_scores(training.run, self.estimator, self.data, self.labels, rows)
         if hasattr(self.estimator, "cv_results_"):
             with guarded(LIBRARY):
-                keep_search(training, self.estimator)
+                keep_search(training, self.estimator, seconds)
         keep_model(training, self.estimator, self.data)
         with guarded(LIBRARY):
             keep_estimator(training, self.estimator)
@@ -165,22 +167,21 @@ def keep_estimator(training: Training, estimator: Any) -> None:
         keep_importances(training, [str(name) for name in names], {"impurity": values})
 
 
-def keep_search(training: Training, search: Any) -> None:
-    """Keep what a search tried as a table and as child runs, the best ones first, and what was best."""
-    started = perf_counter()
-    found = training.run
+def keep_search(training: Training, search: Any, seconds: float) -> None:
+    """Keep what a search tried as a table, what was best, and the best as child runs, as many as its time allows."""
     results = {key: _column(values) for key, values in search.cv_results_.items() if key != "params"}
-    found.log_table(results, "cv_results.parquet")
+    training.run.log_table(results, "cv_results.parquet")
     if hasattr(search, "best_params_"):
-        trainings.log_parameters(found, search.best_params_, "best_")
+        trainings.log_parameters(training.run, search.best_params_, "best_")
     if hasattr(search, "best_score_"):
-        found.log_metric("best_cv_score", search.best_score_)
-    ranks = search.cv_results_.get("rank_test_score")
+        training.run.log_metric("best_cv_score", search.best_score_)
+    ranks = next((values for key, values in search.cv_results_.items() if key.startswith("rank_test_")), None)
     tried = range(len(search.cv_results_["params"]))
-    order = sorted(tried, key=lambda at: ranks[at]) if ranks is not None else list(tried)
-    for at in order[:_MOST_CHILDREN]:
+    started = perf_counter()
+    for count, at in enumerate(sorted(tried, key=lambda at: ranks[at]) if ranks is not None else tried):
+        if count >= _FEWEST_CHILDREN and perf_counter() - started > seconds * _SHARE_OF_CHILDREN:
+            break
         _keep_candidate(training, search, at)
-    found.set_tag("search.children_seconds", round(perf_counter() - started, 3))
 
 
 def _keep_candidate(training: Training, search: Any, at: int) -> None:

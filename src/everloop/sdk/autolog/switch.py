@@ -14,14 +14,18 @@ from everloop.sdk.autolog.patches import Patches
 from everloop.sdk.autolog.training import guarded, turn_off, turn_on
 
 LIBRARIES: dict[str, tuple[tuple[str, str], ...]] = {
-    "sklearn": (("sklearn.base", "patch"), ("sklearn.metrics", "patch_metrics"), ("sklearn.utils.parallel", "patch_workers")),
+    "sklearn": (
+        ("sklearn.base", "patch"),
+        ("sklearn.metrics", "patch_metrics"),
+        ("sklearn.utils.parallel", "patch_workers"),
+    ),
     "xgboost": (("xgboost", "patch"),),
     "lightgbm": (("lightgbm", "patch"),),
     "keras": (("keras", "patch"),),
     "lightning": (("lightning.pytorch", "patch"), ("pytorch_lightning", "patch_alone")),
     "optuna": (("optuna.study", "patch"),),
     "pytorch": (("torch.utils.tensorboard", "patch"),),
-}  # fmt: skip
+}
 """Of each library the modules that are waited for, and the function of ours that replaces what is in them."""
 
 _on: dict[str, list[Patches]] = {}

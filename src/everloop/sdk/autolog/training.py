@@ -84,15 +84,24 @@ def within(training: Training | Part) -> Iterator[None]:
         _current.reset(token)
 
 
-@contextmanager
-def guarded(library: str) -> Iterator[None]:
+class guarded:
     """Let nothing that goes wrong in here reach the training: it is told once."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - whatever a library does to us, the training goes on
-        options = _libraries.get(library)
+
+    def __init__(self, library: str) -> None:
+        self._library = library
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        """End, with a warning for an error of ours."""
+        if not isinstance(error, Exception):
+            return False
+        options = _libraries.get(self._library)
         if options is None or not options.silent:
-            _warn(f"{library}: {type(error).__name__}", f"A part of what {library} did is not recorded: {error}")
+            told = f"A part of what {self._library} did is not recorded: {error}"
+            _warn(f"{self._library}: {type(error).__name__}", told)
+        return True
 
 
 def recorded(library: str, name: str, call: Callable[[], T], record: Record) -> T:
@@ -100,13 +109,17 @@ def recorded(library: str, name: str, call: Callable[[], T], record: Record) -> 
     options = options_of(library)
     if options is None or current() is not None:
         return call()
-    begun: tuple[AbstractContextManager[Run], Run] | None = None
-    with guarded(library):
-        block = _block_for(name, options)
-        begun = block, block.__enter__()
+    begun = _begun(library, name, options)
     if begun is None:
         return call()
     return _trained_in(begun[0], Training(library, begun[1], options), call, record)
+
+
+def _begun(library: str, name: str, options: Options) -> tuple[AbstractContextManager[Run], Run] | None:
+    with guarded(library):
+        block = _block_for(name, options)
+        return block, block.__enter__()
+    return None
 
 
 def _trained_in(block: AbstractContextManager[Run], training: Training, call: Callable[[], T], record: Record) -> T:

@@ -15,13 +15,13 @@ _ENOUGH = 1_000
 _MOST_BARS = 30
 
 
-def keep_model(training: Training, model: object, data: Any) -> None:
+def keep_model(training: Training, model: object, data: Any, outputs: str | Sequence[str] = "prediction") -> None:
     """Keep a model with its signature, which the data shows, and its first rows as an example of input."""
     if not training.options.log_models:
         return
     with guarded(training.library):
         columns = shown(data)
-        training.run.log_model(model, example=columns)
+        training.run.log_model(model, example=columns, outputs=outputs)
         rows = [list(row) for row in zip(*(values[:_EXAMPLE].tolist() for values in columns.values()), strict=True)]
         content = json.dumps({"columns": list(columns), "data": rows}, default=str).encode()
         training.run.keep("models/model/input_example.json", content)

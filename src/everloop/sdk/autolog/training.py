@@ -75,8 +75,8 @@ def current() -> Training | Part | None:
 
 
 @contextmanager
-def within(training: Training | Part) -> Iterator[None]:
-    """Make what runs in the block a part of a training: nothing inside of it is recorded by itself."""
+def within(training: Training | Part | None) -> Iterator[None]:
+    """Make what runs in the block a part of a training, which is not recorded by itself; or, of none, free again."""
     token = _current.set(training)
     try:
         yield

@@ -37,14 +37,14 @@ def _train(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any])
     if around is not None or options_of(LIBRARY) is None:
         return original(*arguments, **named)
     given: Mapping[str, Any] = {}
-    data = None
+    data, rows = None, 0
     with guarded(LIBRARY):
         bound = inspect.signature(original).bind(*arguments, **named)
         bound.apply_defaults()
         given = bound.arguments
-        data = shown(given["dtrain"])
+        data, rows = shown(given["dtrain"]), given["dtrain"].num_row()
     told = {key: given.get(key) for key in ("num_boost_round", "early_stopping_rounds", "maximize")}
-    record = Boosting({**dict(given.get("params") or {}), **told}, data, importances)
+    record = Boosting({**dict(given.get("params") or {}), **told, "rows": rows}, data, importances)
     return recorded(LIBRARY, "train", lambda: original(*arguments, **_watched(named)), record)
 
 

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everloop.kernel.clock import from_micros, ticker
 from everloop.kernel.errors import Conflict, Refused
+from everloop.sdk.autolog.gradients import Watched
 from everloop.sdk.recording import checkpoints, show
 from everloop.sdk.recording.capture import Capture
 from everloop.sdk.recording.checkpoints import Checkpoint
@@ -217,6 +218,14 @@ class Run(Files):
             if not self.sync() or self._shipper is None:
                 raise Refused(f"{register} cannot be registered offline.", hint="Its files are kept with the run.")
             return registered(made, self._shipper.destination, register, self.id)
+
+    def watch(self, module: Any, every: int = 100) -> Watched:
+        """Log sizes of a PyTorch module's gradients and parameters and the learning rate, every so many steps.
+
+        Steps are those of its optimizer, whose settings become tags. Distributions are kept as files, after 1, 2, 4, …
+        times as many steps. The run's end stops it, or `stop()` of what this gives.
+        """
+        return Watched(self, module, every)
 
     def activate(self) -> AbstractContextManager[None]:
         """Make this the active run of a block, such as the body of a thread: `everloop.log_metric` logs to it there."""

@@ -163,11 +163,12 @@ def _test(comparison: Comparison, searched: Searched) -> Callable[[Facts], bool]
     kind, key, operator, wanted = comparison.kind, comparison.key, comparison.operator, comparison.value
     _check(kind, key, searched)
     is_number = kind == "metric" or (kind == "attribute" and key in searched.numbers)
-    if is_number != isinstance(wanted, float) or (is_number and operator not in _COMPARISONS):
-        needs = "a number, with =, !=, <, <=, > or >=" if is_number else "a text in quotes"
-        raise InvalidInput(f"Invalid comparison: {key!r} {operator.upper()} {wanted!r} needs {needs}.", hint=_HINT)
-    if not is_number and operator in ("<", "<=", ">", ">="):
-        raise InvalidInput(f"Invalid comparator '{operator}' for {key!r}, which is a text.", hint=_HINT)
+    operators = tuple(_COMPARISONS) if is_number else ("=", "!=", "like", "ilike", "in", "not in")
+    if operator not in operators:
+        raise InvalidInput(f"Invalid comparison operator for {key!r}: {operator!r}. Expected one of {operators}.")
+    if is_number != isinstance(wanted, float):
+        needs = "a number" if is_number else "a text in quotes"
+        raise InvalidInput(f"Invalid comparison: {key!r} needs {needs}, not {wanted!r}.", hint=_HINT)
     holds, name = test_of(operator, wanted), name_of(kind, key)
 
     def test(row: Facts) -> bool:
@@ -205,6 +206,10 @@ class _Reader:
         if kind != "word":
             return "attribute", token[1:-1]
         first, _, key = token.partition(".")
+        if key and first.lower() not in _KINDS:
+            raise InvalidInput(
+                f"Invalid entity type {first!r}. Valid values are {tuple(dict.fromkeys(_KINDS.values()))}"
+            )
         if first.lower() not in _KINDS or (not key and self._peek() != "."):
             return "attribute", token
         if not key:

@@ -9,7 +9,7 @@ import msgspec
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.usecase import Json
-from everloop.server.mlflow import assessments, experiments, runs
+from everloop.server.mlflow import assessments, experiments, limits, runs
 from everloop.server.mlflow import traceforms as forms
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint
 from everloop.tracking.entities import Experiment
@@ -265,6 +265,7 @@ def old_search(caller: Caller, request: OldSearch) -> Answer:
 @endpoint("PATCH 3.0/traces/{trace_id}/tags", "PATCH traces/{trace_id}/tags")
 def set_tag(caller: Caller, request: SetTag) -> Answer:
     """Set a tag; the one for its name names it anew."""
+    limits.check_key(request.key, "key", "key")
     _check_own(request.key, "set")
     with caller.unit("tracking:write") as unit:
         if request.key == forms.NAME:

@@ -62,6 +62,15 @@ BESIDE = "file:///proc/beside"
 """A place that each platform has for itself (`doors.Beside`); unless it is told so, there is none and can be none."""
 
 
+SEARCH = {
+    "target": "searching:distance",
+    "folder": PROJECT,
+    "space": {"words": {"type": "float", "low": 0, "high": 9}, "dots": {"type": "int", "low": 0, "high": 3}},
+    "budget": {"trials": 8},
+}
+"""A sweep of an objective in that project."""
+
+
 class Example(msgspec.Struct, frozen=True):
     """A call of a use case, and the code of the error that it must end with, if any."""
 
@@ -388,6 +397,25 @@ PIPELINES = [
     Example("pipelines.executions", {"pipeline": "counted"}),
     Example("pipelines.execution", lambda seen: {"id": seen["execution"]["id"]}),
     Example("pipelines.replay", lambda seen: {"id": seen["execution"]["id"]}),
+    Example("sweeps.create", {"name": "words", "definition": SEARCH, "enqueue": [{"words": 3.5, "dots": 0}]}),
+    Example("sweeps.create", {"name": "words", "definition": SEARCH}, fails="conflict"),
+    Example(
+        "sweeps.create",
+        {"name": "none", "definition": SEARCH, "directions": ["minimize", "maximize"]},
+        fails="invalid_input",
+    ),
+    Example("sweeps.resume", {"name": "words"}),
+    Example("sweeps.resume", {"name": "words", "trials": 2}),
+    Example("sweeps.resume", {"name": "nothing"}, fails="not_found"),
+    Example("sweeps.list"),
+    Example("sweeps.get", {"name": "words"}),
+    Example("sweeps.trials", {"name": "words", "status": "complete"}),
+    Example("sweeps.best", {"name": "words"}),
+    Example("sweeps.importance", {"name": "words"}),
+    Example("sweeps.pictures", {"name": "words"}),
+    Example("sweeps.stop", {"name": "words"}),
+    Example("sweeps.delete", {"name": "words"}),
+    Example("sweeps.get", {"name": "words"}, fails="not_found"),
 ]
 MODELS = [
     Example("models.create", {"name": "late", "description": "Is a flight late?"}),

@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "data": ("data", "Folders of files under versions: status, diff, checkout, branch, merge, push, pull"),
         "apply": ("project", "Check and install what the project declares"),
         "run": ("project", "Run a pipeline"),
+        "sweep": ("sweep", "Search for the best parameters of a function, step or pipeline"),
         "status": ("loop", "How the loops and endpoints are, and which data there is"),
         "trace": ("loop", "Where a prediction or a model came from, down to the bytes"),
         "simulate": ("loop", "Compare policies on history, before anything goes live"),

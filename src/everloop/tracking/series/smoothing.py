@@ -12,7 +12,7 @@ def exponential(values: Sequence[float | None], weight: float) -> list[float | N
     """The debiased exponential moving average that TensorBoard draws; a gap stays one, and what follows goes on.
 
     The average starts at 0 and is divided by what a series of ones would have reached, so that the first values are
-    not pulled to 0: `resmoothDataset` in tensorboard/components/vz_chart_helpers, and Kingma & Ba's bias correction.
+    not pulled to 0: `resmoothDataset` in TensorBoard's components/vz_line_chart2/line-chart.ts.
     """
     last, bias = 0.0, 1.0
     smoothed: list[float | None] = []
@@ -28,8 +28,9 @@ def exponential(values: Sequence[float | None], weight: float) -> list[float | N
 def time_weighted(places: Sequence[float], values: Sequence[float | None], weight: float) -> list[float | None]:
     """The time-weighted exponential moving average that W&B draws: what is further away on the axis counts less.
 
-    The weight is raised to the distance from the value before, in thousandths of the axis, so that the curve does not
-    depend on how densely it was logged: https://docs.wandb.ai/guides/app/features/panels/line-plot/smoothing.
+    The root of the weight is raised to the distance from the value before, so that the curve does not depend on how
+    densely it was logged: https://docs.wandb.ai/guides/app/features/panels/line-plot/smoothing. W&B does not say in
+    which unit it takes distances; here it is a thousandth of the axis, about a pixel.
     """
     if not places:
         return []

@@ -29,6 +29,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "trace", "id", name=op.f("pk_assessments")),
     )
     op.create_table(
+        "holds",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("urn", sa.String(length=500), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("principal", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "urn", name=op.f("pk_holds")),
+    )
+    op.create_table(
         "metric_levels",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("run", sa.String(length=32), nullable=False),
@@ -77,6 +86,13 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=32), nullable=False),
         sa.Column("step", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "run", "model", name=op.f("pk_run_outputs")),
+    )
+    op.create_table(
+        "run_purges",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("changed", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("runs", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "changed", name=op.f("pk_run_purges")),
     )
     op.create_table(
         "run_writers",
@@ -329,10 +345,12 @@ def downgrade() -> None:
 
     op.drop_table("sweep_trials")
     op.drop_table("run_writers")
+    op.drop_table("run_purges")
     op.drop_table("run_outputs")
     op.drop_table("model_policies")
     op.drop_table("model_cards")
     op.drop_table("metric_tail")
     op.drop_table("metric_levels")
+    op.drop_table("holds")
     op.drop_table("assessments")
     # ### end Alembic commands ###

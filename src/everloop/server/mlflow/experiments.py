@@ -152,7 +152,7 @@ def existing(session: Session, id: str) -> Experiment:
         NotFound: there is none.
         InvalidInput: an id is another thing.
     """
-    if not (id.isascii() and id.isdecimal()):
+    if re.fullmatch(r"-?[0-9]+", id) is None:
         raise InvalidInput(f"Invalid experiment ID '{id[:80]}'. Experiment ID must be a valid integer.")
     found = first(session, id)
     if found is None:
@@ -339,7 +339,7 @@ def _checked_location(given: str) -> str:
     """
     check_text("artifact_location", given)
     parts = urlsplit(given) if given else urlsplit("")
-    if parts.query or parts.fragment or ";" in parts.path:
+    if parts.fragment or ";" in parts.path:
         raise InvalidInput("'artifact_location' URL can't include fragments or params.")
     if given.startswith("runs:"):
         raise InvalidInput(f"Artifact location cannot be a runs:/ URI. Given: '{given[:200]}'")

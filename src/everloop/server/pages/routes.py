@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from everloop.app.platform import Platform
-from everloop.server.pages import access, data, ledger, models, overview, serving, training, watching
+from everloop.server.pages import (
+    access,
+    artifacts,
+    data,
+    ledger,
+    models,
+    overview,
+    recorded,
+    serving,
+    training,
+    watching,
+)
 from everloop.server.pages.site import Site, View
 
 VIEWS: dict[str, View] = {
@@ -16,7 +27,8 @@ VIEWS: dict[str, View] = {
     "/pipelines": training.pipelines,
     "/executions/{id}": training.execution,
     "/runs": training.runs,
-    "/runs/{id}": training.run,
+    "/runs/{id}": recorded.run,
+    "/runs/{id}/files/{file:path}": artifacts.artifact,
     "/models": models.models,
     "/models/{name}": models.model,
     "/models/{name}/versions/{version}": models.version,

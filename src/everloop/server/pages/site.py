@@ -24,8 +24,9 @@ from everloop.app.settings import Setting
 from everloop.governance.entities import Principal
 from everloop.governance.roles import allows
 from everloop.kernel.errors import EverloopError, NotFound, PermissionDenied, Problem
-from everloop.server.pages import links, strips, words
+from everloop.server.pages import links, media, strips, words
 from everloop.store.entities import Digest
+from everloop.store.ranged import stream
 from everloop.tracking.entities import Environment
 
 FOLDER = Path(__file__).parent
@@ -79,6 +80,23 @@ class Visit:
             for each in self._platform.settings.table()
         ]
 
+    def each(self, name: str) -> list[str]:
+        """Every value that the address gives a name."""
+        return self._request.query_params.getlist(name)
+
+    def content(self, digest: str, most: int, start: int = 0) -> bytes | None:
+        """Bytes of an object; None where it is not there, or who asks may not read objects."""
+        if not digest or not allows(self.principal.roles, "objects:read"):
+            return None
+        try:
+            return b"".join(stream(self._platform.resources.store, Digest(digest), start, start + most))
+        except EverloopError:
+            return None
+
+    def text(self, digest: str, most: int, start: int = 0) -> str:
+        """The same as text; empty where there is none."""
+        return (self.content(digest, most, start) or b"").decode(errors="replace")
+
     def environment(self, digest: str) -> Environment | None:
         """A run's environment out of the store; None where it has none, or who asks may not read objects."""
         if not digest or not allows(self.principal.roles, "objects:read"):
@@ -117,6 +135,8 @@ class Page(msgspec.Struct, frozen=True):
     title: str
     it: object
     status: int = 200
+    policy: str = ""
+    """Its own content security policy, where the usual one forbids what it needs."""
 
 
 View = Callable[[Visit], Page]
@@ -134,7 +154,8 @@ class Site:
         """Every page, and the files that pages need."""
         pages = [Route(path, partial(self._respond, view), methods=["GET"]) for path, view in self._views.items()]
         report = Route("/reports/{name}", self._report, methods=["GET"])
-        return [*pages, report, Route("/static/{file}", _static, methods=["GET"])]
+        shown = Route("/shown/{id}/{file:path}", self._shown, methods=["GET"])
+        return [*pages, report, shown, Route("/static/{file}", _static, methods=["GET"])]
 
     def problem(self, request: Request, problem: Problem, status: int) -> Response:
         """An error as a page."""
@@ -152,6 +173,19 @@ class Site:
         except EverloopError as error:
             return self.problem(request, error.problem, error.status)
         return Response(told, headers={"content-security-policy": REPORT_POLICY}, media_type="text/html")
+
+    def _shown(self, request: Request) -> Response:
+        """An image or a sound of a run, which may do nothing but be seen or heard."""
+        visit = Visit(self._platform, request)
+        try:
+            file = media.at(visit.ask("runs.artifacts", id=visit.path["id"]), visit.path["file"])
+            kind = media.type_of(file.path)
+            content = visit.content(file.digest, media.LARGEST) if kind else None
+        except EverloopError as error:
+            return self.problem(request, error.problem, error.status)
+        if content is None:
+            return Response("There is nothing to show.", 404, media_type="text/plain")
+        return Response(content, headers={"content-security-policy": media.POLICY}, media_type=kind)
 
     def _respond(self, view: View, request: Request) -> Response:
         visit = Visit(self._platform, request)
@@ -177,7 +211,8 @@ class Site:
             urn=partial(links.anchor, project=visit.project),
             place=partial(links.place, project=visit.project),
         )
-        return Response(content, page.status, media_type="text/html")
+        headers = {"content-security-policy": page.policy} if page.policy else None
+        return Response(content, page.status, headers, media_type="text/html")
 
 
 _TITLES = {403: "Not for you", 404: "Nothing here", 400: "That cannot be", 500: "Our mistake"}

@@ -1,4 +1,4 @@
-"""Runs with their charts, pipelines and executions with their steps."""
+"""Runs, pipelines and executions with their steps."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from everloop.kernel.errors import InvalidInput
 from everloop.kernel.usecase import Json
 from everloop.pipelines.entities import Execution, PipelineDefinition, StepExecution
 from everloop.server.pages import strips
-from everloop.server.pages.charts import Chart, Point, Series, line_chart
 from everloop.server.pages.site import Page, Visit
 from everloop.server.pages.words import pretty
-from everloop.tracking.entities import Artifact, Environment, Experiment, MetricPoint, Run
+from everloop.tracking.entities import Experiment, Run
 
 COLUMNS = 6
 """So many metrics and parameters are columns of the list of runs."""
 LIMIT = 100
-CHARTS = 12
 
 
 class RunsPage(msgspec.Struct, frozen=True):
@@ -35,17 +33,6 @@ class RunsPage(msgspec.Struct, frozen=True):
     best: dict[str, float]
     problem: str
     hint: str
-
-
-class RunPage(msgspec.Struct, frozen=True):
-    """A run with everything that went in and came out."""
-
-    run: Run
-    urn: str
-    charts: Sequence[Markup]
-    artifacts: Sequence[Artifact]
-    environment: Environment | None
-    versions: Sequence[tuple[str, int]]
 
 
 class PipelinesPage(msgspec.Struct, frozen=True):
@@ -101,25 +88,6 @@ def runs(visit: Visit) -> Page:
     return Page("runs.html", "Runs", it, status=400 if problem else 200)
 
 
-def run(visit: Visit) -> Page:
-    """A run."""
-    found: Run = visit.ask("runs.get", id=visit.path["id"])
-    charts = []
-    for key in list(found.metrics)[:CHARTS]:
-        points: list[MetricPoint] = visit.ask("runs.history", id=found.id, key=key)
-        if len(points) > 1:
-            charts.append(_history(key, points))
-    it = RunPage(
-        run=found,
-        urn=f"run:{visit.project}/{found.id}",
-        charts=charts,
-        artifacts=visit.ask("runs.artifacts", id=found.id),
-        environment=visit.environment(found.environment),
-        versions=_versions(visit, found.id),
-    )
-    return Page("run.html", f"{found.experiment} / {found.name}", it)
-
-
 def pipelines(visit: Visit) -> Page:
     """Pipelines and the newest executions; `?pipeline=` chooses one."""
     chosen = visit.query.get("pipeline", "")
@@ -145,16 +113,6 @@ def execution(visit: Visit) -> Page:
         output="" if found.output is None else pretty(found.output),
     )
     return Page("execution.html", f"{found.pipeline}, execution …{found.id[-8:]}", it)
-
-
-def _history(key: str, points: Sequence[MetricPoint]) -> Markup:
-    """A metric over its steps."""
-    drawn = [
-        Point(float(p.step), float("nan") if p.value is None else p.value, f"step {p.step}: {p.value}") for p in points
-    ]
-    drawn.sort(key=lambda point: point.x)
-    ends = sorted({drawn[0].x, drawn[-1].x})
-    return line_chart(Chart(title=key, series=[Series("", drawn)], ticks=[(x, f"step {x:.0f}") for x in ends]))
 
 
 def _commonest(listed: Sequence[Sequence[str]]) -> list[str]:
@@ -183,13 +141,3 @@ def _best(runs: Sequence[Run], key: str) -> float | None:
     if len(set(values)) < 2:
         return None
     return min(values) if any(word in key for word in ("loss", "error", "brier")) else max(values)
-
-
-def _versions(visit: Visit, run: str) -> list[tuple[str, int]]:
-    """The model versions that a run made."""
-    return [
-        (version.model, version.version)
-        for model in visit.ask("models.list")
-        for version in visit.ask("models.versions", name=model.name)
-        if version.run == run
-    ]

@@ -54,7 +54,7 @@ def _run(asked: argparse.Namespace, server: str, suite: str, tests: list[str]) -
     with tempfile.TemporaryDirectory(prefix="everloop-conformance-") as folder:
         lines = Path(folder) / "outcomes.jsonl"
         lines.touch()
-        order = {"server": server, "tests": tests, "outcomes": str(lines)}
+        order = {"server": server, "tests": tests, "outcomes": str(lines), "path": os.environ.get("PYTHONPATH", "")}
         order["command"] = [sys.executable, "-m", "everloop"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("EVERLOOP_")} | {
             "EVERLOOP_CONFORMANCE": json.dumps(order),

@@ -108,10 +108,11 @@ def server(root: str, port: int = 0) -> Iterator[str]:
 def _ours(folder: Path, root: str, port: int) -> subprocess.Popen[bytes]:
     """Our server on a copy of an empty home, so that it need not make its tables each time."""
     if not (_template / "home").exists():
-        subprocess.run([*ORDER["command"], "experiments", "list", "--home", _template / "home"], check=True)
+        command = [*ORDER["command"], "experiments", "list", "--home", _template / "home"]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": ORDER["path"]})
     shutil.copytree(_template / "home", folder / "home")
     words = ["server", "--home", folder / "home", "--port", str(port)] + (["--artifacts", root] if root else [])
-    return _run([*ORDER["command"], *words], folder)
+    return _run([*ORDER["command"], *words], folder, {"PYTHONPATH": ORDER["path"]})
 
 
 def _theirs(folder: Path, root: str, port: int) -> Forked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import keyword
 import sys
 
 import click
@@ -21,6 +22,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "The loop": {
         "add": ("project", "Keep a table, or a folder of files, as a new version of a dataset"),
+        "import": ("importing", "Runs and models of other trackers: MLflow, Neptune, TensorBoard, W&B, Aim"),
         "data": ("data", "Folders of files under versions: status, diff, checkout, branch, merge, push, pull"),
         "apply": ("project", "Check and install what the project declares"),
         "run": ("project", "Run a pipeline"),
@@ -65,7 +67,8 @@ class Everloop(Suggesting):
             return group(cmd_name)
         if cmd_name not in _MODULES:
             return None
-        found: click.Command = getattr(importlib.import_module(f"everloop.cli.{_MODULES[cmd_name]}"), cmd_name)
+        module = importlib.import_module(f"everloop.cli.{_MODULES[cmd_name]}")
+        found: click.Command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

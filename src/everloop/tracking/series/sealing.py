@@ -52,6 +52,19 @@ def append(session: Session, run: str, series: Mapping[str, Columns], before: Ma
         session.connection.execute(insert(metric_levels), rows)
 
 
+def begun(
+    session: Session, run: str, series: Mapping[str, Columns]
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The rows of blocks and of the pyramid that hold all points of a run which has none yet: for many runs at once."""
+    made: list[dict[str, object]] = []
+    levels: list[dict[str, object]] = []
+    for key, columns in series.items():
+        whole = ordered(columns)
+        made += [_named(session, run, key) | block for block in _cut(0, whole)]
+        levels += _raised(session, run, key, 0, whole)
+    return made, levels
+
+
 def ordered(columns: Columns) -> Columns:
     """Points by time, then step, then value, NaN last: the order in which they are kept and read."""
     import numpy as np

@@ -6,6 +6,7 @@ from everloop.app.platform import Platform
 from everloop.server.pages import (
     access,
     artifacts,
+    compared,
     data,
     ledger,
     models,
@@ -27,6 +28,7 @@ VIEWS: dict[str, View] = {
     "/pipelines": training.pipelines,
     "/executions/{id}": training.execution,
     "/runs": training.runs,
+    "/runs/compare": compared.compare,
     "/runs/{id}": recorded.run,
     "/runs/{id}/files/{file:path}": artifacts.artifact,
     "/models": models.models,

@@ -4,6 +4,7 @@ import builtins
 import collections.abc
 import datetime
 import everloop.catalog.entities
+import everloop.catalog.holds
 import everloop.datasets.changes.entities
 import everloop.datasets.entities
 import everloop.datasets.history.entities
@@ -14,6 +15,7 @@ import everloop.datasets.remotes.entities
 import everloop.datasets.splits.entities
 import everloop.features.entities
 import everloop.governance.entities
+import everloop.governance.runkeeping.entities
 import everloop.governance.storekeeping.entities
 import everloop.kernel.usecase
 import everloop.loop.entities
@@ -248,11 +250,17 @@ class FeaturesGroup:
         """The newest version of every feature view, by name."""
 
 class GovernanceGroup:
-    """Principals, roles, retention, the compliance report."""
+    """Principals, roles, legal holds, retention, the compliance report."""
     def grant(self, principal: str, roles: tuple[typing.Literal['reader', 'contributor', 'deployer', 'owner'], ...] | builtins.list[typing.Literal['reader', 'contributor', 'deployer', 'owner']]) -> everloop.governance.entities.Principal:
         """Give a principal exactly these roles, in every project; it is made if it is new."""
+    def hold(self, urn: str, reason: str) -> everloop.catalog.holds.Hold:
+        """Let nobody delete something for good: the URN of a run, experiment, logged model, model or version of one."""
+    def holds(self) -> builtins.list[everloop.catalog.holds.Hold]:
+        """What is held, by URN."""
     def principals(self) -> builtins.list[everloop.governance.entities.Principal]:
         """Everybody who was given a role, by name."""
+    def release(self, urn: str, reason: str) -> everloop.catalog.holds.Hold:
+        """End a hold, and give what it was."""
     def revoke(self, principal: str) -> everloop.governance.entities.Principal:
         """Take a principal's roles and tokens away, and give what it was."""
 
@@ -505,6 +513,8 @@ class RunsGroup:
         """A file with chosen columns of all runs that `runs.search` finds (up to 50,000); it is kept in the store."""
     def finish(self, id: str, status: typing.Literal['scheduled', 'running', 'finished', 'failed', 'killed'] = 'finished', ended: datetime.datetime | None = None) -> everloop.tracking.entities.Run:
         """End a run; from now on it stays as it is, unless it is resumed."""
+    def gc(self, dry_run: bool = True, older_than: str = '', runs: tuple[str, ...] | builtins.list[str] = ..., experiments: tuple[str, ...] | builtins.list[str] = ..., models: tuple[str, ...] | builtins.list[str] = ...) -> everloop.governance.runkeeping.entities.RunsGc:
+        """Free for good what was deleted `30d` ago or longer, or tell of it: runs, logged models, whole experiments."""
     def get(self, id: str) -> everloop.tracking.entities.Run:
         """One run."""
     def history(self, id: str, key: str) -> builtins.list[everloop.tracking.entities.MetricPoint]:

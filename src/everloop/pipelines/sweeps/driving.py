@@ -19,6 +19,7 @@ from everloop.pipelines import lease
 from everloop.pipelines.executor import Executor, ExecutorOpener, StepCall, StepOutcome
 from everloop.pipelines.sweeps import reading, rows
 from everloop.pipelines.sweeps.entities import SweepDefinition, SweepEnded, SweepStarted, SweepStatus
+from everloop.pipelines.sweeps.known import KILLED
 from everloop.pipelines.sweeps.objective import Objective
 from everloop.pipelines.sweeps.pareto import best
 from everloop.pipelines.sweeps.storage import OptunaStorage
@@ -174,7 +175,7 @@ def _stop(session: Session, row: rows.SweepRow) -> None:
 def _told(
     storage: OptunaStorage, row: rows.SweepRow, definition: SweepDefinition, progress: Progress
 ) -> Iterator[Callable[[], int]]:
-    """Something that tells how many trials have ended, and gives their number."""
+    """Something that tells how many trials have ended, and gives how many of them by themselves."""
 
     def tell() -> int:
         trials = storage.get_all_trials(row.number, deepcopy=False)
@@ -182,7 +183,7 @@ def _told(
         finest = best(trials, reading.directions_of(row))
         said = f", best {finest[0].values[0]:.6g}" if finest and finest[0].values else ""
         progress.advance(ended, definition.budget.trials or None, f"{row.name}{said}", "trials")
-        return ended
+        return sum(trial.state.is_finished() and KILLED not in trial.system_attrs for trial in trials)
 
     began = time.perf_counter()
     yield tell

@@ -18,6 +18,7 @@ from everloop.pipelines.sweeps import reading, rows, searching, space
 from everloop.pipelines.sweeps.documents import attributes_document
 from everloop.pipelines.sweeps.entities import Direction, SweepDefinition
 from everloop.pipelines.sweeps.known import WARM
+from everloop.pipelines.sweeps.objective import is_findable
 from everloop.pipelines.sweeps.storage import OptunaStorage
 
 _METRICS = {"minimize": StudyDirection.MINIMIZE, "maximize": StudyDirection.MAXIMIZE}
@@ -63,6 +64,11 @@ def check(name: str, definition: SweepDefinition, directions: Sequence[Direction
         raise InvalidInput("A budget is below 0.", hint="0 is without end.")
     if definition.workers < 1:
         raise InvalidInput(f"{definition.workers} workers do nothing.", hint="One is the least.")
+    if definition.executor != "local" and not is_findable(definition, definition.target):
+        raise InvalidInput(
+            f"{definition.target} cannot be found by another process.",
+            hint="Put the function at the top level of a file, or use one worker.",
+        )
     space.check(definition.space)
     searching.sampler_of(definition.search, definition.space, len(directions))
     searching.pruner_of(definition.search)

@@ -101,9 +101,14 @@ def _number(value: object) -> float:
     return number
 
 
-def _loaded(definition: SweepDefinition, target: str) -> Objective:
+def is_findable(definition: SweepDefinition, target: str) -> bool:
+    """Whether another process can find a function of a sweep by its name."""
     module, _, name = target.partition(":")
-    if not definition.folder or not module or "<" in name:
+    return bool(definition.folder and module and name) and "<" not in name
+
+
+def _loaded(definition: SweepDefinition, target: str) -> Objective:
+    if not is_findable(definition, target):
         raise InvalidInput(
             f"{target} cannot be found by another process.", hint="Put the function at the top level of a file."
         )

@@ -32,6 +32,7 @@ AREAS = (
     "registry.webhooks",
     "governance",
     "governance.storekeeping",
+    "governance.runkeeping",
     "packaging",
     "packaging.manifests",
     "packaging.sizing",
@@ -74,7 +75,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "features": (("features",), "Entities, feature views, point-in-time joins, the online store"),
     "experiments": (("tracking",), "Groups of runs"),
     "runs": (
-        ("tracking", "tracking.index", "tracking.series"),
+        ("tracking", "tracking.index", "tracking.series", "governance.runkeeping"),
         "Parameters, metrics, artifacts, environment of each training",
     ),
     "traces": (("tracking.traces",), "What requests to applications did, as trees of spans"),
@@ -82,7 +83,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "sweeps": (("pipelines.sweeps",), "Searches for the best parameters: trials, pruning, several workers"),
     "models": (_MODELS, "Registered models, versions, aliases, approvals, policies"),
     "webhooks": (("registry.webhooks",), "What happens to models, told to other programs"),
-    "governance": (("governance",), "Principals, roles, retention, the compliance report"),
+    "governance": (
+        ("governance", "governance.runkeeping"),
+        "Principals, roles, legal holds, retention, the compliance report",
+    ),
     "tokens": (("governance",), "Tokens for people and machines"),
     "packages": (("packaging", "packaging.manifests", "packaging.sizing"), "Models packed to run elsewhere"),
     "endpoints": (("serving", "serving.manifests"), "Endpoints, deployments, traffic, predictions, labels"),

@@ -21,6 +21,13 @@ class Database(Protocol):
         """Open a transaction on a connection; with `write` it holds the writer's place from the start."""
         ...
 
+    def reclaim(self) -> int:
+        """Give back to the file system what rows that were deleted took up, while others read and write; so many bytes.
+
+        Some of it may be kept for rows to come.
+        """
+        ...
+
     def close(self) -> None:
         """Give back every connection."""
         ...

@@ -37,6 +37,15 @@ lineage = Table(
     Column("at", UtcTime, nullable=False),
     Index("ix_lineage_upstream", "upstream"),
 )
+holds = Table(
+    "holds",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("urn", String(500), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("principal", String(128), nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
 answered = Table(
     "answered",
     metadata,

@@ -49,7 +49,7 @@ def references(session: Session) -> Iterator[tuple[Digest, str]]:
         for row in _rows(session, table, columns) if columns else ():
             texts = [row[f"spelled_{column.name}"] for column in columns]
             for text in texts:
-                yield from ((digest, _name(table, row)) for digest in addresses_in(text))
+                yield from ((digest, name_of(table, row)) for digest in addresses_in(text))
 
 
 def required(session: Session) -> Iterator[tuple[Digest, str]]:
@@ -61,7 +61,7 @@ def required(session: Session) -> Iterator[tuple[Digest, str]]:
         columns = [column for column in table.columns if _must_be_there(column)]
         for row in _rows(session, table, columns) if columns else ():
             for column in columns:
-                yield from ((digest, _name(table, row)) for digest in addresses_in(row[f"spelled_{column.name}"]))
+                yield from ((digest, name_of(table, row)) for digest in addresses_in(row[f"spelled_{column.name}"]))
 
 
 def addresses_in(text: str | None) -> list[Digest]:
@@ -79,7 +79,8 @@ def _rows(session: Session, table: Table, columns: list[Column[object]]) -> Iter
         yield row._mapping
 
 
-def _name(table: Table, row: RowMapping) -> str:
+def name_of(table: Table, row: RowMapping) -> str:
+    """What a row is: a URN, or the name of its table with its key."""
     kind, *parts = _KINDS.get(table.name, (table.name,))
     if parts:
         return str(Urn(kind, row["project"], str(row[parts[0]]), str(row[parts[1]]) if len(parts) > 1 else ""))

@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 from sqlalchemy import delete, update
 
-from everloop.catalog import lineage
+from everloop.catalog import holds, lineage
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.kernel.ids import Name
@@ -178,12 +178,13 @@ def delete_model(session: Session, name: Name, reason: str = "") -> RegisteredMo
 def delete_version(session: Session, name: Name, version: int, reason: str) -> ModelVersion:
     """Delete a version that nothing points to, and give what it was. Its number is never given again.
 
-    Refused while an alias names it or something (a package, a deployment) came from it.
+    Refused while an alias names it, something (a package, a deployment) came from it, or a legal hold is on it.
     """
     if version < 1:
         raise InvalidInput(f"{version} is no version number.", hint="Versions count from 1.")
     known = _version(session, name, version)
     urn = session.urn("model", name, version)
+    holds.check(session, (urn, session.urn("model", name)))
     holding = [f"alias {alias.alias}" for alias in aliases(session, name) if alias.version == version]
     holding += [edge.downstream for edge in lineage.graph(session, urn, "downstream", 1).edges]
     if holding:

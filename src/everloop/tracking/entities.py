@@ -267,6 +267,28 @@ class RunRestored(Event, frozen=True, kw_only=True, tag="runs.restored"):
     """A deleted run is back."""
 
 
+class RunPurged(Event, frozen=True, kw_only=True, tag="runs.purged"):
+    """What a deleted run held was freed for good; `files` of so many bytes are nobody's now, unless others have them."""
+
+    name: str
+    experiment: str
+    points_bytes: int
+    files: int
+    files_bytes: int
+
+
+class ModelPurged(Event, frozen=True, kw_only=True, tag="runs.model_purged"):
+    """A logged model was freed for good."""
+
+    name: str
+    files: int
+    files_bytes: int
+
+
+class ExperimentPurged(Event, frozen=True, kw_only=True, tag="experiments.purged"):
+    """A deleted experiment, of which nothing was left, was freed for good."""
+
+
 class ModelLogged(Event, frozen=True, kw_only=True, tag="runs.model_logged"):
     """A client began to log a model, brought it to an end, changed its notes, or deleted it."""
 

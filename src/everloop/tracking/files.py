@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import msgspec
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
+from everloop.catalog import holds
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput
 from everloop.store.entities import Digest
@@ -69,8 +70,10 @@ def remove(session: Session, holder: str, path: str, urn: str) -> int:
 
     Raises:
         InvalidInput: the path leads out, or has no form that a path has.
+        Refused: a legal hold is on what it belongs to.
     """
     path = checked(path) if path else ""
+    holds.check(session, (urn,))
     wanted = or_(artifacts.c.path == path, _inside(path)) if path else artifacts.c.path != ""
     lost = session.execute(delete(artifacts).where(_of(session, holder), wanted))
     if lost:

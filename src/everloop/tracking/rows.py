@@ -29,7 +29,10 @@ _WRITE = (
     "UPDATE runs SET inputs = ?, tail_next = ?, tail_points = ?, tail_bytes = ?, texts = ?, latest = ?, changed = ?"
     " WHERE project = ? AND id = ?"
 )
-_NEWEST = "SELECT max(changed) FROM runs WHERE project = ?"
+_NEWEST = (
+    "SELECT max(changed) FROM (SELECT max(changed) AS changed FROM runs WHERE project = ?"
+    " UNION ALL SELECT max(changed) AS changed FROM run_purges WHERE project = ?) AS changes"
+)
 _ADD_TAIL = "INSERT INTO metric_tail (project, run, sequence, segment) VALUES (?, ?, ?, ?)"
 _TAILS = "SELECT segment FROM metric_tail WHERE project = ? AND run = ? ORDER BY sequence"
 _DROP_TAILS = "DELETE FROM metric_tail WHERE project = ? AND run = ?"
@@ -102,9 +105,9 @@ def write(session: Session, held: Sequence[Held]) -> None:
 def next_change(session: Session) -> int:
     """The number of the next change of a run of the session's project; the numbers rise in the order of commits.
 
-    It is the time, in microseconds, unless that was taken: so no number comes again when its run is gone.
+    It is the time, in microseconds, unless that was taken. No number comes again when its run is gone: that was a change.
     """
-    ((newest,),) = _asked(session, _NEWEST, (session.project,))
+    ((newest,),) = _asked(session, _NEWEST, (session.project, session.project))
     return max((newest or 0) + 1, micros(session.clock.now()))
 
 

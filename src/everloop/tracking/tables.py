@@ -92,6 +92,13 @@ run_writers = Table(
     Column("sequence", BigInteger, nullable=False),  # The last one of that writer that was taken.
     sqlite_with_rowid=False,
 )
+run_purges = Table(  # What was freed for good: who keeps runs in memory learns of it here.
+    "run_purges",
+    metadata,
+    Column("project", String(128), primary_key=True),
+    Column("changed", BigInteger, primary_key=True, autoincrement=False),  # Counts on with that of runs.
+    Column("runs", LargeBinary, nullable=False),  # Their ids.
+)
 artifacts = Table(
     "artifacts",
     metadata,

@@ -10,6 +10,15 @@ from sqlalchemy import Connection, create_engine, event, make_url
 from everloop.kernel.errors import Misconfigured
 
 _BUSY_MS = 30_000
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+)
+_INCREMENTAL = 2
+_PAGES = 1_000
+"""So many pages are given back in one go."""
+
 
 
 class SqliteDatabase:
@@ -27,7 +36,7 @@ class SqliteDatabase:
     def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # The driver must not begin transactions of its own.
         try:
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
+            for pragma in (*_PRAGMAS, f"busy_timeout={_BUSY_MS}"):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.OperationalError:  # It cannot be opened now: the session says so.
             raise
@@ -37,9 +46,33 @@ class SqliteDatabase:
                 hint="Restore it from a backup, or choose another with EVERLOOP_HOME or EVERLOOP_DATABASE_URL.",
             ) from None
 
+    def reclaim(self) -> int:
+        """Give free pages back to the file system, a few at a time so that writers get their turn; so many bytes.
+
+        A file of an earlier release cannot do that yet: it is written anew once, when a quarter of it is free.
+        """
+        with self.engine.connect() as connection:
+            before = _pragma(connection, "page_count")
+            if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
+                while _pragma(connection, "freelist_count"):
+                    _give_back(connection)
+            elif _pragma(connection, "freelist_count") * 4 > before:
+                connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            return max(0, before - _pragma(connection, "page_count")) * _pragma(connection, "page_size")
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+
+
+def _give_back(connection: Connection) -> None:
+    """Give some pages back: a step of the statement each, and only scripts are run to their end."""
+    connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
 
 
 def open_database(url: str) -> SqliteDatabase:

@@ -2,7 +2,8 @@
 
 Writers are serialised and number their changes in the order of commits, so whatever changed has a larger number than
 all that was seen, also when another server wrote it. What a unit of work reads that may write itself is not counted as
-seen, and is read again by whoever comes next: it may never be committed.
+seen, and is read again by whoever comes next: it may never be committed. Runs that are freed for good leave their ids
+in `run_purges`, under the next number of a change.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
-from sqlalchemy import BigInteger, Text, bindparam, func, select, type_coerce
+from sqlalchemy import BigInteger, Text, bindparam, func, select, type_coerce, union_all
 
 from everloop.catalog.database import Database
 from everloop.catalog.session import Session
 from everloop.tracking.index.columns import BLOCK
 from everloop.tracking.index.table import TEXTS, TIMES, Batch, Measured, RunTable
-from everloop.tracking.tables import runs
+from everloop.tracking.tables import run_purges, runs
 
 _AT_ONCE = 500
 _COLUMNS = (
@@ -42,7 +43,17 @@ _CHANGED = (
 _NAMED = select(*_COLUMNS).where(
     runs.c.project == bindparam("project"), runs.c.id.in_(bindparam("ids", expanding=True))
 )
-_NEWEST = select(func.max(runs.c.changed)).where(runs.c.project == bindparam("project"))
+_PURGED = (
+    select(run_purges.c.changed, run_purges.c.runs)
+    .where(run_purges.c.project == bindparam("project"), run_purges.c.changed > bindparam("seen"))
+    .order_by(run_purges.c.changed)
+)
+_LAST_PURGE = select(func.max(run_purges.c.changed)).where(run_purges.c.project == bindparam("project"))
+_CHANGES = union_all(
+    select(func.max(runs.c.changed).label("changed")).where(runs.c.project == bindparam("project")),
+    select(func.max(run_purges.c.changed).label("changed")).where(run_purges.c.project == bindparam("project")),
+).subquery()
+_NEWEST = select(func.max(_CHANGES.c.changed))
 
 
 class _Texts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -54,6 +65,7 @@ class _Texts(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _texts = msgspec.msgpack.Decoder(_Texts).decode
 _latest = msgspec.msgpack.Decoder(dict[str, Measured]).decode
+_ids = msgspec.msgpack.Decoder(list[str]).decode
 
 
 class Index:
@@ -63,12 +75,14 @@ class Index:
         self.table = RunTable()
         self.lock = threading.RLock()
         self._seen = -1
+        self._purged: int | None = None  # Before the first time nothing is known that could have been freed.
         self._unsettled: set[str] = set()
 
     def refresh(self, session: Session) -> None:
         """Read what has changed since the last time."""
         if self._unsettled:
             self._settle(session)
+        self._bury(session)
         seen = self._seen
         while found := session.connection.execute(_CHANGED, {"project": session.project, "seen": seen}).all():
             with _uncollected():
@@ -85,6 +99,19 @@ class Index:
         """Leave runs out that are not there for a reader, until they are found again."""
         self.table.remove(ids)
         self._unsettled.update(ids)
+
+    def _bury(self, session: Session) -> None:
+        """Leave out what was freed for good since the last time."""
+        project = {"project": session.project}
+        if self._purged is None:
+            if not session.writes:
+                self._purged = session.connection.execute(_LAST_PURGE, project).scalar() or -1
+            return
+        found = session.connection.execute(_PURGED, project | {"seen": self._purged}).all()
+        if found:
+            self.doubt([id for _, ids in found for id in _ids(ids)])
+            if not session.writes:
+                self._purged = found[-1][0]
 
     def _settle(self, session: Session) -> None:
         """Read again what may have been rolled back, or removed."""

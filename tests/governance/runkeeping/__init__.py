@@ -1,0 +1,1 @@
+"""Tests of what becomes of runs that nobody wants any more."""

@@ -25,6 +25,7 @@ SUBJECTS = (
     "memo",
     "tracking",
     "tracking_search",
+    "sweeps",
     "tracking_peers",
     "serving",
     "serving_peers",

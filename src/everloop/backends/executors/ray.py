@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from everloop.backends.executors.processes import RemoteCall, perform_remote, remote_call
-from everloop.kernel.errors import Misconfigured, StepFailed
+from everloop.kernel.errors import Misconfigured, StepFailed, Unavailable
 from everloop.pipelines.executor import StepCall, StepOutcome
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class RayExecutor:
 
         Raises:
             InvalidInput: the step is no function at the top level of a module.
-            Misconfigured: Ray is not installed, or cannot be reached.
+            Misconfigured: Ray is not installed.
+            Unavailable: it does not start, or cannot be reached.
         """
         remote = remote_call(call)
         ray = self._open()
@@ -70,14 +72,15 @@ class RayExecutor:
                 log_to_driver=False,
                 configure_logging=False,
             )
-        except (ConnectionError, RuntimeError, OSError) as error:
-            raise Misconfigured(f"Ray cannot be reached ({error}).", hint="Check RAY_ADDRESS.") from error
+        except Exception as error:  # noqa: BLE001 - Ray raises bare ones when it does not start in time
+            raise Unavailable(
+                f"Ray did not start, or cannot be reached ({error}).",
+                hint="Check RAY_ADDRESS; a slow machine may need RAY_raylet_start_wait_time_s=120.",
+            ) from error
         self._started = True
 
 
 def _address() -> str:
-    import os
-
     return os.environ.get("RAY_ADDRESS", "")
 
 

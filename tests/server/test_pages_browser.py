@@ -146,3 +146,19 @@ def test_the_keyboard_reaches_the_content_first(site: tuple[Platform, str], chro
     assert chromium.tell("document.querySelector('a').getAttribute('href')") == "#main"
     chromium.tell("document.querySelector('a').focus()")
     assert chromium.tell("document.querySelector('a').getBoundingClientRect().left") >= 0
+
+
+def test_links_that_mlflows_client_prints_lead_to_our_pages(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, url = site
+    run = platform.call("runs.search", {})[0].id
+    for printed, page in {
+        f"#/experiments/0/runs/{run}": f"/runs/{run}",
+        "#/experiments/0": "/runs",
+        "#/models/late/versions/1": "/models/late/versions/1",
+    }.items():
+        chromium.open(f"{url}/")
+        chromium.open(f"{url}/?{page}{printed}")
+        deadline = time.monotonic() + 20
+        while chromium.tell("location.pathname") != page and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert chromium.tell("location.pathname") == page

@@ -1,6 +1,11 @@
 // Pages stay as the server rendered them; what is marked [data-live] is fetched again every few seconds while it is in view.
 "use strict";
 const every = 4000;
+// MLflow's client prints links with a fragment that only its own pages know: they lead to ours.
+const [, run, model, version] = location.hash.match(/^#\/(?:experiments\/\d+(?:\/runs\/(\w+))?|models\/([^/]+)(?:\/versions\/(\d+))?)/) ?? [];
+if (run) location.replace(`/runs/${run}`);
+else if (model) location.replace(`/models/${model}${version ? `/versions/${version}` : ""}`);
+else if (location.hash.startsWith("#/experiments")) location.replace("/runs");
 async function refresh() {
   if (document.visibilityState === "visible" && document.querySelector("[data-live]")) {
     try {
@@ -9,7 +14,7 @@ async function refresh() {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         for (const part of document.querySelectorAll("[data-live]")) {
           const next = fresh.getElementById(part.id);
-          const busy = part.contains(document.activeElement) || part.querySelector("details[open]");
+          const busy = part.contains(document.activeElement) || part.matches("[data-held]") || part.querySelector("details[open]");
           if (next && !busy && next.innerHTML !== part.innerHTML) part.replaceWith(next);
         }
       }

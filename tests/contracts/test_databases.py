@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from sqlalchemy import func, select, update
 
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
+from everloop.catalog import driver
+from everloop.catalog.database import Kept
 from everloop.catalog.entities import LedgerEntry
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
@@ -120,6 +123,83 @@ class TestTransactions:
         with session.begin(write=False) as unit:
             found = unit.scalars(select(ledger.c.subject).where(ledger.c.subject.startswith("a_", autoescape=True)))
         assert found == ["a_b"]
+
+
+class TestAKeptConnection:
+    """What a thread that writes all the time does on one connection."""
+
+    def test_units_follow_each_other_and_each_is_kept_whole(self, session: Session) -> None:
+        kept = Kept(session.resources.database)
+        for number in range(3):
+            with session.begin_on(kept) as unit:
+                unit.emit(Noted(subject="x", text=str(number)))
+            assert count(session) == number + 1
+        kept.close()
+
+    def test_a_unit_that_fails_leaves_nothing_and_the_next_one_is_as_any(self, session: Session) -> None:
+        kept = Kept(session.resources.database)
+
+        def work() -> None:
+            with session.begin_on(kept) as unit:
+                driver.run(unit.connection, "UPDATE chain_head SET sequence = ?", [(7,)])
+                link(unit, "b", "a", "derived_from")
+                raise InvalidInput("Stop here.")
+
+        for _ in range(30):
+            with pytest.raises(InvalidInput, match="Stop here"):
+                work()
+        with session.begin_on(kept) as unit:
+            unit.emit(Noted(subject="x"))
+        kept.close()
+        with session.begin(write=False) as unit:
+            assert unit.scalars(select(lineage.c.at)) == []
+        assert count(session) == 1
+
+    def test_a_connection_that_was_lost_meanwhile_is_replaced(self, session: Session) -> None:
+        kept = Kept(session.resources.database)
+        connection = kept.begun()
+        connection.commit()
+        assert connection.connection.driver_connection is not None
+        connection.connection.driver_connection.close()
+        with session.begin_on(kept) as unit:
+            unit.emit(Noted(subject="x"))
+        kept.close()
+        assert count(session) == 1
+
+    def test_others_write_between_its_units(self, session: Session) -> None:
+        kept = Kept(session.resources.database)
+        kept.begun().commit()
+        _in_thread(partial(note, session))
+        kept.close()
+
+
+class TestStatementsOfTheDriver:
+    """Statements with `?` for each value, past SQLAlchemy."""
+
+    def test_what_they_write_commits_with_the_rest(self, session: Session) -> None:
+        with session.begin() as unit:
+            unit.emit(Noted(subject="x", text="50 % of ?"))
+        with session.begin(write=False) as unit:
+            [(text,)] = driver.asked(unit.connection, "SELECT event FROM ledger WHERE subject = ?", ("x",))
+        assert _decoded(text).text == "50 % of ?"
+
+    def test_rows_are_written_each_by_itself_and_none_is_nothing(self, session: Session) -> None:
+        row = "INSERT INTO lineage (downstream, upstream, relation, at) VALUES (?, ?, ?, ?)"
+        with session.begin() as unit:
+            driver.run(unit.connection, row, [])
+            driver.run(unit.connection, row, [("a", "b", "r", 1)])
+            driver.run(unit.connection, row, [(name, "b", "r", 1) for name in "xyz"])
+            found = driver.asked(unit.connection, "SELECT downstream FROM lineage ORDER BY downstream")
+        assert [name for (name,) in found] == ["a", "x", "y", "z"]
+
+    def test_their_errors_are_told_as_any(self, session: Session) -> None:
+        def twice() -> None:
+            with session.begin() as unit:
+                row = "INSERT INTO chain_head (sequence, hash, id) VALUES (?, ?, 5)"
+                driver.run(unit.connection, row, [(1, "a"), (2, "b")])
+
+        with pytest.raises(Conflict):
+            twice()
 
 
 class TestReadersAndWriters:

@@ -8,19 +8,23 @@ from typing import Any
 
 import msgspec
 from blake3 import blake3
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select
 
+from everloop.catalog import driver
 from everloop.catalog.entities import ChainReport, LedgerEntry
-from everloop.catalog.tables import chain_head, ledger
+from everloop.catalog.tables import ledger
 from everloop.kernel.clock import micros
 from everloop.kernel.events import Event, kind_of
 
 GENESIS = "0" * 64
 _PAGE = 10_000
-# Made once: building a statement costs SQLAlchemy as much as executing it does.
-_HEAD = select(chain_head.c.sequence, chain_head.c.hash).where(chain_head.c.id == 1)
-_ADD, _BEGIN = insert(ledger), insert(chain_head)
-_MOVE = update(chain_head).where(chain_head.c.id == 1)
+_HEAD = "SELECT sequence, hash FROM chain_head WHERE id = 1"
+_ADD = (
+    "INSERT INTO ledger (sequence, at, project, principal, kind, subject, event, previous, hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_BEGIN = "INSERT INTO chain_head (sequence, hash, id) VALUES (?, ?, 1)"
+_MOVE = "UPDATE chain_head SET sequence = ?, hash = ? WHERE id = 1"
 
 
 def entry_hash(fields: Sequence[object]) -> str:
@@ -32,23 +36,16 @@ def append(connection: Connection, at: datetime, project: str, principal: str, e
     """Add events to the chain. The caller holds the writer's place, so that no other entry comes between."""
     head = _head(connection)
     sequence, previous = head or (0, GENESIS)
-    rows = []
+    rows, when = [], micros(at)
     for event in events:
         sequence += 1
         text = msgspec.json.encode(event, order="sorted").decode()
         kind = kind_of(event)
-        digest = entry_hash([sequence, micros(at), project, principal, kind, event.subject, text, previous])
-        rows.append(
-            {"sequence": sequence, "at": at, "project": project, "principal": principal, "kind": kind}
-            | {"subject": event.subject, "event": text, "previous": previous, "hash": digest}
-        )
-        previous = digest
-    connection.execute(_ADD, rows)
-    values = {"sequence": sequence, "hash": previous}
-    if head:
-        connection.execute(_MOVE, values)
-    else:
-        connection.execute(_BEGIN, values | {"id": 1})
+        fields = (sequence, when, project, principal, kind, event.subject, text, previous)
+        previous = entry_hash(fields)
+        rows.append((*fields, previous))
+    driver.run(connection, _ADD, rows)
+    driver.run(connection, _MOVE if head else _BEGIN, [(sequence, previous)])
 
 
 def verify(connection: Connection) -> ChainReport:
@@ -97,8 +94,8 @@ def _flaw(row: Row[Any], last: int, previous: str) -> str:
 
 
 def _head(connection: Connection) -> tuple[int, str] | None:
-    found = connection.execute(_HEAD).one_or_none()
-    return (found.sequence, found.hash) if found else None
+    found = driver.asked(connection, _HEAD)
+    return found[0] if found else None
 
 
 def read(row: object) -> LedgerEntry:

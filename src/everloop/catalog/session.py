@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, Statemen
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from everloop.catalog import ledger
-from everloop.catalog.database import Database
+from everloop.catalog.database import Database, Kept
 from everloop.kernel.clock import Clock
 from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound, Unavailable
 from everloop.kernel.events import Event
@@ -103,31 +103,33 @@ class Session:
         if self._connection is not None and not self._connection.closed:
             yield self
             return
-        try:
-            with self.resources.database.engine.connect() as connection:
-                self.resources.database.begin(connection, write=write)
-                unit = replace(self, writes=write, _connection=connection, _events={})
+        with _told(), self.resources.database.engine.connect() as connection:
+            self.resources.database.begin(connection, write=write)
+            unit = Session(self.resources, self.principal, self.project, write, connection)
+            yield unit
+            unit._commit()
+
+    @contextmanager
+    def begin_on(self, kept: Kept) -> Iterator[Session]:
+        """A unit of work that writes, on a connection that its thread keeps: for many small ones, one after the other.
+
+        Raises:
+            InvalidInput, Conflict, Unavailable: as `begin` does; the connection is given back then.
+        """
+        with _told():
+            try:
+                unit = Session(self.resources, self.principal, self.project, True, kept.begun())
                 yield unit
-                for (project, principal), events in unit._events.items():
-                    ledger.append(connection, self.clock.now(), project, principal, events)
-                connection.commit()
-        except IntegrityError as error:
-            raise Conflict(f"Something with that name is there already ({error.orig}).") from error
-        except (DataError, OverflowError, UnicodeEncodeError) as error:
-            raise InvalidInput(
-                f"A value cannot be kept ({getattr(error, 'orig', error)}).",
-                hint="Numbers have up to 64 bits, texts no NUL character.",
-            ) from error
-        except OperationalError as error:
-            raise Unavailable(
-                f"The database did not answer ({error.orig}).", hint="Check EVERLOOP_DATABASE_URL with everloop doctor."
-            ) from error
-        except PoolTimeout as error:
-            raise Unavailable("Every connection to the database is in use.", hint="Try again in a moment.") from error
-        except StatementError as error:
-            if isinstance(error.orig, EverloopError):
-                raise error.orig from None  # A column type refused the value before the database saw it.
-            raise
+                unit._commit()
+            except BaseException:
+                kept.close()
+                raise
+
+    def _commit(self) -> None:
+        """Put the events into the ledger, and all of it into the database."""
+        for (project, principal), events in self._events.items():
+            ledger.append(self.connection, self.clock.now(), project, principal, events)
+        self.connection.commit()
 
     @contextmanager
     def activate(self) -> Iterator[None]:
@@ -144,7 +146,7 @@ class Session:
 
     def acting(self, principal: str, project: str) -> Session:
         """The same unit of work on behalf of another principal, in another project."""
-        return replace(self, principal=principal, project=project)
+        return Session(self.resources, principal, project, self.writes, self._connection, self._events)
 
     def new_id(self) -> str:
         """A fresh id that sorts by time."""
@@ -192,6 +194,30 @@ class Session:
     def scalars(self, statement: Executable) -> Sequence[Any]:
         """The first column of a query (of whatever type it has)."""
         return self.connection.execute(statement).scalars().all()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of the database in our words."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(f"Something with that name is there already ({error.orig}).") from error
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidInput(
+            f"A value cannot be kept ({getattr(error, 'orig', error)}).",
+            hint="Numbers have up to 64 bits, texts no NUL character.",
+        ) from error
+    except OperationalError as error:
+        raise Unavailable(
+            f"The database did not answer ({error.orig}).", hint="Check EVERLOOP_DATABASE_URL with everloop doctor."
+        ) from error
+    except PoolTimeout as error:
+        raise Unavailable("Every connection to the database is in use.", hint="Try again in a moment.") from error
+    except StatementError as error:
+        if isinstance(error.orig, EverloopError):
+            raise error.orig from None  # A column type refused the value before the database saw it.
+        raise
 
 
 _insert = cache(insert)

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 
 import msgspec
 
+from everloop.catalog.database import Kept
 from everloop.catalog.session import Resources, Session
 from everloop.kernel.errors import EverloopError, Unavailable
 from everloop.tracking.entities import Logged
@@ -89,12 +90,13 @@ class Ingest:
         self._resources.database.engine.dispose(close=False)  # Its connections are the parent's.
 
     def _work(self) -> None:
-        more = True
+        more, kept = True, Kept(self._resources.database)
         while more:
             waiting, more = self._waiting()
             requests = [request for request in waiting if request.future.set_running_or_notify_cancel()]
             if requests:
-                self._write(requests)
+                self._write(kept, requests)
+        kept.close()
 
     def _waiting(self) -> tuple[list[Request], bool]:
         """What waits, at least one write unless this is the end; and whether more can come."""
@@ -112,17 +114,17 @@ class Ingest:
                 return found, True
         return found, False
 
-    def _write(self, requests: Sequence[Request]) -> None:
+    def _write(self, kept: Kept, requests: Sequence[Request]) -> None:
         """Write requests in one transaction and tell each what became of it.
 
         Where the database refuses the whole of it, each is tried alone, so that one spoils nothing for the others.
         """
         try:
-            outcomes = self._commit(requests)
+            outcomes = self._commit(kept, requests)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             if len(requests) > 1 and not isinstance(error, Unavailable):
                 for request in requests:
-                    self._write([request])
+                    self._write(kept, [request])
                 return
             outcomes = [error] * len(requests)
         for request, outcome in zip(requests, outcomes, strict=True):
@@ -131,13 +133,13 @@ class Ingest:
             else:
                 request.future.set_exception(outcome)
 
-    def _commit(self, requests: Sequence[Request]) -> list[BaseException | None]:
+    def _commit(self, kept: Kept, requests: Sequence[Request]) -> list[BaseException | None]:
         """Write requests in one transaction; the error of each that was refused."""
         projects: dict[str, list[Logged]] = {}
         for request in requests:
             projects.setdefault(request.project, []).append(request.logged)
         outcomes: list[BaseException | None] = []
-        with Session(self._resources, "", "").begin() as unit:
+        with Session(self._resources, "", "").begin_on(kept) as unit:
             writes = {project: Writes(unit.acting("", project)) for project in projects}
             for project, logged in projects.items():
                 writes[project].read(logged)

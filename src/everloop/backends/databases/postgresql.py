@@ -5,11 +5,14 @@ from __future__ import annotations
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
+from everloop.catalog import driver
 from everloop.kernel.errors import Misconfigured
 
 _WRITERS_PLACE = 0x65766572
 """The advisory lock that the ledger's writers take in turn, so that the chain has no fork."""
+_WRITE = f"SELECT pg_advisory_xact_lock({_WRITERS_PLACE})"
 _SIZE = "SELECT pg_database_size(current_database())"
+_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresqlDatabase:
@@ -23,10 +26,8 @@ class PostgresqlDatabase:
 
     def begin(self, connection: Connection, *, write: bool) -> None:
         """Open a transaction; a writer waits for its place, a reader gets one snapshot for all of its queries."""
-        if write:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_PLACE})")
-            return
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.begin()
+        driver.run(connection, _WRITE if write else _READ)
 
     def reclaim(self) -> int:
         """Let PostgreSQL use again what rows that were deleted took up, and give back what lies at the ends of tables.

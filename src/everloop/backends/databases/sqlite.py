@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event, make_url
 
+from everloop.catalog import driver
 from everloop.kernel.errors import Misconfigured
 
 _BUSY_MS = 30_000
@@ -20,7 +21,6 @@ _PAGES = 1_000
 """So many pages are given back in one go."""
 
 
-
 class SqliteDatabase:
     """SQLite (WAL, synchronous=FULL: a commit survives kill -9 and power loss)."""
 
@@ -31,11 +31,15 @@ class SqliteDatabase:
 
     def begin(self, connection: Connection, *, write: bool) -> None:
         """Open a transaction; a writer takes its place before it reads, so that it never has to be retried."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        connection.begin()
+        driver.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
 
     def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # The driver must not begin transactions of its own.
         try:
+            # Only in a new file: in one that is there it would wait for who writes.
+            if connection.execute("PRAGMA page_count").fetchone() == (0,):
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # What is freed can be given back bit by bit.
             for pragma in (*_PRAGMAS, f"busy_timeout={_BUSY_MS}"):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.OperationalError:  # It cannot be opened now: the session says so.

@@ -73,7 +73,7 @@ def compare(visit: Visit) -> Page:
         code=[(run, text) for run, text in zip(runs[1:], compared.code, strict=True) if text],
         plots=plots.of_runs(runs),
         values=msgspec.json.encode(_values(runs)).decode(),
-        metrics=sorted({key for run in runs for key in run.metrics if "[" not in key and plots.SYSTEM not in key}),
+        metrics=_metrics(runs),
         experiment=experiments.pop() if len(experiments) == 1 else "",
         offered=[],
     )
@@ -95,19 +95,28 @@ def _aspects(compared: Comparison) -> dict[str, list[Line]]:
 
 def _values(runs: Sequence[Run]) -> dict[str, object]:
     """Columns of what differs, parameters before metrics: numbers where all that a run has are numbers."""
-    columns: dict[str, list[float | None] | list[str | None]] = {}
+    columns: dict[str, Sequence[float | str | None]] = {}
     for key in sorted({key for run in runs for key in run.parameters}):
         texts = [run.parameters.get(key) for run in runs]
-        if len(set(texts)) > 1:
+        if _differ(texts):
             columns[key] = _numbers(texts) or texts
-    measured: dict[str, list[float | None]] = {}
-    for key in sorted({key for run in runs for key in run.metrics if "[" not in key and plots.SYSTEM not in key}):
+    measured: dict[str, Sequence[float | str | None]] = {}
+    for key in _metrics(runs):
         values = [_finite(run.metrics.get(key)) for run in runs]
-        if len(set(values)) > 1:
-            measured[key] = values
+        if _differ(values):
+            measured[f"{key} (metric)" if key in columns else key] = values
     few = dict(list(columns.items())[: AXES - min(len(measured), AXES // 2)])
     few |= dict(list(measured.items())[: AXES - len(few)])
     return {"names": [run.name for run in runs], "ids": [run.id for run in runs], "columns": few}
+
+
+def _metrics(runs: Sequence[Run]) -> list[str]:
+    """The metrics that training code logged, without those of slices and of the machine."""
+    return sorted({key for run in runs for key in run.metrics if "[" not in key and not key.startswith(plots.SYSTEM)})
+
+
+def _differ(values: Sequence[object]) -> bool:
+    return len({value for value in values if value is not None}) > 1
 
 
 def _numbers(texts: Sequence[str | None]) -> list[float | None]:

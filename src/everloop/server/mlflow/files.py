@@ -22,7 +22,7 @@ from everloop.server.files import Files, StoredFile
 from everloop.server.mlflow import artifacts, traces
 from everloop.server.mlflow.artifacts import Place
 from everloop.server.mlflow.endpoint import Caller
-from everloop.server.mlflow.paths import unescaped
+from everloop.server.mlflow.paths import checked, unescaped
 from everloop.server.mlflow.refusals import refusal
 from everloop.store.entities import Digest
 from everloop.store.objects import raw_of
@@ -173,6 +173,7 @@ class ArtifactDoor:
         if request.method != "POST":
             return _wrong_method(request.method, "POST")
         run, path = _given(query, "run_uuid"), _given(query, "path")
+        checked(path)
         data = await request.body()
         if not data:
             raise InvalidInput("Request must specify data.")

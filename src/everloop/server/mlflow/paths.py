@@ -23,7 +23,7 @@ def unescaped(sent: str) -> str:
     try:
         return unquote_to_bytes(sent).decode()
     except UnicodeError:
-        raise invalid(sent) from None
+        raise invalid() from None
 
 
 def checked(path: str) -> str:
@@ -34,22 +34,20 @@ def checked(path: str) -> str:
     """
     disguised = path
     for _ in range(_MOST_DISGUISES):
-        _check(disguised, path)
+        _check(disguised)
         shown = unescaped(disguised)
         if shown == disguised:
             return "" if path in ("", ".") else str(PurePosixPath(path))
         disguised = shown
-    raise invalid(path)
+    raise invalid()
 
 
-def invalid(path: str) -> InvalidInput:
-    """What to raise for a path that leads out."""
-    return InvalidInput(
-        f"Invalid path: {path[:200]!r}", hint="Use a relative path without '..', '#', backslashes and drives."
-    )
+def invalid() -> InvalidInput:
+    """What to raise for a path that leads out: MLflow's own tests compare the message whole."""
+    return InvalidInput("Invalid path")
 
 
-def _check(path: str, told: str) -> None:
+def _check(path: str) -> None:
     parts = path.split("/")
     if (
         len(path) > _LONGEST
@@ -61,4 +59,4 @@ def _check(path: str, told: str) -> None:
         or any(_ELSEWHERE.match(part) for part in parts)
         or _ELSEWHERE.match(path)
     ):
-        raise invalid(told)
+        raise invalid()

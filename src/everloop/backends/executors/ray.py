@@ -72,7 +72,7 @@ class RayExecutor:
                 log_to_driver=False,
                 configure_logging=False,
             )
-        except Exception as error:  # noqa: BLE001 - Ray raises bare ones when it does not start in time
+        except Exception as error:  # Ray raises bare ones when it does not start in time.
             raise Unavailable(
                 f"Ray did not start, or cannot be reached ({error}).",
                 hint="Check RAY_ADDRESS; a slow machine may need RAY_raylet_start_wait_time_s=120.",

@@ -106,4 +106,5 @@ def _called(data: Any) -> str:
         frame = frame.f_back  # type: ignore[assignment]  # The outermost frame has none, which ends the loop.
     if frame is None or data is None:
         return ""
-    return next((name for name, value in frame.f_locals.items() if value is data and name.isidentifier()), "")
+    known = [*frame.f_locals.items(), *frame.f_globals.items()]
+    return next((name for name, value in known if value is data and name.isidentifier()), "")

@@ -50,4 +50,5 @@ def _log(values: Mapping[str, Any], step: Any) -> None:
     except (NotFound, Conflict):
         return
     for key, value in values.items():
-        recorder.log_metric(key, float(value), None if step is None else int(step))
+        number = float(value.detach() if hasattr(value, "detach") else value)
+        recorder.log_metric(key, number, None if step is None else int(step))

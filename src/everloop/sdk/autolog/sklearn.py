@@ -17,7 +17,6 @@ from everloop.sdk.recording.start import run
 LIBRARY = "sklearn"
 _ELSEWHERE = {"xgboost", "lightgbm", "catboost"}
 """Libraries whose estimators are recorded by a file of their own, or not at all."""
-_FITS = ("fit", "fit_predict")
 _FEWEST_CHILDREN = 5
 _SHARE_OF_CHILDREN = 0.05
 _SHARE = 0.02
@@ -54,14 +53,17 @@ def patch_metrics(patches: Patches) -> None:
 
 
 def _patch_estimator(patches: Patches, cls: type) -> None:
-    if cls.__module__.partition(".")[0] in _ELSEWHERE:
+    """Watch what an estimator that predicts does, in whichever of its ancestors that stands."""
+    if not _predicts(cls):
         return
-    if any(hasattr(cls, name) for name in ("predict", "fit_predict")):
-        for name in _FITS:
-            patches.wrap(cls, name, _fit)
-        for name in ("predict", "predict_proba", "decision_function"):
-            patches.wrap(cls, name, _predict)
-        patches.wrap(cls, "score", _score)
+    for name, around in _WATCHED.items():
+        owner = next((each for each in cls.__mro__ if name in vars(each)), object)
+        if owner.__module__.partition(".")[0] not in _ELSEWHERE:
+            patches.wrap(owner, name, around)
+
+
+def _predicts(cls: type) -> bool:
+    return any(hasattr(cls, name) for name in ("predict", "fit_predict"))
 
 
 def _below(cls: type) -> Iterator[type]:
@@ -85,7 +87,7 @@ def _run_part(original: Call, arguments: tuple[Any, ...], named: Mapping[str, An
 
 
 def _fit(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    if options_of(LIBRARY) is None or trainings.current() is not None:
+    if options_of(LIBRARY) is None or trainings.current() is not None or not _predicts(type(arguments[0])):
         return original(*arguments, **named)
     estimator, *rest = arguments
     data = rest[0] if rest else named.get("X")
@@ -115,6 +117,16 @@ def _score(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any])
     with guarded(LIBRARY):
         evaluation.log_score(arguments[0], arguments[1] if len(arguments) > 1 else named.get("X"), result)
     return result
+
+
+_WATCHED = {
+    "fit": _fit,
+    "fit_predict": _fit,
+    "predict": _predict,
+    "predict_proba": _predict,
+    "decision_function": _predict,
+    "score": _score,
+}
 
 
 class Fit:

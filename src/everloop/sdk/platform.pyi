@@ -15,6 +15,7 @@ import everloop.datasets.remotes.entities
 import everloop.datasets.splits.entities
 import everloop.features.entities
 import everloop.governance.entities
+import everloop.governance.retaining.entities
 import everloop.governance.runkeeping.entities
 import everloop.governance.storekeeping.entities
 import everloop.kernel.usecase
@@ -476,6 +477,17 @@ class RemotesGroup:
     def remove(self, name: str) -> everloop.datasets.remotes.entities.Remote:
         """Forget a remote; what it holds stays there."""
 
+class RetentionGroup:
+    """What runs keep, and for how long."""
+    def apply(self, dry_run: bool = True) -> everloop.governance.retaining.entities.Applied:
+        """Take away what the policies say, or tell of it; `store gc` then frees the bytes of files."""
+    def list(self) -> builtins.list[everloop.governance.retaining.entities.Policy]:
+        """The retention policies, by name."""
+    def remove(self, name: str) -> everloop.governance.retaining.entities.Policy:
+        """Remove a policy, and give what it was."""
+    def set(self, name: str, rules: everloop.governance.retaining.entities.Rules, experiment: str = '') -> everloop.governance.retaining.entities.Policy:
+        """Say what runs keep, and for how long; the controller applies it every hour."""
+
 class RolloutsGroup:
     """Gradual rollouts with guards."""
     def abort(self, id: str, reason: str) -> everloop.rollouts.entities.Rollout:
@@ -644,6 +656,7 @@ class Everloop:
     pipelines: PipelinesGroup
     predictions: PredictionsGroup
     remotes: RemotesGroup
+    retention: RetentionGroup
     rollouts: RolloutsGroup
     runs: RunsGroup
     store: StoreGroup

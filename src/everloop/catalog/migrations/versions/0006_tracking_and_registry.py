@@ -80,6 +80,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "model", name=op.f("pk_model_policies")),
     )
     op.create_table(
+        "retention_policies",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("rules", sa.Text(), nullable=False),
+        sa.Column("experiment", sa.String(length=128), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_retention_policies")),
+    )
+    op.create_table(
         "run_outputs",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("run", sa.String(length=32), nullable=False),
@@ -347,6 +356,7 @@ def downgrade() -> None:
     op.drop_table("run_writers")
     op.drop_table("run_purges")
     op.drop_table("run_outputs")
+    op.drop_table("retention_policies")
     op.drop_table("model_policies")
     op.drop_table("model_cards")
     op.drop_table("metric_tail")

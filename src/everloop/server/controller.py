@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from time import perf_counter
 
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from everloop.server.metrics import CONTENT_TYPE, Measured, Metrics
 from everloop.server.security import guard
 from everloop.serving.freshness import FeatureKeeper
 
+RETENTION_EVERY = timedelta(hours=1)
 HOST = "127.0.0.1"
 """Only this machine asks a controller how it is."""
 
@@ -40,6 +42,7 @@ class Heart:
         self._platform = platform
         self._interval = interval
         self._features = FeatureKeeper(platform.session())
+        self._retained: datetime | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
         self._ticks = metrics.counter("everloop_ticks_total", "Ticks of the loops.")
@@ -55,12 +58,16 @@ class Heart:
         self._thread.join(process.GRACE_SECONDS)
 
     def beat(self) -> None:
-        """Tick every loop once, and look after the online features."""
+        """Tick every loop once, look after the online features, and, every hour, after what runs keep."""
         for loop in self._platform.call("loops.list", {}):
             if self._stopping.is_set():
                 return
             self._tick(loop.name)
         self._keep_fresh()
+        now = self._platform.resources.clock.now()
+        if self._retained is None or now - self._retained >= RETENTION_EVERY:
+            self._retained = now
+            self._apply_retention()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -79,6 +86,14 @@ class Heart:
             log.error("online features: %s", error)
         except Exception:  # noqa: BLE001 - stale features must not stop the loops
             log.exception("online features: they could not be brought to now")
+
+    def _apply_retention(self) -> None:
+        try:
+            self._platform.call("retention.apply", {"dry_run": False})
+        except EverloopError as error:
+            log.error("retention: %s", error)
+        except Exception:  # noqa: BLE001 - what is kept too long must not stop the loops
+            log.exception("retention: the policies could not be applied")
 
     def _tick(self, name: str) -> None:
         started = perf_counter()

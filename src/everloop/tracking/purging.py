@@ -14,7 +14,9 @@ from sqlalchemy import ColumnElement, Table, delete, func, or_, select
 from everloop.catalog.session import Session
 from everloop.catalog.tables import lineage
 from everloop.tracking import rows
+from everloop.tracking.documents import NO_METRICS
 from everloop.tracking.entities import ExperimentPurged, ModelPurged, RunPurged
+from everloop.tracking.runs import change
 from everloop.tracking.tables import (
     artifacts,
     experiments,
@@ -47,14 +49,10 @@ class Extent(msgspec.Struct, frozen=True):
 
 def extents(session: Session, ids: Sequence[str]) -> dict[str, Extent]:
     """What some runs and logged models take up, those that take up nothing as well."""
-    sizes: dict[str, int] = defaultdict(int)
+    sizes: dict[str, int] = defaultdict(int, points_bytes(session, ids))
     held: dict[str, tuple[int, int]] = {}
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]
-        for table, column in _PACKED:
-            of_each = select(table.c.run, func.sum(func.length(table.c[column]))).group_by(table.c.run)
-            for run, size in session.connection.execute(of_each.where(_of(session, table, page))):
-                sizes[run] += int(size)
         documents = select(runs.c.id, func.length(runs.c.texts) + func.length(runs.c.latest))
         mine = runs.c.project == session.project
         for run, size in session.connection.execute(documents.where(mine, runs.c.id.in_(page))):
@@ -63,6 +61,25 @@ def extents(session: Session, ids: Sequence[str]) -> dict[str, Extent]:
         for run, count, size in session.connection.execute(files.where(_of(session, artifacts, page))):
             held[run] = count, int(size)
     return {id: Extent(sizes[id], *held.get(id, (0, 0))) for id in ids}
+
+
+def points_bytes(session: Session, ids: Sequence[str]) -> dict[str, int]:
+    """What the points of some runs take up; runs without any are left out."""
+    sizes: dict[str, int] = defaultdict(int)
+    for start in range(0, len(ids), _PAGE):
+        page = ids[start : start + _PAGE]
+        for table, column in _PACKED:
+            of_each = select(table.c.run, func.sum(func.length(table.c[column]))).group_by(table.c.run)
+            for run, size in session.connection.execute(of_each.where(_of(session, table, page))):
+                sizes[run] += int(size)
+    return dict(sizes)
+
+
+def purge_points(session: Session, id: str) -> None:
+    """Free all points of a run, and their last values: as if it had logged none."""
+    for table, _ in _PACKED:
+        session.execute(delete(table).where(_of(session, table, [id])))
+    change(session, id, latest=NO_METRICS, tail_points=0, tail_bytes=0)
 
 
 def purge_runs(session: Session, ids: Sequence[str]) -> None:

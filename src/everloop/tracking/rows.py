@@ -101,7 +101,7 @@ def write(session: Session, held: Sequence[Held]) -> None:
 def next_change(session: Session) -> int:
     """The number of the next change of a run of the session's project; the numbers rise in the order of commits.
 
-    It is the time, in microseconds, unless that was taken. No number comes again when its run is gone: that was a change.
+    It is the time, in microseconds, unless that was taken. None comes again when its run is gone: that was a change.
     """
     ((newest,),) = driver.asked(session.connection, _NEWEST, (session.project, session.project))
     return max((newest or 0) + 1, micros(session.clock.now()))

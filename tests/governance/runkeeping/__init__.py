@@ -1,1 +1,0 @@
-"""Tests of what becomes of runs that nobody wants any more."""

@@ -85,6 +85,15 @@ def still(session: Session, asked: Asked, those: Sequence[Candidate]) -> set[str
     return left
 
 
+def known(session: Session, ids: Sequence[str]) -> list[Candidate]:
+    """Runs by id, hidden or not, as candidates."""
+    found: list[Candidate] = []
+    for start in range(0, len(ids), _PAGE):
+        here = runs.c.project == session.project, runs.c.id.in_(ids[start : start + _PAGE])
+        found += session.all(Candidate, select(*_columns(runs)).where(*here))
+    return found
+
+
 def _hidden(session: Session, kind: Kind, asked: Asked, gone: Iterable[str]) -> list[Candidate]:
     table = _TABLES[kind]
     wanted = _may_go(session, table, asked.until)

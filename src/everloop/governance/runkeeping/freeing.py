@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
 def planned(session: Session, asked: Asked) -> Plan:
     """What may go and what stays, of all that was asked for."""
     with session.begin(write=False) as unit:
-        head = _head(unit)
+        head = head_of(unit)
         those = candidates.found(unit, asked)
         why = needs.stays(unit, those)
         going = [one for one in those if one.id not in why]
@@ -62,7 +62,7 @@ def carried_out(session: Session, asked: Asked, plan: Plan) -> RunsGc:
     for batch in _batches(plan):
         with session.begin() as unit:
             done, spared = _free(unit, asked, batch, head)
-            head = _head(unit)
+            head = head_of(unit)
         freed += [_freed(session, one, plan.sizes[one.id]) for one in done]
         kept += spared
     for name in plan.experiments:
@@ -173,7 +173,7 @@ def _report(freed: Sequence[Freed], kept: Sequence[Kept]) -> RunsGc:
     return RunsGc(tuple(freed), tuple(kept), *totals)
 
 
-def _head(session: Session) -> int:
+def head_of(session: Session) -> int:
     """The number of the ledger's newest entry."""
     found = session.connection.execute(select(chain_head.c.sequence)).scalar()
     return int(found or 0)

@@ -69,13 +69,16 @@ def now(session: Session, those: Sequence[Candidate], why: Reasons) -> None:
     _add_below(session, owners, why)
 
 
-def mentioned(session: Session, after: int, those: Sequence[Candidate]) -> set[str]:
-    """The ids that the ledger tells something of after an entry: whatever came to need them is among these."""
+def mentioned(session: Session, after: int, those: Sequence[Candidate], but: tuple[str, ...] = ()) -> set[str]:
+    """The ids that the ledger tells something of after an entry: whatever came to need them is among these.
+
+    Events whose kinds begin with one of `but` are no reason.
+    """
     owners = _owners(session, those)
     found: set[str] = set()
-    query = select(ledger.c.event).where(ledger.c.sequence > after)
-    for (event,) in session.connection.execute(query.execution_options(yield_per=_PAGE)):
-        for id in _ID.findall(event):
+    query = select(ledger.c.kind, ledger.c.event).where(ledger.c.sequence > after)
+    for kind, event in session.connection.execute(query.execution_options(yield_per=_PAGE)):
+        for id in _ID.findall(event) if not kind.startswith(but) else ():
             found |= owners.get(id, set())
     return found
 

@@ -1,0 +1,1 @@
+"""Rules for what runs keep, and for how long, applied by the controller."""

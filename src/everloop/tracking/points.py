@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import struct
+import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from everloop.tracking.entities import MetricPoint, Points
 
 if TYPE_CHECKING:
     import numpy as np
+    import zstandard
 
     Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
 """The steps, times (µs) and values of one key."""
@@ -318,10 +321,21 @@ def _columns(header: _Header, body: bytes) -> Points:
     return Points(header.keys, body[: edges[0]], body[edges[0] : edges[1]], body[edges[1] : edges[2]], body[edges[2] :])
 
 
-def _compressed(body: bytes) -> bytes:
-    import zstandard
+class _Zstd(threading.local):
+    """A compressor for each thread: to make one costs more than to compress a batch with it."""
 
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(body)
+    @cached_property
+    def compressor(self) -> zstandard.ZstdCompressor:
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=_LEVEL)
+
+
+_zstd = _Zstd()
+
+
+def _compressed(body: bytes) -> bytes:
+    return _zstd.compressor.compress(body)
 
 
 def _expanded(body: bytes, count: int) -> bytes:

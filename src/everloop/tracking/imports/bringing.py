@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
-from sqlalchemy import func, select
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from everloop.catalog.session import Session
-from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFound, Unavailable
 from everloop.kernel.progress import SILENT, Progress
 from everloop.store.entities import Digest
 from everloop.tracking import runs
@@ -57,6 +58,14 @@ class Importing:
         Raises:
             EverloopError: the source cannot be read any more, or the platform cannot be written.
         """
+        try:
+            return self._run(dry_run=dry_run)
+        except DBAPIError as error:  # Those of our own database are told by the session.
+            raise Unavailable(
+                f"{self._source.identity} cannot be read any more ({error.orig}).", hint="What came stays: try again."
+            ) from error
+
+    def _run(self, *, dry_run: bool) -> Report:
         groups = self._source.experiments()
         seen = self._source.survey()
         marks = self._marks()
@@ -177,13 +186,6 @@ class Importing:
 class _Taken(msgspec.Struct):
     points: int = 0
     files: int = 0
-
-
-def held(session: Session) -> int:
-    """How many runs of a project came from elsewhere."""
-    mine = (run_writers.c.project == session.project) & run_writers.c.writer.like("import:%")
-    with session.begin(write=False) as unit:
-        return int(unit.scalars(select(func.count(run_writers.c.run.distinct())).where(mine))[0])
 
 
 def mark_of(*parts: object) -> int:

@@ -44,12 +44,12 @@ def state_of(root: Path) -> list[tuple[str, int, int]]:
     found = []
     for folder, _, files in os.walk(root):
         for name in files:
-            path = os.path.join(folder, name)
+            path = Path(folder) / name
             try:
-                known = os.stat(path)
+                known = path.stat()
             except OSError:
                 continue
-            found.append((os.path.relpath(path, root), known.st_size, known.st_mtime_ns))
+            found.append((path.relative_to(root).as_posix(), known.st_size, known.st_mtime_ns))
     return sorted(found)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Engine, MetaData, Table, create_engine, func, inspect, null, select
+from sqlalchemy import MetaData, Table, create_engine, func, inspect, null, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -51,7 +51,16 @@ _LARGEST = 1.7976931348623157e308
 """What MLflow's databases hold for infinity."""
 _PAGE = 500
 _FETCHED = 200_000
-_VERSION = ("name", "version", "creation_time", "description", "user_id", "current_stage", "source", "run_id")
+_VERSION: tuple[str, ...] = (
+    "name",
+    "version",
+    "creation_time",
+    "description",
+    "user_id",
+    "current_stage",
+    "source",
+    "run_id",
+)
 _VERSION += ("run_link", "storage_location")
 _NEEDED = ("experiments", "runs", "metrics", "params", "tags")
 
@@ -117,7 +126,11 @@ class MlflowDatabase:
                 for found, root in self._found(page, {}):
                     known = self._seen.get(found.run.id)
                     found.mark = known.mark if known else 1
-                    found.series = self._series(cursor, found.run.id)
+                    try:
+                        found.series = self._series(cursor, found.run.id)
+                    except connection.dialect.loaded_dbapi.Error as error:
+                        self._tell(found.run.id, "run", f"its metrics cannot be read ({error})")
+                        continue
                     if root is not None:
                         found.files = list(folders.below(root, self._telling(found.run.id)))
                     found.models = [self._with_files(model) for model in found.models]
@@ -285,7 +298,13 @@ class MlflowDatabase:
         """The models that were logged by some runs, with files that are not looked for yet."""
         if self.known_table("logged_models") is None:
             return {}
-        wanted = ("model_id", "name", "artifact_location", "creation_timestamp_ms", "last_updated_timestamp_ms")
+        wanted: tuple[str, ...] = (
+            "model_id",
+            "name",
+            "artifact_location",
+            "creation_timestamp_ms",
+            "last_updated_timestamp_ms",
+        )
         wanted += ("status", "lifecycle_stage", "model_type", "source_run_id")
         rows = list(self.rows("logged_models", wanted, "source_run_id", ids))
         known = [row["model_id"] for row in rows]
@@ -346,7 +365,8 @@ class MlflowDatabase:
         names = self.table("metrics").c
         value = "CASE WHEN is_nan THEN NULL ELSE value END" if "is_nan" in names else "value"
         step = "step" if "step" in names else "0"
-        cursor.execute(f"SELECT key, timestamp, {step}, {value} FROM metrics WHERE run_uuid = {mark}", (run,))
+        # Names of columns, none of them from outside.
+        cursor.execute(f"SELECT key, timestamp, {step}, {value} FROM metrics WHERE run_uuid = {mark}", (run,))  # noqa: S608
         parts: list[Mapping[str, Columns]] = []
         while rows := cursor.fetchmany(_FETCHED):
             parts.append(_columns(rows))

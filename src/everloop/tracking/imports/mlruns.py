@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from everloop.kernel.clock import EPOCH
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.tracking.entities import LoggedModelStatus, RunStatus
@@ -128,7 +127,10 @@ class MlflowFolder:
         return ForeignVersion(
             int(said["version"]),
             at_millis(said.get("creation_timestamp")) or EPOCH,
-            *(str(said.get(it) or "") for it in ("source", "run_id", "description", "user_id")),
+            str(said.get("source") or ""),
+            str(said.get("run_id") or ""),
+            str(said.get("description") or ""),
+            str(said.get("user_id") or ""),
             stage=str(said.get("current_stage") or "None"),
             link=str(said.get("run_link") or ""),
             place=str(said.get("storage_location") or ""),
@@ -243,7 +245,7 @@ class MlflowFolder:
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            found = yaml.load(place.read_text(), loader)  # noqa: S506 - both loaders are safe ones
+            found = yaml.load(place.read_text(), loader)
         except FileNotFoundError:
             raise NotFound(f"There is no file {place}.") from None
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
@@ -278,7 +280,7 @@ def _columns(text: str) -> Columns:
     if fields == {_FIELDS - 1}:
         numbers = np.array(text.split()).reshape(-1, _FIELDS)
     else:
-        parts = [(line.split() + ["0"])[:_FIELDS] for line in lines if line.strip()]
+        parts = [[*line.split(), "0"][:_FIELDS] for line in lines if line.strip()]
         numbers = np.array(parts, dtype=str).reshape(-1, _FIELDS)
     at, step = (numbers[:, column].astype(np.int64) for column in (0, 2))
     return step, at * 1000, numbers[:, 1].astype(np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from everloop.tracking.points import Latest
@@ -52,8 +51,3 @@ def same(one: Columns, other: Columns) -> bool:
         return False
     equal = np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
     return equal and np.array_equal(one[2], other[2], equal_nan=True)
-
-
-def whole(value: float) -> bool:
-    """Whether a number is a whole one that a step can be."""
-    return math.isfinite(value) and value == int(value) and abs(value) < 1 << 63

@@ -174,7 +174,9 @@ def _row(one: Ready) -> dict[str, object]:
         "group": run.group,
         "note": run.note,
         "texts": document_of(Texts(run.parameters, run.tags)),
-        **{"tail_next": 0, "tail_points": 0, "tail_bytes": 0},
+        "tail_next": 0,
+        "tail_points": 0,
+        "tail_bytes": 0,
     }
 
 

@@ -223,9 +223,12 @@ def delete_alias(caller: Caller, request: AliasOf) -> Answer:
 
 @endpoint("GET registered-models/alias")
 def get_by_alias(caller: Caller, request: AliasOf) -> Answer:
-    """The version that an alias names."""
+    """The version that an alias names; `latest` is always the newest."""
     with caller.unit("models:read", write=False) as unit:
         model = rows.called(unit, request.name)
+        newest = service.versions(unit, model.name)[:1] if model and request.alias.lower() == "latest" else []
+        if newest:
+            return {"model_version": shown_versions(unit, newest)[0]}
         known = rows.alias(unit, model.name, request.alias) if model else None
         if known is None:  # MLflow has this code for it, not RESOURCE_DOES_NOT_EXIST.
             raise InvalidInput(f"Registered model alias {request.alias[:80]} not found.")

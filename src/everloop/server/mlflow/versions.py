@@ -36,6 +36,8 @@ from everloop.tracking import service as tracking
 from everloop.tracking.entities import Run
 
 _LOCAL = ("", "file")
+_PROMPT_TEXT = "mlflow.prompt.text"
+_LONGEST_PROMPT = 100_000
 _MOST_VERSIONS = 200_000
 _LONGEST_SOURCE = 2_000
 
@@ -86,6 +88,7 @@ def create(caller: Caller, request: Create) -> Answer:
     required("source", request.source)
     _check_uri(request.source)
     noted = {tag.key: tag.value for tag in request.tags}
+    _check_prompt(noted.get(_PROMPT_TEXT, ""))
     with caller.unit("models:write") as unit:
         model = existing(unit, request.name)
         logged = request.model_id[:40] or _logged(request.source)
@@ -177,6 +180,11 @@ def delete_tag(caller: Caller, request: Tag) -> Answer:
         known = _existing(unit, request)
         drop_tag(unit, known.model, known.version, request.key)
     return {}
+
+
+def _check_prompt(text: str) -> None:
+    if len(text) > _LONGEST_PROMPT:
+        raise InvalidInput(f"Prompt text exceeds max length of {_LONGEST_PROMPT} characters.")
 
 
 def _existing(session: Session, request: OfVersion) -> ModelVersion:

@@ -25,9 +25,9 @@ BROWSER = {"accept": "text/html,application/xhtml+xml"}
 pytestmark = pytest.mark.xdist_group("pages")  # They read one story, which is told once.
 LISTS = [path for path in VIEWS if "{" not in path]
 MISSING = (
-    "/datasets/none", "/features/none", "/features/views/none", "/executions/none", "/runs/none", "/runs/none/files/a.txt",
-    "/shown/none/a.png", "/models/none",
-    "/models/none/versions/1", "/packages/none/1", "/endpoints/none", "/endpoints/none/predictions",
+    "/datasets/none", "/features/none", "/features/views/none", "/executions/none", "/runs/none",
+    "/runs/none/files/a.txt", "/shown/none/a.png", "/models/none", "/models/none/versions/1", "/models/none/comparison",
+    "/packages/none/1", "/endpoints/none", "/endpoints/none/predictions",
     "/endpoints/none/predictions/x", "/rollouts/none", "/monitors/none", "/alerts/none", "/loops/none",
     "/loops/none/candidates/1", "/trace?what=model:default/none@1", "/nowhere",
 )  # fmt: skip

@@ -8,18 +8,24 @@ from collections.abc import Sequence
 import msgspec
 from markupsafe import Markup
 
+from everloop.governance.roles import allows
 from everloop.loop.entities import AppliedLoop, Candidate
 from everloop.packaging.entities import Package
 from everloop.packaging.manifests.entities import Manifests
 from everloop.packaging.sizing.entities import ModelProfile
+from everloop.registry.comparison.entities import Comparison
 from everloop.registry.compilation.entities import Compilation
 from everloop.registry.entities import Alias, Approval, ModelVersion, RegisteredModel
+from everloop.registry.policies.entities import Policy
+from everloop.registry.service import CHAMPION
 from everloop.registry.trust.entities import Trust
 from everloop.server.pages.charts import Chart, Point, Series, line_chart
 from everloop.server.pages.markdown import html
 from everloop.server.pages.site import Page, Visit
+from everloop.server.pages.words import pretty
 from everloop.serving.entities import Deployment, Endpoint
 
+_LONGEST_EXAMPLE = 20_000
 _SLICE = re.compile(r"(?P<metric>[^\[\]]+)\[(?P<column>[^=\[\]]+)=(?P<value>[^\[\]]*)\]")
 
 
@@ -55,6 +61,25 @@ class ModelPage(msgspec.Struct, frozen=True):
     metrics: Sequence[str]
     chart: Markup | None
     packages: Sequence[Package]
+    description: Markup
+    tags: dict[str, str]
+    policy: Policy | None
+    champion: int
+
+
+class ComparisonPage(msgspec.Struct, frozen=True):
+    """Two versions of a model side by side, and the numbers of all that there are."""
+
+    compared: Comparison
+    versions: Sequence[int]
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A metric of one slice."""
+
+    name: str
+    metric: str
+    value: float
 
 
 class VersionPage(msgspec.Struct, frozen=True):
@@ -72,8 +97,15 @@ class VersionPage(msgspec.Struct, frozen=True):
     trusted: Sequence[Trust]
     profile: ModelProfile | None
     metrics: dict[str, float]
-    slices: int
+    slices: Sequence[Slice]
     card: Markup
+    note: Markup
+    tags: dict[str, str]
+    example: str
+    lacks: dict[str, Sequence[str]]
+    champion: int
+    may_approve: bool
+    may_deploy: bool
 
 
 class PackagePage(msgspec.Struct, frozen=True):
@@ -105,8 +137,22 @@ def model(visit: Visit) -> Page:
         metrics=metrics,
         chart=_chart(versions) if len(versions) > 1 else None,
         packages=visit.ask("packages.list", model=name),
+        description=html(found.description, top=3),
+        tags=visit.ask("models.tags", name=name),
+        policy=_policy(visit, name),
+        champion=next((each.version for each in aliases if each.alias == CHAMPION), 0),
     )
-    return Page("model.html", name, it)
+    return Page("model.html", found.called, it)
+
+
+def comparison(visit: Visit) -> Page:
+    """Two versions of a model; without numbers the newest beside the champion."""
+    name, query = visit.path["name"], visit.query
+    numbers = {which: query.get(which, "0") for which in ("champion", "challenger")}
+    found: Comparison = visit.ask("models.compare", name=name, **numbers)
+    versions: list[ModelVersion] = visit.ask("models.versions", name=name)
+    it = ComparisonPage(found, [each.version for each in versions])
+    return Page("comparison.html", f"{name}: version {found.challenger} beside {found.champion}", it)
 
 
 def version(visit: Visit) -> Page:
@@ -130,8 +176,15 @@ def version(visit: Visit) -> Page:
         trusted=visit.asked_or([], "models.trusted", name=name, version=found.version),
         profile=visit.asked_or(None, "packages.profile", model=name, version=found.version),
         metrics={key: value for key, value in sorted(found.trained.metrics.items()) if not _SLICE.fullmatch(key)},
-        slices=sum(1 for key in found.trained.metrics if _SLICE.fullmatch(key)),
+        slices=_slices(found),
         card=html(visit.ask("models.card", name=name, version=found.version), top=3),
+        note=html(found.note, top=3),
+        tags=visit.ask("models.tags", name=name, version=found.version),
+        example=_example(visit, found),
+        lacks=_lacks(visit, found),
+        champion=next((each.version for each in aliases if each.alias == CHAMPION), 0),
+        may_approve=allows(visit.principal.roles, "models:approve"),
+        may_deploy=allows(visit.principal.roles, "models:deploy"),
     )
     return Page("version.html", f"{name}, version {found.version}", it)
 
@@ -154,6 +207,29 @@ def _candidates(visit: Visit, model: str) -> dict[int, Candidate]:
         for candidate in visit.ask("loops.candidates", name=loop.name, limit=1000)
         if candidate.version
     }
+
+
+def _policy(visit: Visit, model: str) -> Policy | None:
+    """The policy that counts for a model: its own, or that of every model."""
+    known: list[Policy] = visit.ask("models.policies")
+    return next((each for each in reversed(known) if each.model in (model, "")), None)
+
+
+def _lacks(visit: Visit, version: ModelVersion) -> dict[str, Sequence[str]]:
+    """What the version lacks before each guarded alias may name it."""
+    policy, name, number = _policy(visit, version.model), version.model, version.version
+    guarded = policy.aliases if policy else ()
+    return {alias: visit.ask("models.lacks", name=name, version=number, alias=alias) for alias in guarded}
+
+
+def _slices(version: ModelVersion) -> list[Slice]:
+    found = [(_SLICE.fullmatch(key), value) for key, value in sorted(version.trained.metrics.items())]
+    return [Slice(f"{it['column']} = {it['value']}", it["metric"], value) for it, value in found if it]
+
+
+def _example(visit: Visit, version: ModelVersion) -> str:
+    found = visit.asked_or(None, "models.example", name=version.model, version=version.version)
+    return "" if found is None else pretty(found)[:_LONGEST_EXAMPLE]
 
 
 def _listed(

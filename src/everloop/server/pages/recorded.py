@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 from markupsafe import Markup
 
+from everloop.governance.roles import allows
 from everloop.registry.entities import ModelVersion
 from everloop.registry.search.entities import VersionPage
 from everloop.server.pages import plots
@@ -55,6 +56,7 @@ class RunPage(msgspec.Struct, frozen=True):
     beside: Run | None
     traces: Sequence[Trace]
     took: timedelta
+    may_write: bool
 
 
 def run(visit: Visit) -> Page:
@@ -79,6 +81,7 @@ def run(visit: Visit) -> Page:
         beside=_beside(visit, found),
         traces=_traces(visit, found.id),
         took=_until(found, visit.now) - found.started,
+        may_write=allows(visit.principal.roles, "tracking:write"),
     )
     return Page("run.html", f"{found.experiment} / {found.name}", it)
 

@@ -34,6 +34,7 @@ VIEWS: dict[str, View] = {
     "/runs/{id}/files/{file:path}": artifacts.artifact,
     "/models": models.models,
     "/models/{name}": models.model,
+    "/models/{name}/comparison": models.comparison,
     "/models/{name}/versions/{version}": models.version,
     "/packages/{name}/{version}": models.package,
     "/endpoints": serving.endpoints,

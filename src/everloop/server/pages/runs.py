@@ -127,10 +127,9 @@ def field_of(kind: Kind, key: str) -> str:
     """A field as filters spell it.
 
     >>> field_of("metric", "val loss")
-    'metrics."val loss"'
+    'metrics.`val loss`'
     """
-    quoted = key.replace('"', '""')
-    told = key if _PLAIN.fullmatch(key) else f'"{quoted}"'
+    told = key if _PLAIN.fullmatch(key) else f'"{key}"' if "`" in key else f"`{key}`"
     return f"{_SPELLED[kind]}.{told}" if kind in _SPELLED else told
 
 

@@ -63,6 +63,16 @@ def neptune(source: Path, artifacts: Path | None, dry_run: bool) -> None:
     _bring(NeptuneExport(source, _folder(artifacts)), None, dry_run=dry_run)
 
 
+@import_.command(cls=Command)
+@click.argument("source", type=click.Path(path_type=Path))
+@_DRY
+def tensorboard(source: Path, dry_run: bool) -> None:
+    """Bring event files: the folder that `tensorboard --logdir` shows."""
+    from everloop.tracking.imports.tensorboard import TensorBoardFolder
+
+    _bring(TensorBoardFolder(source), None, dry_run=dry_run)
+
+
 def _bring(source: Source, registered: Callable[[], list[ForeignRegistered]] | None, *, dry_run: bool) -> None:
     from everloop.registry.imports import Registered, bring
     from everloop.tracking.imports.bringing import Importing

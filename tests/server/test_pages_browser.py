@@ -43,13 +43,15 @@ def chromium() -> Iterator[Browser]:
 def pages_of(platform: Platform) -> list[str]:
     """One page of each kind."""
     call = platform.call
-    run = call("runs.search", {})[0].id
+    run, other = (each.id for each in call("runs.search", {"limit": 2}))
     execution = call("pipelines.executions", {})[0].id
     prediction = call("endpoints.predictions", {"name": "late", "limit": 1})[0].id
     rollout = call("rollouts.list", {})[0].id
     return [
         "/", "/datasets", "/datasets/evil", "/datasets/parcels", "/features", "/features/sorting",
-        "/features/views/depots", "/pipelines", f"/executions/{execution}", "/runs", f"/runs/{run}", "/models",
+        "/features/views/depots", "/pipelines", f"/executions/{execution}", "/runs", f"/runs/{run}",
+        "/runs?group=status&show=duration", f"/runs/compare?run={run}&run={other}", "/runs/compare", "/models",
+        "/models/late/comparison",
         "/models/late", "/models/late/versions/1", "/models/evil/versions/1", "/packages/late/1", "/endpoints",
         "/endpoints/late", "/endpoints/late/predictions", f"/endpoints/late/predictions/{prediction}",
         f"/rollouts/{rollout}", "/monitors", "/monitors/late", "/loops", "/loops/late", "/loops/late/candidates/2",
@@ -162,3 +164,100 @@ def test_links_that_mlflows_client_prints_lead_to_our_pages(site: tuple[Platform
         while chromium.tell("location.pathname") != page and time.monotonic() < deadline:
             time.sleep(0.05)
         assert chromium.tell("location.pathname") == page
+
+
+def test_a_chart_follows_a_run_that_goes_on(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, address = site
+    run = running(platform, points=3)
+    chromium.look(1280)
+    chromium.open(f"{address}/runs/{run}")
+    wait_for(chromium, f"{LABEL}.includes('3 points')")
+    platform.call("runs.log", {"id": run, "metrics": [{"key": "loss", "value": 0.5, "step": 3}]})
+    wait_for(chromium, f"{LABEL}.includes('4 points')")
+
+
+def test_a_chart_is_zoomed_by_dragging_and_shows_the_whole_again(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, address = site
+    run = running(platform, points=100)
+    chromium.look(1280)
+    chromium.open(f"{address}/runs/{run}")
+    wait_for(chromium, f"{LABEL}.includes('100 points')")
+    chromium.tell(DRAG)
+    wait_for(chromium, f"!{LABEL}.includes('100 points')")
+    chromium.tell("document.querySelector('[data-plot] button').click()")
+    wait_for(chromium, f"{LABEL}.includes('100 points')")
+
+
+def test_the_keyboard_reads_values_off(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, address = site
+    run = running(platform, points=100)
+    chromium.look(1280)
+    chromium.open(f"{address}/runs/{run}")
+    wait_for(chromium, f"{LABEL}.includes('100 points')")
+    chromium.tell(
+        "document.querySelector('.plotarea').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))"
+    )
+    assert chromium.tell("document.querySelector('.readout').textContent").startswith("step 5")
+
+
+def test_smoothing_stays_in_the_address(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, address = site
+    chromium.look(1280)
+    chromium.open(f"{address}/runs/{running(platform, points=100)}?smooth=0.9&axis=relative")
+    assert chromium.tell("document.querySelector('form[data-plots]').elements.smooth.value") == "0.9"
+    chromium.tell(SLIDE)
+    assert chromium.tell("location.search") == "?smooth=0.5&axis=relative"
+    wait_for(chromium, "document.querySelectorAll('[data-plot] path.pale').length === 1")
+
+
+def test_parts_can_be_folded_and_runs_chosen(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, address = site
+    whole = running(platform, points=1)
+    part = platform.call("runs.start", {"experiment": "watched", "parent": whole}).id
+    chromium.look(1280)
+    chromium.open(address + "/runs?experiment=watched")
+    row = f"document.querySelector('tr[data-run=\"{part}\"]')"
+    chromium.tell(f"document.querySelector('[data-fold=\"{whole}\"]').click()")
+    assert chromium.tell(f"{row}.hidden") is True
+    assert chromium.tell("document.querySelector('[data-needs=\"2\"]').disabled") is True
+    chromium.tell("document.querySelectorAll('#runs input[name=run]').forEach(box => box.click())")
+    assert chromium.tell("document.querySelector('[data-needs=\"2\"]').disabled") is False
+
+
+def test_notes_are_kept_from_the_page(site: tuple[Platform, str], chromium: Browser) -> None:
+    platform, address = site
+    run = running(platform, points=1)
+    chromium.look(1280)
+    chromium.open(f"{address}/runs/{run}")
+    chromium.tell("document.querySelector('form.act textarea').value = 'It *works*'")
+    chromium.tell("document.querySelector('form.act').requestSubmit()")
+    wait_for(chromium, "document.querySelector('.rendered')?.textContent.includes('works')")
+    assert platform.call("runs.get", {"id": run}).note == "It *works*"
+
+
+LABEL = "(document.querySelector('[data-plot] svg.plot')?.getAttribute('aria-label') ?? '')"
+DRAG = """(area => {
+  const box = area.getBoundingClientRect();
+  area.setPointerCapture = () => {};
+  for (const [kind, share] of [['down', .4], ['move', .5], ['up', .6]])
+    area.dispatchEvent(new PointerEvent('pointer' + kind, { clientX: box.left + share * box.width, bubbles: true }));
+})(document.querySelector('.plotarea'))"""
+SLIDE = """(form => {
+  form.elements.smooth.value = '0.5';
+  form.elements.smooth.dispatchEvent(new Event('input', { bubbles: true }));
+})(document.querySelector('form[data-plots]'))"""
+
+
+def running(platform: Platform, points: int) -> str:
+    """The id of a run that goes on, with so many points of a metric."""
+    run: str = platform.call("runs.start", {"experiment": "watched"}).id
+    metrics = [{"key": "loss", "value": 1 / (step + 1), "step": step} for step in range(points)]
+    platform.call("runs.log", {"id": run, "metrics": metrics})
+    return run
+
+
+def wait_for(chromium: Browser, expression: str) -> None:
+    until = time.monotonic() + 20
+    while not chromium.tell(expression):
+        assert time.monotonic() < until, expression
+        time.sleep(0.2)

@@ -83,12 +83,12 @@ function spoken(x) {
 let waiting = [];
 function ask(ids, key, view) {
   return new Promise((give, fail) => {
-    if (!waiting.length) setTimeout(send, 15);
+    if (!waiting.length) setTimeout(fetchAll, 15);
     waiting.push({ ids, key, view, give, fail });
   });
 }
 
-function send() {
+function fetchAll() {
   const groups = new Map();
   for (const each of waiting) {
     const query = new URLSearchParams({ ...each.view, axis: chosen.axis });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,6 +25,7 @@ _STATUSES: dict[Status, LoggedModelStatus] = {
     "LOGGED_MODEL_UPLOAD_FAILED": "failed",
 }
 _WORDS: dict[LoggedModelStatus, Status] = {ours: theirs for theirs, ours in _STATUSES.items()}
+_VERSIONS = "mlflow.modelVersions"
 _LONGEST_NAME = 500
 _LONGEST_RUN = 32
 _MARKS = ("/", ":", ".", "%", '"', "'")
@@ -217,6 +219,15 @@ def existing(session: Session, id: str) -> LoggedModel:
     if found is None or found.deleted is not None:
         raise NotFound(f"Logged model with ID '{id[:80]}' not found.")
     return found
+
+
+def note_version(session: Session, id: str, name: str, version: int) -> None:
+    """Note in a logged model's tags which version it was registered as, where MLflow's pages look for it."""
+    known = existing(session, id)
+    noted = json.loads(known.tags.get(_VERSIONS, "[]"))
+    if {"name": name, "version": version} not in noted:
+        tags = known.tags | {_VERSIONS: json.dumps([*noted, {"name": name, "version": version}])}
+        tracking.change(session, msgspec.structs.replace(known, tags=tags))
 
 
 def _check_name(name: str) -> None:

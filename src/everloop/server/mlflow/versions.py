@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from posixpath import normpath
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 import msgspec
@@ -18,7 +19,7 @@ from everloop.registry.search import queries
 from everloop.registry.search.entities import Wanted
 from everloop.server.mlflow import artifacts, loggedmodels
 from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint
-from everloop.server.mlflow.experiments import ARTIFACTS, id_of
+from everloop.server.mlflow.experiments import ARTIFACTS, below, id_of
 from everloop.server.mlflow.registry import (
     NOTE,
     Search,
@@ -95,12 +96,16 @@ def create(caller: Caller, request: Create) -> Answer:
         run = _run_of(unit, request, logged)
         if not is_prompt(noted):
             _check_source(unit, request, _run(unit, run))
+            if request.model_id:
+                loggedmodels.existing(unit, request.model_id)
         files = _files_of(unit, request.source)
         signature, schema = _signature_of(unit, files)
         trained = Model(FILES, unit.store.put_tree(files), signature, metrics=_metrics(_run(unit, run)))
         proposed = ModelVersion(model.name, 0, trained, run, "", unit.clock.now(), request.description, request.source)
         proposed = msgspec.structs.replace(proposed, link=request.run_link, logged=logged)
         made = service.add(unit, proposed, noted, schema)
+        if request.model_id and not is_prompt(noted):
+            loggedmodels.note_version(unit, request.model_id, request.name, made.version)
         return {"model_version": shown_versions(unit, [made])[0]}
 
 
@@ -246,11 +251,12 @@ def _check_source(session: Session, request: Create, run: Run | None) -> None:
     """
     source = request.source
     if urlsplit(source).scheme in _LOCAL:
-        if run is None or not _inside(session, source, run):
+        if not any(_inside(source, root) for root in _roots(session, request.model_id, run)):
+            which = "model_id" if request.model_id else "run_id"
             raise InvalidInput(
                 f"Invalid model version source: '{source[:200]}'. To use a local path as a model version source, the "
-                "run_id request parameter has to be specified and the local path has to be contained within the "
-                "artifact directory of the run specified by the run_id."
+                f"{which} request parameter has to be specified and the local path has to be contained within the "
+                f"artifact directory of the run specified by the {which}."
             )
         return
     while (plain := unquote_plus(source)) != source:
@@ -263,15 +269,22 @@ def _check_source(session: Session, request: Create, run: Run | None) -> None:
         )
 
 
-def _inside(session: Session, source: str, run: Run) -> bool:
-    """Whether a local path is among the artifacts that clients keep for a run themselves."""
-    experiment = tracking.get_experiment(session, run.experiment)
-    root, wanted = urlsplit(experiment.location), urlsplit(source)
-    if root.scheme not in _LOCAL or not root.path or wanted.netloc:
+def _roots(session: Session, model: str, run: Run | None) -> Iterator[str]:
+    """Where clients keep the artifacts of a run, and of a logged model."""
+    if run is not None:
+        yield below(tracking.get_experiment(session, run.experiment), f"{run.id}/artifacts")
+    if model:
+        known = loggedmodels.existing(session, model)
+        yield below(tracking.get_experiment(session, known.experiment), f"models/{known.id}/artifacts")
+
+
+def _inside(source: str, root: str) -> bool:
+    """Whether a local path is below another one, wherever its dots lead."""
+    parts, wanted = urlsplit(root), urlsplit(source)
+    if parts.scheme not in _LOCAL or not parts.path or wanted.netloc:
         return False
-    folder = PurePosixPath(unquote(root.path)) / run.id
-    path = PurePosixPath(unquote(wanted.path))
-    return ".." not in path.parts and folder in (path, *path.parents)
+    folder, path = (PurePosixPath(normpath(unquote(uri.path))) for uri in (parts, wanted))
+    return folder in (path, *path.parents)
 
 
 def _files_of(session: Session, source: str) -> Sequence[TreeEntry]:

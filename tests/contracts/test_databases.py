@@ -359,3 +359,16 @@ def _in_threads(works: list[object]) -> None:
 def _writer(home: Path, url: str, name: str, count: int, *rest: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.contracts.ledger_writer", str(home), url, name, str(count), *rest]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+class TestReclaim:
+    def test_runs_are_freed_and_what_is_left_can_be_read(self, platform: Platform) -> None:
+        kept, gone = (platform.call("runs.start", {"experiment": "e"}).id for _ in range(2))
+        for run in (kept, gone):
+            platform.call("runs.log", {"id": run, "metrics": [{"key": "a", "value": 1.0, "step": n} for n in range(99)]})
+        platform.call("runs.delete", {"id": gone})
+        assert len(platform.call("runs.search", {"where": ""})) == 1
+        report = platform.call("runs.gc", {"dry_run": False, "older_than": "0s"})
+        assert [one.urn for one in report.freed] == [f"run:default/{gone}"]
+        assert platform.resources.database.reclaim() >= 0
+        assert len(platform.call("runs.history", {"id": kept, "key": "a"})) == 99

@@ -160,7 +160,12 @@ def test_what_was_deleted_is_freed_when_its_time_is_over(platform: Platform, clo
         platform.call("runs.get", {"id": run.id})
 
 
-WRONG = ({}, {"checkpoints": 0}, {"deleted_for": "soon"}, {"large_files": {"over": -1, "after": "1d"}})
+WRONG: tuple[dict[str, Any], ...] = (
+    {},
+    {"checkpoints": 0},
+    {"deleted_for": "soon"},
+    {"large_files": {"over": -1, "after": "1d"}},
+)
 
 
 @pytest.mark.parametrize("rules", WRONG)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
 
 from everloop.catalog import driver
 from everloop.kernel.errors import Misconfigured
@@ -16,6 +18,7 @@ _PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
 )
+_GIVING_BACK = "PRAGMA auto_vacuum=INCREMENTAL"
 _INCREMENTAL = 2
 _PAGES = 1_000
 """So many pages are given back in one go."""
@@ -39,7 +42,7 @@ class SqliteDatabase:
         try:
             # Only in a new file: in one that is there it would wait for who writes.
             if connection.execute("PRAGMA page_count").fetchone() == (0,):
-                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # What is freed can be given back bit by bit.
+                connection.execute(_GIVING_BACK)  # What is freed can be given back bit by bit.
             for pragma in (*_PRAGMAS, f"busy_timeout={_BUSY_MS}"):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.OperationalError:  # It cannot be opened now: the session says so.
@@ -57,12 +60,9 @@ class SqliteDatabase:
         """
         with self.engine.connect() as connection:
             before = _pragma(connection, "page_count")
-            if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
-                while _pragma(connection, "freelist_count"):
-                    _give_back(connection)
-            elif _pragma(connection, "freelist_count") * 4 > before:
-                connection.exec_driver_sql("VACUUM")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            # Where others write or read all the time, what is left is for the next time.
+            with suppress(OperationalError, sqlite3.OperationalError):
+                _shrink(connection, before)
             return max(0, before - _pragma(connection, "page_count")) * _pragma(connection, "page_size")
 
     def close(self) -> None:
@@ -70,9 +70,15 @@ class SqliteDatabase:
         self.engine.dispose()
 
 
-def _give_back(connection: Connection) -> None:
-    """Give some pages back: a step of the statement each, and only scripts are run to their end."""
-    connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+def _shrink(connection: Connection, pages: int) -> None:
+    if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
+        while _pragma(connection, "freelist_count"):
+            # A step of the statement gives back one page, and only scripts are run to their end.
+            connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+    elif _pragma(connection, "freelist_count") * 4 > pages:
+        connection.exec_driver_sql(_GIVING_BACK)
+        connection.exec_driver_sql("VACUUM")
+    connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
 
 
 def _pragma(connection: Connection, name: str) -> int:

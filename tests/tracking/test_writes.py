@@ -21,6 +21,7 @@ from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, NotFou
 from everloop.tracking import sealing, service
 from everloop.tracking.entities import CodeRevision, Logged, MetricPoint, Points
 from everloop.tracking.points import by_key, number_of, points_of
+from everloop.tracking.series.blocks import FULL
 from everloop.tracking.tables import metric_blocks, metric_tail
 from everloop.tracking.tables import runs as run_table
 from everloop.tracking.writes import Writes, write
@@ -251,16 +252,25 @@ class TestSealing:
     def test_many_small_writes_are_sealed_on_the_way(self, session: Session, run: str) -> None:
         writes = Writes(session)
         writes.read([Logged(run)])
-        for step in range(0, 3 * sealing.POINTS, 100):
-            writes.take(Logged(run, points(100, first=step)), "ann")
+        for step in range(0, 2 * sealing.POINTS, 512):
+            writes.take(Logged(run, points(512, first=step)), "ann")
             writes.keep()
-        assert sum(blocks(session, run)) >= 2 * sealing.POINTS
-        assert [point.step for point in service.history(session, run, "loss")] == list(range(12_300))
+        assert sum(blocks(session, run)) >= sealing.POINTS
+        assert [point.step for point in service.history(session, run, "loss")] == list(range(2 * sealing.POINTS))
+
+    def test_so_are_single_points_before_their_tails_are_many(self, session: Session, run: str) -> None:
+        writes = Writes(session)
+        writes.read([Logged(run)])
+        for step in range(1_000):
+            writes.take(Logged(run, points(1, first=step)), "ann")
+            writes.keep()
+        assert tails(session, run) < 1_000 - sum(blocks(session, run)) + 1
+        assert sum(blocks(session, run)) >= 300
 
     def test_a_large_write_is_sealed_at_once_in_blocks_that_are_not_too_large(self, session: Session, run: str) -> None:
-        write(session, Logged(run, points(10_000)))
-        assert (tails(session, run), sum(blocks(session, run))) == (0, 10_000)
-        assert max(blocks(session, run)) <= sealing.POINTS
+        write(session, Logged(run, points(20_000)))
+        assert (tails(session, run), sum(blocks(session, run))) == (0, 20_000)
+        assert max(blocks(session, run)) <= FULL
 
     def test_the_ledger_has_the_digest_of_the_points(self, platform: Platform) -> None:
         run = platform.call("runs.start", {"experiment": "trial"}).id

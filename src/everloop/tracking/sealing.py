@@ -17,15 +17,18 @@ from everloop.tracking.series.sealing import append
 if TYPE_CHECKING:
     from everloop.tracking.points import Columns
 
-POINTS = 4_096
+POINTS = 16_384
+"""Tails that hold so many are sealed: a run logs several metrics, and of each there should be something to encode."""
 BYTES = 1 << 15
-"""Tails that hold so much are sealed."""
+LOOSE = 8
+"""So are tails of so many bytes, where a point takes more of them than these: calls of a point or two."""
 
 
 def due(held: Held) -> bool:
     """Whether the tails of a run, with what is about to be added to them, hold enough to be sealed."""
     fresh = sum(map(len, held.fresh))
-    return held.tail_points + fresh >= POINTS or held.tail_bytes >= BYTES
+    loose = held.tail_bytes >= max(BYTES, LOOSE * held.tail_points)
+    return loose or held.tail_points + fresh >= POINTS
 
 
 def seal(session: Session, held: Held) -> None:

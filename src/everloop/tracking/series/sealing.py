@@ -7,19 +7,29 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import Table, bindparam, delete, insert, select, text
 
+from everloop.catalog import driver
 from everloop.catalog.session import Session
 from everloop.tracking.series import blocks, pyramid
 from everloop.tracking.series.blocks import FULL
 from everloop.tracking.series.pyramid import FAN, Summary
-from everloop.tracking.tables import metric_blocks, metric_levels
 
 if TYPE_CHECKING:
     from everloop.tracking.points import Columns
 
-SHORT = text(f"metric_blocks.count < {FULL}")
-"""Written out, since an index knows the short blocks by this condition."""
+
+_SHORT = (  # The count is written out, since an index knows the short blocks by this condition.
+    f"SELECT key, first, count, points FROM metric_blocks WHERE project = ? AND run = ? AND count < {FULL}"  # noqa: S608  # Nobody's input.
+)
+_SHORT_OF = f"{_SHORT} AND key = ?"
+_LEVEL = "SELECT spans FROM metric_levels WHERE project = ? AND run = ? AND key = ? AND level = ? AND place = ?"
+_DROP_BLOCK = "DELETE FROM metric_blocks WHERE project = ? AND run = ? AND key = ? AND first = ?"
+_ADD_BLOCK = "INSERT INTO metric_blocks (project, run, key, first, count, points) VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_LEVEL = (
+    "INSERT INTO metric_levels (project, run, key, level, place, spans) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (project, run, key, level, place) DO UPDATE SET spans = excluded.spans"
+)
+_Row = tuple[str, str, str, int]
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -38,18 +48,18 @@ def append(session: Session, run: str, series: Mapping[str, Columns], before: Ma
     ten times at most, however few come at once, and a series has a dozen short blocks at most.
     """
     short = short_blocks(session, run)
-    gone, made, rows = [], [], []
+    gone: list[_Row] = []
+    made: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     for key, columns in series.items():
         swallowed, merged = _merged(short.get(key, []), columns)
         first = before[key] - sum(block.count for block in swallowed)
-        gone += [_named(session, run, key) | {"first": block.first} for block in swallowed]
+        gone += [(session.project, run, key, block.first) for block in swallowed]
         made += [_named(session, run, key) | block for block in _cut(first, merged)]
         rows += list(_raised(session, run, key, first // FULL, merged))
-    _delete(session, metric_blocks, gone)
-    session.connection.execute(insert(metric_blocks), made)
-    _delete(session, metric_levels, [{name: row[name] for name in row if name != "spans"} for row in rows])
-    if rows:
-        session.connection.execute(insert(metric_levels), rows)
+    driver.run(session.connection, _DROP_BLOCK, gone)
+    driver.run(session.connection, _ADD_BLOCK, [tuple(block.values()) for block in made])
+    driver.run(session.connection, _PUT_LEVEL, [tuple(row.values()) for row in rows])
 
 
 def begun(
@@ -93,11 +103,13 @@ def joined(parts: list[Columns]) -> Columns:
 
 def short_blocks(session: Session, run: str, *keys: str) -> Mapping[str, list[Block]]:
     """The short blocks of a run (of some keys, where they are named) by key, in order."""
-    mine = metric_blocks.c.project == session.project, metric_blocks.c.run == run
-    query = select(*metric_blocks.c["key", "first", "count", "points"]).where(*mine, SHORT)
+    mine, connection = (session.project, run), session.connection
+    rows = [] if keys else driver.asked(connection, _SHORT, mine)
+    for key in keys:
+        rows += driver.asked(connection, _SHORT_OF, (*mine, key))
     found = defaultdict(list)
-    for block in session.all(Block, query.where(metric_blocks.c.key.in_(keys)) if keys else query):
-        found[block.key].append(block)
+    for row in rows:
+        found[row[0]].append(Block(*row))
     for of_key in found.values():
         of_key.sort(key=lambda block: block.first)
     return found
@@ -153,8 +165,7 @@ def _grouped(spans: Summary) -> Summary:
 
 
 def _read(session: Session, run: str, key: str, level: int, place: int) -> Summary:
-    mine = _named(session, run, key) | {"level": level, "place": place}
-    row = session.connection.execute(select(metric_levels.c.spans).filter_by(**mine)).scalar_one()
+    [(row,)] = driver.asked(session.connection, _LEVEL, (session.project, run, key, level, place))
     return Summary(pyramid.unpacked([row], "step"), pyramid.unpacked([row], "time"))
 
 
@@ -164,15 +175,6 @@ def _both(one: Summary, other: Summary) -> Summary:
 
 def _part(summary: Summary, start: int, end: int) -> Summary:
     return Summary(pyramid.taken(summary.steps, slice(start, end)), pyramid.taken(summary.times, slice(start, end)))
-
-
-def _delete(session: Session, table: Table, rows: list[dict[str, object]]) -> None:
-    """Delete rows that are named by their primary keys, if they are there."""
-    if not rows:
-        return
-    named = (column == bindparam(f"of_{column.name}") for column in table.primary_key)
-    values = [{f"of_{name}": value for name, value in row.items()} for row in rows]
-    session.connection.execute(delete(table).where(*named), values)
 
 
 def _named(session: Session, run: str, key: str) -> dict[str, object]:

@@ -15,7 +15,7 @@ from everloop.tracking.documents import Texts, document_of, latest_in, texts_in
 from everloop.tracking.entities import Points
 from everloop.tracking.points import Latest
 
-_SIZES = (1, 8, 64, 512)
+_SIZES = (1, 8, 32, 128, 512)
 """So many names a statement asks for; it is filled up with the last one, so that few statements have to be known."""
 _READ = (
     "SELECT id, status, deleted, inputs, tail_next, tail_points, tail_bytes, texts, latest"
@@ -88,7 +88,7 @@ class Held(msgspec.Struct):
 
 def read(session: Session, ids: Iterable[str]) -> list[Held]:
     """Those of some runs of the session's project that are there."""
-    found = _asked_of(session, _READ, ids)
+    found = asked_of(session, _READ, ids)
     return [Held(session.project, *row) for row in found]
 
 
@@ -124,7 +124,7 @@ def drop_tails(session: Session, run: str) -> None:
 
 def last_sequences(session: Session, runs: Iterable[str]) -> dict[tuple[str, str], int]:
     """The last number of each (run, writer) that was taken."""
-    return {(run, writer): number for run, writer, number in _asked_of(session, _WRITERS, runs)}
+    return {(run, writer): number for run, writer, number in asked_of(session, _WRITERS, runs)}
 
 
 def set_sequences(session: Session, last: Iterable[tuple[tuple[str, str], int]]) -> None:
@@ -134,8 +134,8 @@ def set_sequences(session: Session, last: Iterable[tuple[tuple[str, str], int]])
     )
 
 
-def _asked_of(session: Session, statement: str, names: Iterable[str]) -> list[Any]:
-    """The rows of a statement about names, however many there are."""
+def asked_of(session: Session, statement: str, names: Iterable[str]) -> list[Any]:
+    """The rows of a statement about names, for which it has `{}` after the project, however many there are."""
     found: list[Any] = []
     distinct = list(dict.fromkeys(names))
     for start in range(0, len(distinct), _SIZES[-1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import msgspec
 from sqlalchemy import insert, select, update
@@ -119,12 +120,13 @@ def latest_of(row: Row) -> dict[str, Latest]:
 
 
 _SHARED = tuple(name for name in Run.__struct_fields__ if name in Row.__struct_fields__)
+_shared = attrgetter(*_SHARED)
 
 
 def _assembled(row: Row) -> Run:
     texts, latest = texts_in(row.texts), latest_in(row.latest)
     return Run(
-        **{name: getattr(row, name) for name in _SHARED},
+        **dict(zip(_SHARED, _shared(row), strict=True)),
         parameters=dict(sorted(texts.parameters.items())),
         tags=dict(sorted(texts.tags.items())),
         metrics={key: latest[key].value for key in sorted(latest)},

@@ -50,6 +50,11 @@ def test_it_answers_below_both_roots(http: TestClient) -> None:
         )
 
 
+def test_a_path_that_begins_with_two_slashes_is_the_one_that_was_meant(http: TestClient) -> None:
+    for path in ("//health", "//api/2.0/mlflow/experiments/get?experiment_id=0"):
+        assert http.get(f"{http.base_url}{path}").status_code == 200
+
+
 @pytest.mark.parametrize(
     "path", ["/api/2.0/mlflow/gateway/routes", "/api/3.0/mlflow/scorers/list", "/ajax-api/3.0/mlflow/ui-telemetry"]
 )

@@ -67,6 +67,7 @@ T = TypeVar("T")
 
 def answers(path: str) -> bool:
     """Whether this door answers at a path."""
+    path = _single(path)
     if path in ("/health", "/version", *files.PAGES):
         return True
     below = _below_root(path)
@@ -99,7 +100,7 @@ class MlflowDoor:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        sent = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        sent = _single(request.scope["raw_path"].decode("ascii", "replace").partition("?")[0])
         if sent in ("/health", "/version"):
             return PlainTextResponse("OK" if sent == "/health" else VERSION)
         version, _, rest = (_below_root(sent) or "").partition("/")
@@ -128,6 +129,11 @@ class MlflowDoor:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _single(path: str) -> str:
+    """A path that begins with one slash: clients put theirs behind an address that may end in one."""
+    return f"/{path.lstrip('/')}"
 
 
 def _below_root(path: str) -> str | None:

@@ -37,8 +37,6 @@ from everloop.pipelines.sweeps.documents import (
 from everloop.pipelines.sweeps.known import Aside, Change, Draft, Known
 from everloop.pipelines.sweeps.rows import SweepRow
 
-BEAT = 15.0
-"""Seconds between the signs of life of a process that runs trials, for processes elsewhere."""
 GRACE = timedelta(seconds=60)
 _SOON = 0.02
 """So many seconds later at the latest is written what need not be durable at once."""
@@ -240,9 +238,12 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
 
     def record_heartbeat(self, trial_id: int) -> None:
         """Say that this process lives."""
-        study, _ = _split(trial_id)
+        self.beat(trial_id >> SHIFT)
+
+    def beat(self, study_id: int) -> None:
+        """Say that this process lives, of all trials of a study that it runs."""
         with self._idle.begin() as unit:
-            rows.beat(unit, study, self._lease, unit.clock.now())
+            rows.beat(unit, study_id, self._lease, unit.clock.now())
 
     def get_heartbeat_interval(self) -> int | None:
         """How often Optuna's own loop says so, in seconds; None: it does not, and fails no trial of others."""

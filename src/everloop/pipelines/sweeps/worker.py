@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import optuna
@@ -17,6 +18,7 @@ from everloop.pipelines.declare import step
 from everloop.pipelines.executor import place_of
 from everloop.pipelines.sweeps import objective as objectives
 from everloop.pipelines.sweeps import rows, searching
+from everloop.pipelines.sweeps.beating import BEAT, beating
 from everloop.pipelines.sweeps.budget import is_spent
 from everloop.pipelines.sweeps.entities import SweepDefinition
 from everloop.pipelines.sweeps.known import ERROR, KILLED, Exhausted
@@ -85,13 +87,14 @@ class Worker:
             StepFailed: too many in a row failed.
         """
         done = 0
-        while not self._is_over():
-            try:
-                trial = self.study.ask()
-            except Exhausted:
-                break
-            self._try(trial)
-            done += 1
+        with beating(partial(self._storage.beat, self._number), BEAT):
+            while not self._is_over():
+                try:
+                    trial = self.study.ask()
+                except Exhausted:
+                    break
+                self._try(trial)
+                done += 1
         self._storage.flush()
         return done
 

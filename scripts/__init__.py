@@ -1,1 +1,1 @@
-"""What maintainers run: `python -m scripts.migration "what changed"`, `python -m scripts.reference`, `python -m scripts.protocol`."""
+"""What maintainers run: `python -m scripts.migration "what changed"`, `… scripts.reference`, `… scripts.protocol`."""

@@ -17,7 +17,7 @@ from everloop.catalog.revision import HEAD
 
 
 def write(message: str) -> None:
-    """Compare the declared tables with a fresh catalog at the newest revision, and write the difference as a revision."""
+    """Compare the declared tables with a fresh catalog at the newest revision; the difference becomes a revision."""
     areas.load_all()
     with tempfile.TemporaryDirectory() as folder:
         database = backends.load("databases", "sqlite")(f"sqlite:///{Path(folder) / 'catalog.db'}")

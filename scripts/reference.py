@@ -31,7 +31,8 @@ def settings() -> str:
     """Every setting with its variable, default and meaning."""
     source = inspect.getsource(Settings).splitlines()
     lines = [
-        "# Settings\n\nMade from the code by `make docs`. Arguments win over variables, variables over `everloop.toml`.\n"
+        "# Settings\n\nMade from the code by `make docs`. "
+        "Arguments win over variables, variables over `everloop.toml`.\n"
     ]
     lines += ["| key | variable | default | meaning |", "|---|---|---|---|"]
     defaults = Settings()
@@ -48,7 +49,8 @@ def _usecase(usecase: UseCase) -> str:
     return (
         f"### {usecase.name}\n\n{described}\n\n"
         f"`ever.{usecase.name}({usecase.signature_text if usecase.signature.parameters else ''})` · "
-        f"`everloop {usecase.group} {command}` · `{usecase.method} /api/v1{usecase.path}` · needs `{usecase.permission}`\n"
+        f"`everloop {usecase.group} {command}` · `{usecase.method} /api/v1{usecase.path}` · "
+        f"needs `{usecase.permission}`\n"
     )
 
 

@@ -15,8 +15,8 @@ from everloop.catalog.session import Session
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import InvalidInput
 from everloop.tracking import service
-from everloop.tracking.index import service as searching
 from everloop.tracking.entities import MetricPoint
+from everloop.tracking.index import service as searching
 from everloop.tracking.index.expressions import AllOf, AnyOf, Condition, Not, Ordering
 from everloop.tracking.search import parse, parse_order, parse_orders
 
@@ -123,8 +123,9 @@ def test_an_experiment_narrows_the_search(runs: Session) -> None:
         "metrics.auc > 1 metrics.auc < 0", "metrics.auc > 1 and", "'a' = 'a'",
         "name = 'a'; drop table runs", "name = 'a", "metrics.auc like 1", "metrics.auc = 1x", "1 = 1", "name = name",
         "metrics.a b > 1", "metrics..auc > 1", "name = 'a')", "(name = 'a'", "()", "not", "project = 'x'", "name ~ 'a'",
-        "name in ()", "name in 'a'", "metrics.auc in ('a')", "started > 'soon'", "started like '2%'", "dataset.age = 'x'",
-        "name is", "name not = 'a'", "metrics.auc is 1", "((" * 100 + "name = 'a'" + "))" * 100, "datasets.name > 1",
+        "name in ()", "name in 'a'", "metrics.auc in ('a')", "started > 'soon'", "started like '2%'",
+        "dataset.age = 'x'", "name is", "name not = 'a'", "metrics.auc is 1",
+        "((" * 100 + "name = 'a'" + "))" * 100, "datasets.name > 1",
     ],
 )  # fmt: skip
 def test_what_is_not_in_the_language_is_refused(session: Session, where: str) -> None:

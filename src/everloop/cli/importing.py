@@ -11,6 +11,7 @@ import msgspec
 
 from everloop.cli.bars import progress
 from everloop.cli.door import Command, this_door
+from everloop.cli.naming import Suggesting
 from everloop.kernel.errors import Corrupted, NotFound
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _TOLD = 20
 """So many things that were not taken are told one by one to people."""
 
 
-@click.group("import")
+@click.group("import", cls=Suggesting)
 def import_() -> None:
     """Bring runs and models over from another tracker.
 

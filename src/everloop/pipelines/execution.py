@@ -27,8 +27,8 @@ from everloop.pipelines.project import folder_of
 from everloop.pipelines.tables import executions as execution_table
 from everloop.pipelines.tables import step_executions
 from everloop.tracking import service as tracking
-from everloop.tracking.recording import Recording
 from everloop.tracking.code import revision_of
+from everloop.tracking.recording import Recording
 
 
 def execute(

@@ -1,4 +1,4 @@
-"""`everloop.sweep(…)` tries an objective with many parameters; `everloop.optuna_storage()` keeps studies of Optuna's."""
+"""`everloop.sweep(…)` tries many parameters of an objective; `everloop.optuna_storage()` keeps studies of Optuna's."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class MetricPoint(msgspec.Struct, frozen=True):
 
 
 class Points(msgspec.Struct, frozen=True):
-    """Many measured values as columns: the keys, and four equally long little-endian columns that name them by number."""
+    """Measured values as columns: the keys, and four equally long little-endian columns that name them by number."""
 
     keys: tuple[str, ...]
     key: bytes
@@ -268,7 +268,7 @@ class RunRestored(Event, frozen=True, kw_only=True, tag="runs.restored"):
 
 
 class RunPurged(Event, frozen=True, kw_only=True, tag="runs.purged"):
-    """What a deleted run held was freed for good; `files` of so many bytes are nobody's now, unless others have them."""
+    """What a deleted run held is freed for good; `files` of so many bytes are nobody's now, unless others have them."""
 
     name: str
     experiment: str

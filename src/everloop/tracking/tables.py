@@ -1,4 +1,4 @@
-"""How tracking is kept: a row a run with two documents, what was logged last in tails, and everything before in blocks."""
+"""How tracking is kept: a row a run with two documents, what was logged last in tails, all before in blocks."""
 
 from __future__ import annotations
 

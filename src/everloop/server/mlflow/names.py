@@ -16,6 +16,6 @@ _THINGS = (
 )
 
 
-def made(random: Random) -> str:
+def made(generator: Random) -> str:
     """A name such as `calm-willow-412`."""
-    return f"{random.choice(_KINDS)}-{random.choice(_THINGS)}-{random.randrange(1000)}"
+    return f"{generator.choice(_KINDS)}-{generator.choice(_THINGS)}-{generator.randrange(1000)}"

@@ -41,11 +41,6 @@ def release(path: Path, *, remove: bool = False) -> None:
         os.close(descriptor)
 
 
-def is_mine(path: Path) -> bool:
-    """Whether this process holds a lock."""
-    return path in _held
-
-
 def is_free(path: Path) -> bool:
     """Whether nobody holds a lock."""
     if not path.exists():

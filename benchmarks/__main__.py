@@ -27,6 +27,8 @@ SUBJECTS = (
     "tracking_search",
     "sweeps",
     "tracking_peers",
+    "tracking_client",
+    "tracking_artifacts",
     "serving",
     "serving_peers",
     "serving_features",
@@ -42,12 +44,22 @@ SUBJECTS = (
 )
 LONG = (
     *("storegrowth", "data_checks", "data_tables", "versions", "largefile", "remotes", "demo"),
-    *("tracking_peers", "serving_peers", "serving_overload", "batch", "packages"),
+    *(
+        "tracking_peers",
+        "tracking_client",
+        "tracking_artifacts",
+        "serving_peers",
+        "serving_overload",
+        "batch",
+        "packages",
+    ),
 )
 """These run only when they are named."""
 MODULES = {
     "tracking": "tracking.paths",
     "tracking_peers": "tracking.peers",
+    "tracking_client": "mlflowclient",
+    "tracking_artifacts": "artifacts",
     "serving": "serving.endpoint",
     "serving_peers": "serving.peers",
     "serving_features": "serving.features",

@@ -110,7 +110,7 @@ def _batch(start: int) -> list[Metric]:
 
 def _figures(taken: dict[str, dict[str, float]]) -> list[Figure]:
     return [
-        Figure(what=f"MLflow's client: {call}", unit="ms", ours=cost, peer=peer, theirs=taken[peer][call])
+        Figure(what=f"MLflow's client: {call}", unit="ms", ours=cost * 1e3, peer=peer, theirs=taken[peer][call] * 1e3)
         for call, cost in taken["ours"].items()
         for peer in taken
         if peer != "ours"

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -169,7 +168,10 @@ class TestAKeptConnection:
     def test_others_write_between_its_units(self, session: Session) -> None:
         kept = Kept(session.resources.database)
         kept.begun().commit()
-        _in_thread(partial(note, session))
+        writer = threading.Thread(target=note, args=(session,), daemon=True)
+        writer.start()
+        writer.join(20)
+        assert not writer.is_alive()
         kept.close()
 
 
@@ -365,7 +367,9 @@ class TestReclaim:
     def test_runs_are_freed_and_what_is_left_can_be_read(self, platform: Platform) -> None:
         kept, gone = (platform.call("runs.start", {"experiment": "e"}).id for _ in range(2))
         for run in (kept, gone):
-            platform.call("runs.log", {"id": run, "metrics": [{"key": "a", "value": 1.0, "step": n} for n in range(99)]})
+            platform.call(
+                "runs.log", {"id": run, "metrics": [{"key": "a", "value": 1.0, "step": n} for n in range(99)]}
+            )
         platform.call("runs.delete", {"id": gone})
         assert len(platform.call("runs.search", {"where": ""})) == 1
         report = platform.call("runs.gc", {"dry_run": False, "older_than": "0s"})

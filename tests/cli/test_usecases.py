@@ -26,6 +26,13 @@ def test_what_stands_in_the_path_is_given_by_position(everloop: Everloop, table:
     assert everloop("datasets", "get", table, "--version", "1", "--json").json["version"] == 1
 
 
+def test_a_list_that_is_all_that_is_required_is_given_by_position(everloop: Everloop) -> None:
+    one, other = (everloop("runs", "start", "--experiment", name, "--json").json["id"] for name in ("a", "b"))
+    assert everloop("runs", "compare", one, other, "--json").json["runs"] == [one, other]
+    ran = everloop("runs", "compare")
+    assert (ran.code, "IDS" in ran.err) == (2, True)
+
+
 def test_a_missing_argument_is_wrong_usage(everloop: Everloop) -> None:
     ran = everloop("datasets", "get")
     assert ran.code == 2

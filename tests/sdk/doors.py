@@ -22,6 +22,7 @@ from everloop.app.settings import load
 from everloop.cli.door import Door as CommandLine
 from everloop.cli.door import run
 from everloop.cli.main import commands
+from everloop.cli.usecases import positions
 from everloop.datasets.remotes.places import Places
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import EverloopError, Problem
@@ -161,8 +162,8 @@ def _words(usecase: UseCase, arguments: Mapping[str, Any]) -> list[str]:
     for name, value in arguments.items():
         option = f"--{name.replace('_', '-')}"
         shape = shape_of(usecase.signature.parameters[name].annotation)
-        if name in usecase.path_parameters:
-            words.append(str(value))
+        if name in positions(usecase):
+            words += map(str, value) if shape == "list" else [str(value)]
         elif shape == "boolean":
             words.append(option if value else f"--no-{option[2:]}")
         elif shape == "list":

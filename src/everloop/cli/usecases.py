@@ -1,4 +1,4 @@
-"""Every use case as a command, made from its signature: parameters of the path by position, the rest as options."""
+"""Every use case as a command, made from its signature: the path's parameters by position, the rest as options."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def command(usecase: UseCase, name: str = "", by_position: Sequence[str] = (), t
         is_good, error = _VERDICTS.get(usecase.name, (None, EverloopError))
         return 0 if is_good is None or is_good(answer) else error.exit_code
 
-    placed = {*usecase.path_parameters, *by_position}
+    placed = {*positions(usecase), *by_position}
     parameters = [_parameter(parameter, placed) for parameter in usecase.signature.parameters.values()]
     return Command(
         name or _spelled(usecase.verb),
@@ -112,6 +112,14 @@ def command(usecase: UseCase, name: str = "", by_position: Sequence[str] = (), t
         help=(inspect.getdoc(usecase.function) or "").partition(_RAISES)[0],
         short_help=usecase.summary,
     )
+
+
+def positions(usecase: UseCase) -> Sequence[str]:
+    """What stands by position: parameters of the path, or else a list of texts that is all that a use case requires."""
+    required = [p for p in usecase.signature.parameters.values() if p.default is p.empty]
+    if not usecase.path_parameters and len(required) == 1 and shape_of(required[0].annotation) == "list":
+        return (required[0].name,)
+    return usecase.path_parameters
 
 
 def arguments(usecase: UseCase, given: Mapping[str, object]) -> dict[str, object]:
@@ -187,7 +195,8 @@ def _is_listing(annotation: Any) -> bool:
 def _parameter(parameter: inspect.Parameter, by_position: Container[str]) -> click.Parameter:
     name, annotation = parameter.name, parameter.annotation
     if name in by_position:
-        return click.Argument([name], metavar=name.upper())
+        several = shape_of(annotation) == "list"
+        return click.Argument([name], metavar=name.upper(), nargs=-1 if several else 1, required=True)
     required = parameter.default is parameter.empty
     note = "" if required else _default_of(parameter.default)
     shape = shape_of(annotation)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 JSON = b"content-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
 """How an answer's head ends: length, then further lines."""
 LONGEST_HEAD = 4096
+LONGEST_LENGTH = 19
+"""Digits of a length; who takes a longer one for another number sees another request begin behind it."""
 UNUSUAL = ("transfer-encoding", "expect", "upgrade", "content-encoding")
 """Headers that make a request one for the door."""
 _HARDENED = "".join(f"{name}: {value}\r\n" for name, value in SECURITY_HEADERS.items()).encode()
@@ -134,14 +136,15 @@ class Parsed:
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = False
         self.ended = False
-        parser = httptools.HttpRequestParser(self)
+        self.keeps = False
+        parser = self._parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(raw)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.complete = False
+        self.complete = self.complete and not any(_is_long_length(*header) for header in self.headers)
         self.method = parser.get_method() if self.complete else b""
         self.version = parser.get_http_version() if self.complete else ""
-        self.keeps = self.complete and parser.should_keep_alive()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -152,8 +155,9 @@ class Parsed:
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head has ended."""
+        """The head has ended. Asked later, the parser would have forgotten whether the connection is to be kept."""
         self.complete = True
+        self.keeps = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         """More than a head has come."""
@@ -162,3 +166,7 @@ class Parsed:
     def on_message_complete(self) -> None:
         """The request has ended."""
         self.ended = True
+
+
+def _is_long_length(name: bytes, value: bytes) -> bool:
+    return name == b"content-length" and len(value) > LONGEST_LENGTH

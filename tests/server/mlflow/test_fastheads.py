@@ -130,3 +130,17 @@ def test_so_many_different_heads_are_kept_and_no_more() -> None:
     for length in range(1, 3000):
         assert known.find(b"POST /api/2.0/mlflow/runs/create HTTP/1.1\r\n" + JSON.replace(b"71", b"%d" % length))
     assert len(known._known) <= 1024
+
+
+def test_a_read_that_is_the_last_of_its_connection_is_known_as_that() -> None:
+    line, last = b"GET /api/2.0/mlflow/runs/get?run_id=a HTTP/1.1\r\n", CLIENT.replace(b"keep-alive", b"close")
+    kept, ended = heads().find(line + CLIENT + b"\r\n"), heads().find(line + last + b"\r\n")
+    assert kept is not None
+    assert ended is not None
+    assert (kept.close, ended.close) == (False, True)
+
+
+@pytest.mark.parametrize("line", ["GET /api/2.0/mlflow/runs/get?run_id=a", "POST /api/2.0/mlflow/runs/log-metric"])
+def test_a_length_of_too_many_digits_hides_no_request_in_a_body(line: str) -> None:
+    length = b"Content-Length: " + b"0" * 20 + b"71\r\nContent-Type: application/json\r\n\r\n"
+    assert heads().find(f"{line} HTTP/1.1\r\n".encode() + CLIENT + length) is None

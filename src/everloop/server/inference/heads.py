@@ -86,7 +86,7 @@ class Heads:
         length = headers.get("content-length", "")
         if turns is None or not length.isdecimal() or any(name in headers for name in UNUSUAL):
             return None
-        head = Head(headers, turns, Plan(turns.served), int(length[:20]))
+        head = Head(headers, turns, Plan(turns.served), int(length))
         head.close = not parsed.keeps
         head.version = _version(parsed.url)
         return head if self._measured(head, headers) and self._lets_in(head, headers) else None

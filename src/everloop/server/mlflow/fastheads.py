@@ -139,7 +139,7 @@ class KnownHeads:
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         project = headers.get("x-everloop-project", "")
         told = headers.get(WRITER, ""), headers.get(SEQUENCE, "")
-        return Known(who, project, int(length[:20] or -1), not parsed.keeps, media == JSON, *told)
+        return Known(who, project, int(length or -1), not parsed.keeps, media == JSON, *told)
 
 
 _TO_POINTS = Route("points", "/api/v1", "POST")

@@ -66,3 +66,12 @@ def test_a_body_without_end_is_refused_on_the_way(http: TestClient, run: str, mo
     monkeypatch.setattr(points, "LARGEST", 1_000)
     answer = http.post(f"/api/v1/runs/{run}/points", content=iter([b"x" * 600] * 3))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_few_bytes_that_claim_very_many_points_are_refused_while_they_are_unpacked(
+    http: TestClient, platform: Platform, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "MOST", 5)
+    answer = http.post(f"/api/v1/runs/{run}/points", content=segment(1, 2, 3) * 2 + b"never reached")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "The segments hold more than 5 points.")
+    assert steps(platform, run) == []

@@ -121,6 +121,12 @@ def test_a_header_that_cannot_be_right_is_refused_though_its_digest_is(header: o
         codec.unpack(forged(header, b"\0" * 28))
 
 
+def test_a_header_that_is_nested_without_end_is_refused() -> None:
+    deep = b"\x94" + msgspec.msgpack.encode(["loss"]) + b"\x00\xc2" + b"\x91" * 60_000 + b"\xc0"
+    with pytest.raises(InvalidInput, match="header"):
+        codec.unpack(forged(msgspec.Raw(deep), b""))
+
+
 @pytest.mark.parametrize("size", [10_000_000_000, 29, 0])
 def test_a_body_that_claims_another_size_is_refused_before_it_is_expanded(size: int) -> None:
     descriptor = b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", size)  # zstd: single segment, size in 8 bytes

@@ -1,9 +1,10 @@
-"""The hot route for metric points: `POST /api/v1/runs/{id}/points` takes segments, and answers when they are durable."""
+"""The hot route for points: `POST /api/v1/runs/{id}/points` takes segments, and answers when they are durable."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
 from concurrent.futures import Future
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from everloop.app.platform import Platform
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.errors import InvalidInput, TooLarge
-from everloop.tracking.entities import Logged
+from everloop.tracking.entities import Logged, Points
 from everloop.tracking.joining import joined
 from everloop.tracking.points import MOST, unpack_all
 
@@ -40,9 +41,23 @@ def take(
     """
     require(principal, "tracking:write")
     session = platform.session(principal, project)
-    points = joined(list(unpack_all(body))) if body else None
+    points = joined(list(_unpacked(body))) if body else None
     logged = Logged(run, points, writer=writer, sequence=_number(sequence))
     return platform.ingest.submit(logged, session.principal, session.project)
+
+
+def _unpacked(body: bytes) -> Iterator[Points]:
+    """The segments of a body, as long as they hold no more than one may: a few bytes can become very many points.
+
+    Raises:
+        InvalidInput: they hold more, or one of them is damaged.
+    """
+    count = 0
+    for points in unpack_all(body):
+        count += len(points)
+        if count > MOST:
+            raise InvalidInput(f"The segments hold more than {MOST:,} points.", hint="Send several bodies.")
+        yield points
 
 
 async def respond(platform: Platform, request: Request, run: str) -> Response:

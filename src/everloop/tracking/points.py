@@ -306,7 +306,7 @@ def _digest(data: bytes | memoryview) -> bytes:
 def _read_header(data: bytes) -> _Header:
     try:
         header = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"The header of a segment of points cannot be read ({error}).") from None
     if not 0 <= header.count <= MOST:
         raise InvalidInput(f"A segment holds at most {MOST:,} points, not {header.count:,}.", hint="Send several.")

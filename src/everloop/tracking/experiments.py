@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict
@@ -16,6 +16,11 @@ from everloop.tracking.entities import (
 )
 from everloop.tracking.tables import experiments
 
+# Made once: building a statement costs SQLAlchemy more than executing it does.
+_FIRST = select(experiments).where(
+    experiments.c.project == bindparam("mine"), experiments.c.name == bindparam("wanted")
+)
+
 
 def known(session: Session) -> list[Experiment]:
     """Every experiment of the project, the deleted ones too, by name."""
@@ -25,7 +30,7 @@ def known(session: Session) -> list[Experiment]:
 
 def first(session: Session, name: str) -> Experiment | None:
     """The experiment of that name, deleted or not, if there is one."""
-    return session.first(Experiment, select(experiments).where(_named(session, name)))
+    return session.first(Experiment, _FIRST, {"mine": session.project, "wanted": name})
 
 
 def add(session: Session, made: Experiment) -> None:

@@ -10,10 +10,12 @@ from sqlalchemy import ColumnElement, Select, Table, insert, select, update
 
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
+from everloop.tracking import rows
 from everloop.tracking.entities import LoggedModel, Measured, ModelLogged
 from everloop.tracking.tables import logged_models, run_outputs
 
-_PAGE = 500
+_OUTPUTS = "SELECT run, model, step FROM run_outputs WHERE project = ? AND run IN ({})"
+_BEGUN = "SELECT run, id FROM logged_models WHERE project = ? AND run IN ({}) AND deleted IS NULL"
 
 
 def add(session: Session, made: LoggedModel) -> None:
@@ -41,17 +43,13 @@ def first(session: Session, id: str) -> LoggedModel | None:
 
 def outputs_of(session: Session, ids: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
     """The logged models that came out of some runs, each with the step of the run, by run."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for start in range(0, len(ids), _PAGE):
-        page = ids[start : start + _PAGE]
-        made = select(run_outputs.c.run, run_outputs.c.model, run_outputs.c.step)
-        for run, model, step in session.connection.execute(made.where(_of_runs(session, run_outputs, page))):
-            found[run][model] = step
-        silent = [run for run in page if run not in found]  # Nobody said what came out of them.
-        begun = select(logged_models.c.run, logged_models.c.id).where(_of_runs(session, logged_models, silent))
-        for run, model in session.connection.execute(begun.where(logged_models.c.deleted.is_(None))):
-            found[run][model] = 0
-    return found
+    told: dict[str, dict[str, int]] = defaultdict(dict)
+    for run, model, step in rows.asked_of(session, _OUTPUTS, ids):
+        told[run][model] = step
+    begun: dict[str, dict[str, int]] = defaultdict(dict)
+    for run, model in rows.asked_of(session, _BEGUN, ids):
+        begun[run][model] = 0
+    return begun | told  # Where nobody said what came out of a run, it is what was begun there.
 
 
 def add_outputs(session: Session, run: str, steps: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from everloop.catalog.session import Session
 from everloop.kernel.errors import NotFound
@@ -71,7 +71,7 @@ def add(session: Session, run: Run, revision: str) -> None:
 
 def first(session: Session, id: str) -> Row | None:
     """The row of a run, if there is one."""
-    return session.first(Row, select(runs).where(runs.c.project == session.project, runs.c.id == id))
+    return session.first(Row, _FIRST, {"mine": session.project, "wanted": id})
 
 
 def row_of(session: Session, id: str) -> Row:
@@ -217,3 +217,4 @@ def _open(session: Session, id: str, *, amend: bool) -> Row:
 
 
 _ADD = insert(runs)
+_FIRST = select(runs).where(runs.c.project == bindparam("mine"), runs.c.id == bindparam("wanted"))

@@ -205,6 +205,14 @@ class TestAWriteIsRefusedWhole:
         with pytest.raises(NotFound, match="no run"):
             write(session, Logged("0" * 32, points(1)))
 
+    def test_to_a_run_of_a_deleted_experiment_until_it_is_restored(self, session: Session, run: str) -> None:
+        experiment = service.get(session, run).experiment
+        service.delete_experiment(session, experiment)
+        with pytest.raises(Conflict, match="its experiment was"):
+            write(session, Logged(run, points(1), amend=True))
+        service.restore_experiment(session, experiment)
+        write(session, Logged(run, points(1)))
+
     def test_and_says_which_character_cannot_be_seen(self, session: Session, run: str) -> None:
         with pytest.raises(InvalidInput, match=r"U\+202E"):
             write(session, Logged(run, tags={"\u202eevil": "1"}))

@@ -18,7 +18,8 @@ from everloop.tracking.points import Latest
 _SIZES = (1, 8, 32, 128, 512)
 """So many names a statement asks for; it is filled up with the last one, so that few statements have to be known."""
 _READ = (
-    "SELECT id, status, deleted, inputs, tail_next, tail_points, tail_bytes, texts, latest"
+    "SELECT id, status, coalesce(deleted, (SELECT e.deleted FROM experiments AS e WHERE e.project = runs.project"
+    " AND e.name = runs.experiment)), inputs, tail_next, tail_points, tail_bytes, texts, latest"
     " FROM runs WHERE project = ? AND id IN ({})"
 )
 _WRITE = (
@@ -40,7 +41,10 @@ _SET_WRITER = (
 
 
 class Held(msgspec.Struct):
-    """A run while it is written to: its row, with documents that are read when they are needed."""
+    """A run while it is written to: its row, with documents that are read when they are needed.
+
+    It counts as deleted when its experiment is.
+    """
 
     project: str
     id: str

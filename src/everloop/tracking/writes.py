@@ -145,7 +145,7 @@ def check_open(id: str, status: str, deleted: bool, *, amend: bool = False) -> N
         Conflict: it was deleted, or has ended and is not to be amended.
     """
     if deleted:
-        raise Conflict(f"Run {id} was deleted.", hint="Restore it first.")
+        raise Conflict(f"Run {id} was deleted, or its experiment was.", hint="Restore it first.")
     if status != "running" and not amend:
         raise Conflict(
             f"Run {id} is {status} and can no longer change.",

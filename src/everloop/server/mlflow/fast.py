@@ -153,8 +153,12 @@ class Fast(Shortcut):
             return
 
         def done(future: Future[None]) -> None:
-            if future.exception() is None:
+            error = future.exception()
+            if error is None:
                 self._soon(call, lambda: self._settle(call, 200, _EMPTY))
+            elif isinstance(error, Unavailable):  # Perhaps it was committed: the client decides whether to try again.
+                response = refusal_of(error)
+                self._soon(call, lambda: self._settle(call, response.status_code, bytes(response.body)))
             else:
                 self._soon(call, lambda: self._in_thread(call, endpoint))
 

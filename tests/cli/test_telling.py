@@ -139,3 +139,14 @@ def test_nothing_is_said_of_leaks_when_a_command_ends(bare: Everloop, work: Path
     program = "from everloop.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", program, *query], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ('[{"n":30}]\n', "")
+
+
+def test_a_list_of_runs_tells_a_few_values_of_each(bare: Everloop) -> None:
+    parameters = [word for number in range(9) for word in ("--parameters", f"p{number}={'x' * 99}")]
+    bare("runs", "start", "--experiment", "trial", "--name", "wide", *parameters)
+    header, line = bare("runs", "search").out.splitlines()[:2]
+    assert "parameters" in header
+    assert "wide" in line
+    assert "x" * 40 not in line
+    assert "p5" not in bare("runs", "search").out
+    assert '"p8"' in bare("runs", "search", "--json").out

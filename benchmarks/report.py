@@ -60,7 +60,7 @@ def as_json(machine: Machine, figures: Figures) -> str:
 
 
 def write(machine: Machine, figures: Figures, summaries: Mapping[str, str], remark: str) -> None:
-    """Put sections into `RESULTS.md`; those of subjects that did not run stay as they are."""
+    """Put sections into `RESULTS.md`; those of what did not run stay as they are, and what others wrote stands last."""
     kept = _sections(RESULTS.read_text()) if RESULTS.exists() else {}
     where = f"{machine.date}, revision {machine.revision}, load {machine.busy} at the start{remark and f'; {remark}'}"
     fresh = {
@@ -68,7 +68,8 @@ def write(machine: Machine, figures: Figures, summaries: Mapping[str, str], rema
         for name, of in figures.items()
     }
     sections = kept | fresh
-    body = "\n".join(f"## {name}\n\n{sections[name]}" for name in summaries if name in sections)
+    ordered = [*(name for name in summaries if name in sections), *(name for name in kept if name not in summaries)]
+    body = "\n".join(f"## {name}\n\n{sections[name]}" for name in ordered)
     RESULTS.write_text(f"{_head(machine)}\n{body}")
 
 

@@ -16,11 +16,14 @@ from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.usecase import Json
 from everloop.pipelines.sweeps import reading, rows, searching, space
 from everloop.pipelines.sweeps.documents import attributes_document
-from everloop.pipelines.sweeps.entities import Direction, SweepDefinition
+from everloop.pipelines.sweeps.entities import Budget, Direction, SweepDefinition
 from everloop.pipelines.sweeps.known import WARM
 from everloop.pipelines.sweeps.objective import is_findable
 from everloop.pipelines.sweeps.storage import OptunaStorage
 
+MOST_TRIALS = 1_000_000
+"""So many trials a budget has at most: a number beyond is a slip."""
+_MOST_WORKERS = 1_000
 _METRICS = {"minimize": StudyDirection.MINIMIZE, "maximize": StudyDirection.MAXIMIZE}
 
 
@@ -59,11 +62,11 @@ def check(name: str, definition: SweepDefinition, directions: Sequence[Direction
         raise InvalidInput(f"{wrong[:1] or directions} is no direction.", hint='Each is "minimize" or "maximize".')
     if len(directions) != len(definition.objectives) or len(set(definition.objectives)) != len(directions):
         raise InvalidInput(f"{len(directions)} directions do not go with objectives {definition.objectives}.")
-    budget = definition.budget
-    if min(budget.trials, budget.seconds, budget.patience, budget.failures, definition.retries) < 0:
-        raise InvalidInput("A budget is below 0.", hint="0 is without end.")
-    if definition.workers < 1:
-        raise InvalidInput(f"{definition.workers} workers do nothing.", hint="One is the least.")
+    check_budget(definition.budget)
+    if definition.retries < 0:
+        raise InvalidInput(f"{definition.retries} retries are below 0.", hint="0 tries each trial once.")
+    if not 1 <= definition.workers <= _MOST_WORKERS:
+        raise InvalidInput(f"{definition.workers} workers cannot be had.", hint=f"Take from 1 to {_MOST_WORKERS}.")
     if definition.executor != "local" and not is_findable(definition, definition.target):
         raise InvalidInput(
             f"{definition.target} cannot be found by another process.",
@@ -74,6 +77,20 @@ def check(name: str, definition: SweepDefinition, directions: Sequence[Direction
     searching.pruner_of(definition.search)
     if len(directions) > 1 and definition.search.pruner != "none":
         raise InvalidInput("Trials of several objectives cannot be pruned.", hint='Leave pruner="none".')
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuse a budget that nobody can mean.
+
+    Raises:
+        InvalidInput: it is below nothing, or without an end that anybody would see.
+    """
+    if min(budget.trials, budget.seconds, budget.patience, budget.failures) < 0:
+        raise InvalidInput("A budget is below 0.", hint="0 is without end.")
+    if budget.trials > MOST_TRIALS:
+        raise InvalidInput(
+            f"{budget.trials} trials are too many.", hint=f"Up to {MOST_TRIALS:,}; 0 goes on until it is stopped."
+        )
 
 
 def enqueue(session: Session, row: rows.SweepRow, points: Sequence[Mapping[str, Json]]) -> None:

@@ -13,6 +13,7 @@ from everloop.kernel.progress import Progress
 from everloop.kernel.usecase import Json, usecase
 from everloop.pipelines.sweeps import rows
 from everloop.pipelines.sweeps.entities import (
+    Budget,
     Direction,
     Pictures,
     Sweep,
@@ -163,6 +164,9 @@ def drive(session: Session, name: str, objective: Callable[..., object] | None =
 
 
 def _extend(session: Session, name: str, more: int, seconds: float) -> None:
+    from everloop.pipelines.sweeps import making
+
+    making.check_budget(Budget(more, seconds))
     with session.begin() as unit:
         row = rows.named(unit, name)
         definition = row.defined
@@ -174,6 +178,7 @@ def _extend(session: Session, name: str, more: int, seconds: float) -> None:
             trials=budget.trials + more if budget.trials else 0,
             seconds=budget.seconds + seconds if budget.seconds else 0.0,
         )
+        making.check_budget(budget)
         text = msgspec.json.encode(msgspec.structs.replace(definition, budget=budget)).decode()
         rows.change(unit, row.number, definition=text)
 

@@ -220,8 +220,8 @@ class ExperimentsGroup:
         """Say what an experiment is about, in Markdown."""
     def get(self, name: str) -> everloop.tracking.entities.Experiment:
         """One experiment."""
-    def list(self) -> builtins.list[everloop.tracking.entities.Experiment]:
-        """Every experiment, by name."""
+    def list(self, deleted: bool = False) -> builtins.list[everloop.tracking.entities.Experiment]:
+        """Every experiment, by name; or those that were deleted."""
     def rename(self, name: str, title: str) -> everloop.tracking.entities.Experiment:
         """Call an experiment something else; its name, by which it is found, stays."""
     def restore(self, name: str) -> everloop.tracking.entities.Experiment:
@@ -337,6 +337,8 @@ class ModelsGroup:
         """Take a decision to trust back, and give what it was. Processes that run the model end it when they load next."""
     def example(self, name: str, version: int = 0) -> everloop.kernel.usecase.Json:
         """The input example that was kept with a version's files, as it was written."""
+    def gates(self, name: str, version: int) -> builtins.list[everloop.registry.policies.entities.GateJudgement]:
+        """What the gates of loops said of a version's very files: what a policy's `gates` are read from."""
     def get(self, name: str) -> everloop.registry.entities.RegisteredModel:
         """A model by its name."""
     def lacks(self, name: str, version: int, alias: str) -> builtins.list[str]:

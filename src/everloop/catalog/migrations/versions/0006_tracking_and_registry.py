@@ -69,6 +69,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "model", "version", "revision", name=op.f("pk_model_cards")),
     )
     op.create_table(
+        "model_gates",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("model", sa.String(length=128), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("gate", sa.String(length=128), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("passed", sa.Boolean(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=256), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "model", "version", "gate", name=op.f("pk_model_gates")),
+    )
+    op.create_table(
         "model_policies",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("model", sa.String(length=128), nullable=False),
@@ -92,7 +105,7 @@ def upgrade() -> None:
         "run_outputs",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("run", sa.String(length=32), nullable=False),
-        sa.Column("model", sa.String(length=32), nullable=False),
+        sa.Column("model", sa.String(length=40), nullable=False),
         sa.Column("step", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "run", "model", name=op.f("pk_run_outputs")),
     )
@@ -358,6 +371,7 @@ def downgrade() -> None:
     op.drop_table("run_outputs")
     op.drop_table("retention_policies")
     op.drop_table("model_policies")
+    op.drop_table("model_gates")
     op.drop_table("model_cards")
     op.drop_table("metric_tail")
     op.drop_table("metric_levels")

@@ -34,6 +34,13 @@ def test_the_first_version_waits_for_an_approval_and_is_then_promoted(world: Wor
     assert (world.champion(), world.served()) == (1, {1: 100.0})
 
 
+def test_a_policy_asks_for_gates_that_the_loop_itself_has_asked(world: World) -> None:
+    world.call("models.set_policy", policy={"aliases": ["champion"], "approvals": 0, "gates": ["latency"]})
+    world.tick()
+    assert world.champion() == 1
+    assert "latency" in {it.gate for it in world.call("models.gates", name="late", version=1) if it.passed}
+
+
 def test_a_tick_that_waits_changes_nothing(world: World) -> None:
     guarded(world)
     world.tick()

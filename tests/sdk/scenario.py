@@ -317,6 +317,7 @@ TRACKING = [
     Example("experiments.delete_tag", {"name": "delay", "key": "old"}),
     Example("experiments.delete_tag", {"name": "delay", "key": "old"}, fails="not_found"),
     Example("experiments.delete", {"name": "delay"}),
+    Example("experiments.list", {"deleted": True}),
     Example("experiments.restore", {"name": "delay"}),
     Example("runs.start", {"experiment": "delay", "parameters": {"leaves": "31"}, "tags": {"by": "hand"}}, label="run"),
     Example(
@@ -471,6 +472,7 @@ MODELS = [
     Example("models.set_policy", {"policy": {"aliases": ["blessed"], "model": "late"}}),
     Example("models.policies"),
     Example("models.lacks", {"name": "late", "version": 2, "alias": "blessed"}),
+    Example("models.gates", {"name": "late", "version": 2}),
     Example("models.set_alias", {"name": "late", "alias": "blessed", "version": 2}, fails="refused"),
     Example("models.delete_policy", {"model": "late"}),
     Example(

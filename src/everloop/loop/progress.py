@@ -28,7 +28,8 @@ from everloop.pipelines.entities import Execution
 from everloop.registry import service as models
 from everloop.registry.calibration.service import calibrate, calibration
 from everloop.registry.entities import Model
-from everloop.registry.policies.entities import ApprovalMissing
+from everloop.registry.policies import gates
+from everloop.registry.policies.entities import ApprovalMissing, GateJudgement
 from everloop.rollouts import service as rollouts
 from everloop.rollouts.decision import percents
 from everloop.rollouts.entities import Evidence, Rollout
@@ -95,13 +96,15 @@ class Errand:
             folder = Path(pipelines.get(unit, candidate.pipeline).folder)
             came_from = (unit.urn("model", candidate.model, candidate.version),)
         examination = Examination(self.session, version.trained, self._champion, folder, came_from)
-        gates = () if candidate.skip_gates else examination.results(self.loop.gates)
-        refused = [gate for gate in gates if not gate.passed]
+        results = () if candidate.skip_gates else examination.results(self.loop.gates)
+        refused = [result for result in results if not result.passed]
         if refused:
-            return self._refuse(" ".join(gate.message for gate in refused), gates)
+            return self._refuse(" ".join(result.message for result in refused), results)
         with self.session.begin() as unit:
-            self._say(f"Version {version.version} passed {len(gates)} gates." if gates else "Its gates were skipped.")
-            return states.gated(unit, candidate, gates, examination.measured)
+            passed = f"Version {version.version} passed {len(results)} gates."
+            self._say(passed if results else "Its gates were skipped.")
+            self._judged(unit, results)
+            return states.gated(unit, candidate, results, examination.measured)
 
     def _champion(self, alias: str) -> Model | None:
         with self.session.begin(write=False) as unit:
@@ -210,20 +213,33 @@ class Errand:
         return states.rolled_back(unit, self.candidate, rollout.reason, rollout.units)
 
     def _promote(self, unit: Session, reason: str) -> None:
-        gates = [msgspec.to_builtins(gate) for gate in self.candidate.gates]
-        evidence: dict[str, Json] = {"candidate": self.candidate.id, "rollout": self.candidate.rollout, "gates": gates}
+        said = [msgspec.to_builtins(result) for result in self.candidate.gates]
+        evidence: dict[str, Json] = {"candidate": self.candidate.id, "rollout": self.candidate.rollout, "gates": said}
         models.promote(unit, self.loop.model, self.candidate.version, reason, evidence)
         self._say(f"Version {self.candidate.version} is the champion: {reason}")
 
-    def _refuse(self, reason: str, gates: Sequence[GateResult] = ()) -> Candidate:
+    def _refuse(self, reason: str, results: Sequence[GateResult] = ()) -> Candidate:
         with self.session.begin() as unit:
-            return self._stop(unit, reason, gates)
+            return self._stop(unit, reason, results)
 
-    def _stop(self, unit: Session, reason: str, gates: Sequence[GateResult] = ()) -> Candidate:
+    def _stop(self, unit: Session, reason: str, results: Sequence[GateResult] = ()) -> Candidate:
         name = f"version {self.candidate.version}" if self.candidate.version else "the candidate"
         self._say(f"Refused {name}: {reason}")
+        self._judged(unit, results)
         self._reject(unit, reason)
-        return states.refused(unit, self.candidate, reason, gates or self.candidate.gates)
+        return states.refused(unit, self.candidate, reason, results or self.candidate.gates)
+
+    def _judged(self, unit: Session, results: Sequence[GateResult]) -> None:
+        """Note for policies what gates said of the version."""
+        if results:
+            version = models.version(unit, self.candidate.model, self.candidate.version)
+            name, digest, now = version.model, version.trained.digest, unit.clock.now()
+            loop = unit.urn("loop", self.loop.name)
+            told = [
+                GateJudgement(name, version.version, digest, it.gate, it.passed, it.message, loop, now)
+                for it in results
+            ]
+            gates.record(unit, version, told)
 
     def _reject(self, unit: Session, reason: str) -> None:
         if self.candidate.version:

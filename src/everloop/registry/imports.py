@@ -18,7 +18,7 @@ from everloop.kernel.errors import EverloopError, InvalidInput
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.registry import mlmodel, rows, service, stages
 from everloop.registry.entities import FILES, Model, ModelVersion, RegisteredModel, Signature
-from everloop.registry.tables import models, versions
+from everloop.registry.tables import models
 from everloop.store.entities import TreeEntry
 from everloop.tracking import files, loggedmodels, runs
 from everloop.tracking.imports.entities import ForeignRegistered, ForeignVersion, Untaken
@@ -26,7 +26,9 @@ from everloop.tracking.runs import latest_of
 
 DELETED = "Deleted_Internal"
 """The stage of versions that MLflow has deleted, whose numbers it never gives again."""
-_LONGEST_ID = 32
+USER = "mlflow.user"
+"""The tag for who had registered a version there."""
+_LONGEST_ID = 40
 
 
 class Registered(msgspec.Struct):
@@ -108,10 +110,9 @@ class _Bringing:
         )
         proposed = msgspec.structs.replace(proposed, link=version.link, logged=logged)
         self._change(model, latest=version.number - 1)
-        service.add(session, proposed, version.tags, schema)
-        if version.author:
-            here = rows.of(session, versions, model.name, version.number)
-            session.execute(update(versions).where(here).values(author=version.author[:128]))
+        # Who brings a version is its author here: an author that a file names could be approved by who wrote the file.
+        by = {USER: version.author} if version.author else {}
+        service.add(session, proposed, by | dict(version.tags), schema)
 
     def _files(self, version: ForeignVersion) -> tuple[Sequence[TreeEntry], str]:
         """The files of a version, as far as they came with a run or a logged model; and that model's id."""

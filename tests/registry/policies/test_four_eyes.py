@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from everloop.app.platform import Platform
@@ -12,8 +13,8 @@ from everloop.kernel.errors import InvalidInput, NotFound, PermissionDenied, Ref
 from everloop.registry import rows
 from everloop.registry import service as models
 from everloop.registry.entities import Approval, ModelVersion
-from everloop.registry.policies import rules
-from everloop.registry.policies.entities import ApprovalMissing, Policy
+from everloop.registry.policies import gates, rules
+from everloop.registry.policies.entities import ApprovalMissing, GateJudgement, Policy
 from everloop.store.entities import Digest
 from tests.registry.making import ANN, BOB, EVE, registered_by
 
@@ -157,14 +158,68 @@ def test_a_minimum_must_be_measured_and_reached(platform: Platform) -> None:
     assert asked == [["a measured auc"], ["auc of at least 0.7 (it has 0.6)"], []]
 
 
-def test_a_gate_must_have_passed_in_the_evidence(platform: Platform) -> None:
+def judge(platform: Platform, passed: bool, gate: str = "latency", version: int = 1) -> None:
+    """Have a loop's gate say something of a version of `delay`."""
+    with platform.session().begin() as unit:
+        known = models.version(unit, "delay", version)
+        digest, at = known.trained.digest, unit.clock.now()
+        gates.record(unit, known, [GateJudgement("delay", version, digest, gate, passed, "Said.", "loop:p/late", at)])
+
+
+def test_a_gate_must_have_passed_when_the_platform_asked_it(platform: Platform) -> None:
     registered_by(platform, ANN)
     guarded(platform, gates=("latency",))
-    approve(platform, BOB, evidence={"gates": [{"gate": "latency", "passed": False}, "junk"]})
+    approve(platform, BOB)
+    judge(platform, False)
     with pytest.raises(ApprovalMissing, match="the gate latency"):
         DOORS["set_alias"](platform, ANN, 1)
-    approve(platform, BOB, evidence={"gates": [{"gate": "latency", "passed": True}]})
+    judge(platform, True)
     DOORS["set_alias"](platform, ANN, 1)
+    (said,) = call(platform, "models.gates", ANN, name="delay", version=1)  # type: ignore[misc]
+    assert (said.gate, said.passed, said.by) == ("latency", True, "loop:p/late")
+
+
+def test_what_an_approver_writes_of_gates_counts_nothing(platform: Platform) -> None:
+    registered_by(platform, ANN)
+    guarded(platform, gates=("latency",))
+    approve(platform, BOB, evidence={"gates": [{"gate": "latency", "name": "latency", "passed": True}]})
+    with pytest.raises(ApprovalMissing, match="the gate latency"):
+        DOORS["set_alias"](platform, ANN, 1)
+    evidence = {"gates": [{"gate": "latency", "passed": True}]}
+    with pytest.raises(ApprovalMissing, match="the gate latency"):
+        call(platform, "models.promote", BOB, name="delay", version=1, reason="good", evidence=evidence)
+
+
+def test_what_a_gate_said_of_other_bytes_counts_nothing(platform: Platform) -> None:
+    registered_by(platform, ANN)
+    with platform.session().begin() as unit:
+        known = models.version(unit, "delay", 1)
+        other = Digest("f" * 64)
+        gates.record(unit, known, [GateJudgement("delay", 1, other, "latency", True, "", "loop:p/late", known.created)])
+        assert gates.known(unit, known) == []
+        assert rules.missing_of(unit, Policy(approvals=0, gates=("latency",)), known) == ["the gate latency"]
+
+
+def test_of_two_gates_of_one_name_both_must_pass(platform: Platform) -> None:
+    registered_by(platform, ANN)
+    with platform.session().begin() as unit:
+        known = models.version(unit, "delay", 1)
+        one = GateJudgement("delay", 1, known.trained.digest, "better_than", True, "", "loop:p/late", known.created)
+        for order in ((False, True), (True, False)):
+            gates.record(unit, known, [msgspec.structs.replace(one, passed=passed) for passed in order])
+            assert [it.passed for it in gates.known(unit, known)] == [False]
+
+
+def test_the_ledger_tells_what_gates_said(platform: Platform) -> None:
+    registered_by(platform, ANN)
+    judge(platform, True)
+    (entry,) = platform.call("audit.entries", {"kind": "models.gates_judged"})
+    assert entry.event["gates"] == {"latency": True}
+
+
+def test_the_newest_version_cannot_be_guarded_since_nobody_moves_it(platform: Platform) -> None:
+    with pytest.raises(InvalidInput, match="cannot be guarded"):
+        guarded(platform, aliases=("latest",))
 
 
 def test_other_aliases_move_freely(platform: Platform) -> None:

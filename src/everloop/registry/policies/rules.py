@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, and_, select
 
 from everloop.catalog.session import Session
 from everloop.registry import rows
 from everloop.registry.entities import Approval, ModelVersion
+from everloop.registry.policies import gates
 from everloop.registry.policies.entities import ApprovalMissing, Policy
 from everloop.registry.policies.tables import policies
 
@@ -24,9 +25,17 @@ def here(session: Session, model: str) -> ColumnElement[bool]:
     return and_(policies.c.project == session.project, policies.c.model == model)
 
 
-def lacks(policy: Policy, version: ModelVersion, decisions: Sequence[Approval]) -> list[str]:
-    """What a version lacks, in words; nothing when it may have the guarded aliases. `decisions` are newest first."""
-    missing = [*_measures(policy, version), *_gates(policy, version, decisions)]
+def missing_of(session: Session, policy: Policy, version: ModelVersion) -> list[str]:
+    """What a version lacks as things stand, in words; nothing when it may have the policy's aliases."""
+    passed = {judged.gate for judged in gates.known(session, version) if judged.passed}
+    return lacks(policy, version, rows.decisions(session, version.model, version.version), passed)
+
+
+def lacks(
+    policy: Policy, version: ModelVersion, decisions: Sequence[Approval], passed: Collection[str] = ()
+) -> list[str]:
+    """What a version lacks, in words. `decisions` are newest first, `passed` the gates that let its files through."""
+    missing = [*_measures(policy, version), *(f"the gate {gate}" for gate in policy.gates if gate not in passed)]
     standing = _standing(version, decisions)
     if standing and standing[0].decision == "rejected":
         return [f"{standing[0].approver} rejected it: {standing[0].reason}", *missing]
@@ -53,7 +62,7 @@ def guard(session: Session, version: ModelVersion, alias: str) -> None:
     policy = policy_of(session, version.model)
     if policy is None or alias not in policy.aliases:
         return
-    missing = lacks(policy, version, rows.decisions(session, version.model, version.version))
+    missing = missing_of(session, policy, version)
     if missing:
         raise ApprovalMissing(
             f"Alias {alias!r} is guarded, and {version.model}@{version.version} lacks {'; '.join(missing)}.",
@@ -84,11 +93,3 @@ def _measures(policy: Policy, version: ModelVersion) -> list[str]:
         for metric, least in sorted(policy.minimums.items())
         if not found.get(metric, float("-inf")) >= least
     ]
-
-
-def _gates(policy: Policy, version: ModelVersion, decisions: Sequence[Approval]) -> list[str]:
-    passed: set[str] = set()
-    for decision in decisions:
-        if decision.digest == version.trained.digest and isinstance(gates := decision.evidence.get("gates"), list):
-            passed |= {str(it.get("gate", it.get("name"))) for it in gates if isinstance(it, dict) and it.get("passed")}
-    return [f"the gate {gate}" for gate in policy.gates if gate not in passed]

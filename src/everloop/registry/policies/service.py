@@ -10,11 +10,14 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.registry import rows
 from everloop.registry import service as registry
+from everloop.registry.policies import gates as judged
 from everloop.registry.policies import rules
-from everloop.registry.policies.entities import Policy, PolicyDeleted, PolicySet
+from everloop.registry.policies.entities import GateJudgement, Policy, PolicyDeleted, PolicySet
 from everloop.registry.policies.tables import policies
+
+NEWEST = "latest"
+"""What MLflow's clients call the newest version, as if it were an alias."""
 
 
 @usecase("models.set_policy", permission="models:govern", route="PUT /model-policies")
@@ -27,6 +30,8 @@ def set_policy(session: Session, policy: Policy) -> Policy:
         registry.get(session, policy.model)
     if not policy.aliases:
         raise InvalidInput("A policy without aliases guards nothing.", hint="Name some, such as champion.")
+    if NEWEST in policy.aliases:
+        raise InvalidInput(f"{NEWEST!r} is always the newest version, and cannot be guarded.", hint="Guard another.")
     if not all(math.isfinite(least) for least in policy.minimums.values()):
         raise InvalidInput("A minimum must be a finite number.")
     session.execute(delete(policies).where(rules.here(session, policy.model)))
@@ -60,4 +65,10 @@ def lacks(session: Session, name: Name, version: int, alias: Name) -> list[str]:
     policy = rules.policy_of(session, name)
     if policy is None or alias not in policy.aliases:
         return []
-    return rules.lacks(policy, known, rows.decisions(session, name, known.version))
+    return rules.missing_of(session, policy, known)
+
+
+@usecase("models.gates", permission="models:read", route="GET /models/{name}/versions/{version}/gates")
+def gates(session: Session, name: Name, version: int) -> list[GateJudgement]:
+    """What the gates of loops said of a version's very files: what a policy's `gates` are read from."""
+    return judged.known(session, registry.version(session, name, version))

@@ -103,7 +103,7 @@ artifacts = Table(
     "artifacts",
     metadata,
     Column("project", String(128), primary_key=True),
-    Column("run", String(32), primary_key=True),
+    Column("run", String(40), primary_key=True),  # Or the id of a logged model, or what stands for a trace.
     Column("path", String(500), primary_key=True),
     Column("digest", String(64), nullable=False, info={"digest": True}),
     Column("size", BigInteger, nullable=False),
@@ -112,7 +112,7 @@ logged_models = Table(
     "logged_models",
     metadata,
     Column("project", String(128), primary_key=True),
-    Column("id", String(32), primary_key=True),
+    Column("id", String(40), primary_key=True),  # Those of MLflow have 34 characters.
     Column("experiment", String(128), nullable=False),
     Column("run", String(32), nullable=False),
     Column("name", Text, nullable=False),
@@ -131,6 +131,6 @@ run_outputs = Table(
     metadata,
     Column("project", String(128), primary_key=True),
     Column("run", String(32), primary_key=True),
-    Column("model", String(32), primary_key=True),  # The id of a logged model that came out of the run, ...
+    Column("model", String(40), primary_key=True),  # The id of a logged model that came out of the run, ...
     Column("step", BigInteger, nullable=False),  # ... at which of its steps.
 )

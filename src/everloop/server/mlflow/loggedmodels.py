@@ -120,7 +120,7 @@ def create(caller: Caller, request: Create) -> Answer:
     check_text("source_run_id", run)
     with caller.unit("tracking:write") as unit:
         experiment = experiments.active(experiments.made(unit, caller, request.experiment_id))
-        id = f"m-{unit.new_id()[2:]}"  # As long as the id of a run, under which artifacts are kept too.
+        id = f"m-{unit.new_id()}"
         now = unit.clock.now()
         name = request.name or id[-8:]
         made = LoggedModel(id, experiment.name, run, name, request.model_type, "pending", parameters, tags, now, now)

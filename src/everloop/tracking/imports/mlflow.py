@@ -45,7 +45,9 @@ STATUSES: Mapping[str, RunStatus] = {
     "KILLED": "killed",
 }
 LONGEST_ID = 32
-"""So long an id of ours is; those of MLflow's logged models have two more digits, which go."""
+"""So long the id of a run is; ..."""
+LONGEST_MODEL = 40
+"""... and so long that of a logged model may be."""
 _MODEL_STATUSES: Mapping[int, LoggedModelStatus] = {1: "pending", 2: "ready", 3: "failed"}
 _LARGEST = 1.7976931348623157e308
 """What MLflow's databases hold for infinity."""
@@ -291,7 +293,7 @@ class MlflowDatabase:
         found: dict[str, dict[str, int]] = defaultdict(dict)
         for row in self.rows("inputs", ("source_type", "source_id", "destination_id", "step"), "source_id", ids):
             if row["source_type"] == kind:
-                found[row["source_id"]][row["destination_id"][:LONGEST_ID]] = row["step"] or 0
+                found[row["source_id"]][row["destination_id"][:LONGEST_MODEL]] = row["step"] or 0
         return found
 
     def _models(self, ids: Sequence[str]) -> dict[str, list[ForeignModel]]:
@@ -315,10 +317,10 @@ class MlflowDatabase:
         for row in rows:
             id = row["model_id"]
             at, updated = (at_millis(row[it]) or EPOCH for it in wanted[3:5])
-            self._artifacts.places[id[:LONGEST_ID]] = (row["artifact_location"] or "", id)
+            self._artifacts.places[id[:LONGEST_MODEL]] = (row["artifact_location"] or "", id)
             found[row["source_run_id"]].append(
                 ForeignModel(
-                    id[:LONGEST_ID],
+                    id[:LONGEST_MODEL],
                     row["name"] or id[-8:],
                     row["model_type"] or "",
                     _MODEL_STATUSES.get(row["status"], "ready"),

@@ -22,7 +22,7 @@ from everloop.tracking.imports.entities import (
     Seen,
     Untaken,
 )
-from everloop.tracking.imports.mlflow import LONGEST_ID, at_millis, dataset
+from everloop.tracking.imports.mlflow import LONGEST_ID, LONGEST_MODEL, at_millis, dataset
 
 if TYPE_CHECKING:
     from everloop.tracking.points import Columns
@@ -192,10 +192,10 @@ class MlflowFolder:
                     tags = [{"key": str(k), "value": str(v)} for k, v in (said.get("tags") or {}).items()]
                     inputs.append(dataset([str(of.get(it) or "") for it in fields], tags))
             elif said.get("destination_type") == "MODEL_INPUT":
-                used.append(str(said.get("destination_id"))[:LONGEST_ID])
+                used.append(str(said.get("destination_id"))[:LONGEST_MODEL])
         for place in sorted(folder.glob(f"outputs/*/{META}")):
             said = self._read(place)
-            outputs[str(said.get("destination_id"))[:LONGEST_ID]] = int(said.get("step") or 0)
+            outputs[str(said.get("destination_id"))[:LONGEST_MODEL]] = int(said.get("step") or 0)
         return inputs, used, outputs
 
     def _logged(self, id: str, folder: Path) -> list[str]:
@@ -207,7 +207,7 @@ class MlflowFolder:
         said = self._read(folder / META)
         at = at_millis(said.get("creation_timestamp")) or EPOCH
         updated = at_millis(said.get("last_updated_timestamp")) or at
-        id = folder.name[:LONGEST_ID]
+        id = folder.name[:LONGEST_MODEL]
         root = folder / "artifacts"
         return ForeignModel(
             id,

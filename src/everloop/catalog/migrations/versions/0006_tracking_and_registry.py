@@ -242,11 +242,19 @@ def upgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_run_values_number"))
 
     op.drop_table("run_values")
+    with op.batch_alter_table("artifacts", schema=None) as batch_op:
+        batch_op.alter_column(
+            "run", existing_type=sa.VARCHAR(length=32), type_=sa.String(length=40), existing_nullable=False
+        )
+
     with op.batch_alter_table("experiments", schema=None) as batch_op:
         batch_op.add_column(sa.Column("changed", sa.BigInteger(), nullable=True))
 
     with op.batch_alter_table("logged_models", schema=None) as batch_op:
         batch_op.add_column(sa.Column("measured", sa.LargeBinary(), nullable=True))
+        batch_op.alter_column(
+            "id", existing_type=sa.VARCHAR(length=32), type_=sa.String(length=40), existing_nullable=False
+        )
 
     with op.batch_alter_table("metric_blocks", schema=None) as batch_op:
         batch_op.create_index(
@@ -324,10 +332,18 @@ def downgrade() -> None:
         )
 
     with op.batch_alter_table("logged_models", schema=None) as batch_op:
+        batch_op.alter_column(
+            "id", existing_type=sa.String(length=40), type_=sa.VARCHAR(length=32), existing_nullable=False
+        )
         batch_op.drop_column("measured")
 
     with op.batch_alter_table("experiments", schema=None) as batch_op:
         batch_op.drop_column("changed")
+
+    with op.batch_alter_table("artifacts", schema=None) as batch_op:
+        batch_op.alter_column(
+            "run", existing_type=sa.String(length=40), type_=sa.VARCHAR(length=32), existing_nullable=False
+        )
 
     op.create_table(
         "run_values",

@@ -54,9 +54,9 @@ def create_experiment(session: Session, name: Name, description: str = "") -> Ex
 
 
 @usecase("experiments.list", permission="tracking:read", route="GET /experiments")
-def list_experiments(session: Session) -> list[Experiment]:
-    """Every experiment, by name."""
-    return [experiment for experiment in groups.known(session) if experiment.deleted is None]
+def list_experiments(session: Session, deleted: bool = False) -> list[Experiment]:
+    """Every experiment, by name; or those that were deleted."""
+    return [experiment for experiment in groups.known(session) if (experiment.deleted is not None) is deleted]
 
 
 @usecase("experiments.get", permission="tracking:read", route="GET /experiments/{name}")

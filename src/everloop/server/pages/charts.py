@@ -30,11 +30,17 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """A named line; `faint` draws dots only, as the raw values behind an average."""
+    """A named line; `faint` draws dots only, as the raw values behind an average.
+
+    One of many lines has a tone of the style sheet's (`one`, `pruned`, `chosen`) instead of a colour, no dots, and
+    what is `told` of it under the pointer.
+    """
 
     name: str
     points: Sequence[Point]
     faint: bool = False
+    tone: str = ""
+    told: str = ""
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -223,7 +229,8 @@ def _paths(chart: Chart, across: Scale, up: Scale) -> str:
     for number, line in enumerate(chart.series):
         finite = [place(p.x, p.y) for p in line.points if math.isfinite(p.y)]
         if finite and not line.faint:
-            parts.append(f'<path class="line s{number % 4}" d="M{" L".join(finite)}"/>')
+            told = f"<title>{escape(line.told)}</title>" if line.told else ""
+            parts.append(f'<path class="line {line.tone or f"s{number % 4}"}" d="M{" L".join(finite)}">{told}</path>')
     return (
         f'<svg viewBox="0 0 {WIDE} {HEIGHT}" preserveAspectRatio="none" width="100%" height="{HEIGHT}">'
         f"{''.join(parts)}</svg>"
@@ -232,7 +239,7 @@ def _paths(chart: Chart, across: Scale, up: Scale) -> str:
 
 def _dots(line: Series, number: int, across: Scale, up: Scale) -> list[str]:
     finite = [p for p in line.points if math.isfinite(p.y) and up.low <= p.y <= up.high]
-    if len(finite) > DOTS and not line.faint:
+    if line.tone or (len(finite) > DOTS and not line.faint):
         return []
     kind, radius = ("faint", 2) if line.faint else ("dot", 3)
     return [
@@ -244,7 +251,7 @@ def _dots(line: Series, number: int, across: Scale, up: Scale) -> list[str]:
 
 def _caption(chart: Chart) -> str:
     keys = [
-        (line.name, f"key {'raw' if line.faint else f's{number % 4}'}")
+        (line.name, f"key {'raw' if line.faint else line.tone or f's{number % 4}'}")
         for number, line in enumerate(chart.series)
         if line.name
     ]

@@ -15,6 +15,8 @@ _PLACES = {
     "feature_service": "/features/{name}?version={version}",
     "experiment": "/runs?experiment={name}",
     "run": "/runs/{name}",
+    "sweep": "/sweeps/{name}",
+    "trace": "/traces/{name}",
     "pipeline": "/pipelines?pipeline={name}",
     "execution": "/executions/{name}",
     "model": "/models/{name}/versions/{version}",

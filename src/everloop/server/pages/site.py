@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import msgspec
 from blake3 import blake3
 from markupsafe import Markup
@@ -28,6 +27,9 @@ from everloop.server.pages import links, media, strips, words
 from everloop.store.entities import Digest
 from everloop.store.ranged import stream
 from everloop.tracking.entities import Environment
+
+if TYPE_CHECKING:
+    import jinja2
 
 FOLDER = Path(__file__).parent
 FOREVER = "public, max-age=31536000, immutable"
@@ -48,6 +50,11 @@ NAVIGATION = (
     ("Lineage", "/lineage"),
     ("Access", "/access"),
 )
+TABS = (
+    (("Runs", "/runs"), ("Experiments", "/experiments"), ("Sweeps", "/sweeps"), ("Traces", "/traces")),
+    (("Models", "/models"), ("Policies", "/policies"), ("Webhooks", "/webhooks")),
+)
+"""Lists that stand beside each other in an area."""
 log = logging.getLogger("everloop.server")
 
 
@@ -112,6 +119,13 @@ class Visit:
         return self._platform.resources.clock.now()
 
     @property
+    def tabs(self) -> list[tuple[str, str, bool]]:
+        """The lists beside this one: what each is called, its path, and whether it is this one."""
+        here = self._request.url.path
+        beside = next((row for row in TABS if here in dict(row).values()), ())
+        return [(text, href, href == here) for text, href in beside]
+
+    @property
     def area(self) -> str:
         """The path of the area that the page belongs to."""
         first = self._request.url.path.split("/")[1]
@@ -122,6 +136,11 @@ _PASSWORD = re.compile(r"(//[^/:@\s]*):[^/@\s]+@")
 _AREAS = {
     "packages": "/models",
     "executions": "/pipelines",
+    "experiments": "/runs",
+    "sweeps": "/runs",
+    "traces": "/runs",
+    "policies": "/models",
+    "webhooks": "/models",
     "rollouts": "/endpoints",
     "alerts": "/monitors",
     "trace": "/lineage",
@@ -148,7 +167,6 @@ class Site:
     def __init__(self, platform: Platform, views: Mapping[str, View]) -> None:
         self._platform = platform
         self._views = views
-        self._templates = templates()
 
     def routes(self) -> list[Route]:
         """Every page, and the files that pages need."""
@@ -200,13 +218,14 @@ class Site:
             return self.problem(request, Problem("internal", "Something went wrong in the server.", hint), 500)
 
     def _rendered(self, visit: Visit, page: Page) -> Response:
-        template = self._templates.get_template(page.template)
+        template = templates().get_template(page.template)
         content = template.render(
             it=page.it,
             title=page.title,
             project=visit.project,
             principal=visit.principal,
             now=visit.now,
+            tabs=visit.tabs,
             navigation=[(text, href, href == visit.area) for text, href in NAVIGATION],
             urn=partial(links.anchor, project=visit.project),
             place=partial(links.place, project=visit.project),
@@ -223,8 +242,11 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
+@cache
 def templates() -> jinja2.Environment:
-    """The templates, with how values are written."""
+    """The templates, with how values are written; made for the first page that somebody looks at."""
+    import jinja2
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER / "templates"),
         autoescape=True,

@@ -9,9 +9,20 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-GOOD = {"finished", "promoted", "approved", "passed", "stable", "resolved", "intact"}
-BAD = {"failed", "refused", "rejected", "critical", "broken", "error"}
-WARN = {"rolled_back", "warning", "open", "canary", "running", "rolling_out", "training", "proposed", "gated"}
+GOOD = {"finished", "promoted", "approved", "passed", "stable", "resolved", "intact", "complete", "ok", "sent"}
+BAD = {"failed", "killed", "given_up", "refused", "rejected", "critical", "broken", "error"}
+WARN = {
+    "rolled_back",
+    "warning",
+    "open",
+    "canary",
+    "running",
+    "rolling_out",
+    "training",
+    "proposed",
+    "gated",
+    "stopping",
+}
 
 
 def moment(at: datetime | None) -> str:

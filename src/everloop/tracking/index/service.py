@@ -33,7 +33,7 @@ def search(
     """The runs that meet a filter such as `metrics.auc > 0.7 and parameters.kind = 'gbm'`, newest first.
 
     `order` names another order, such as `metrics.auc desc, name`; runs without that value come last. `after` is the
-    cursor that `runs.page` or `runs.table` gave.
+    cursor that `runs.page` or `runs.table` gave. Deleted runs are found by `deleted is not null`.
     """
     return page(session, experiment, where, order, limit, after).runs
 
@@ -117,15 +117,17 @@ def export(
 def wanted(
     experiment: str = "", where: str = "", order: str = "", limit: int = 100, after: str = ""
 ) -> expressions.Search:
-    """The search that these words ask for.
+    """The search that these words ask for: of runs that are in sight, unless the filter asks for deleted ones.
 
     Raises:
         InvalidInput: they are not in the language.
     """
+    conditions = tuple(language.parse(where))
     return expressions.Search(
         experiments=(experiment,) if experiment else (),
-        conditions=tuple(language.parse(where)),
+        conditions=conditions,
         orders=language.parse_orders(order),
+        deleted=expressions.Condition("attribute", "deleted", "is not null") in conditions,
         limit=min(limit, _MOST),
         after=after,
     )

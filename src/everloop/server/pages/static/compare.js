@@ -1,6 +1,7 @@
 // Pictures of several runs at once: parallel coordinates, one value against another, the weight of parameters.
 "use strict";
 const parallel = document.getElementById("parallel");
+const things = parallel?.dataset.things ?? "runs";
 
 function scaleOf(values) {
   if (values.every((value) => value === null || typeof value === "number")) {
@@ -23,11 +24,15 @@ function scaleOf(values) {
 
 function lines(told) {
   const box = parallel.querySelector(".coordinates");
+  box.replaceChildren();
   const names = Object.keys(told.columns);
-  if (!names.length) { box.append(html("p", "empty", "They have the same parameters and metrics.")); return; }
+  if (!names.length) { box.append(html("p", "empty", things === "runs" ? "They have the same parameters and metrics." : "Nothing differs between complete trials yet.")); return; }
   const [high, top, bottom, between] = [300, 34, 14, 120];
   const width = Math.max(box.clientWidth, names.length * between);
-  const picture = svg("svg", { class: "plot wide", width, height: high, role: "img", "aria-label": `${told.names.length} runs over ${names.join(", ")}` });
+  const picture = svg("svg", { class: "plot wide", width, height: high, role: "img", "aria-label": `${told.names.length} ${things} over ${names.join(", ")}` });
+  const last = told.columns[names.at(-1)];
+  const shade = parallel.dataset.things === "trials" ? scaleOf(last) : null;
+  const tone = (run) => (!shade ? colour(run) : last[run] === null ? "pale" : `heat h${Math.round(shade.place(last[run]) * 6)}`);
   const axes = names.map((name, i) => ({ name, x: 60 + (i * (width - 120)) / Math.max(names.length - 1, 1), ...scaleOf(told.columns[name]), kept: null }));
   const y = (axis, value) => high - bottom - axis.place(value) * (high - top - bottom);
   const paths = told.names.map((name, run) => {
@@ -38,7 +43,7 @@ function lines(told) {
       text += `${pen}${axis.x.toFixed(1)} ${y(axis, value).toFixed(1)}`;
       pen = "L";
     }
-    const path = svg("path", { class: `line thin ${colour(run)}`, d: text || "M0 0" });
+    const path = svg("path", { class: `line thin ${tone(run)}`, d: text || "M0 0" });
     path.append(svg("title", {}, name));
     picture.append(path);
     return path;
@@ -54,7 +59,8 @@ function lines(told) {
       path.classList.toggle("faded", out);
       kept += out ? 0 : 1;
     });
-    document.getElementById("kept").textContent = axes.some((axis) => axis.kept) ? `${kept} of ${paths.length} runs are kept.` : "";
+    document.getElementById("kept").textContent = axes.some((axis) => axis.kept) ? `${kept} of ${paths.length} ${things} are kept.` : "";
+    parallel.toggleAttribute("data-held", axes.some((axis) => axis.kept));
   };
   for (const axis of axes) {
     picture.append(svg("line", { class: "axis", x1: axis.x, x2: axis.x, y1: top, y2: high - bottom }));
@@ -124,11 +130,11 @@ function importance() {
   const choice = document.getElementById("importance");
   if (!choice) return;
   const place = document.getElementById("weights");
-  choice.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  const work = async () => {
     place.replaceChildren(html("p", "empty", "Working it out …"));
-    const query = new URLSearchParams({ metric: `${choice.elements.metric.value}`, experiment: choice.dataset.experiment });
-    const answer = await fetch(`/api/v1/runs/importance?${query}`);
+    const asked = new URL(choice.dataset.from, location.href);
+    for (const [name, value] of new FormData(choice)) asked.searchParams.set(name, value);
+    const answer = await fetch(asked);
     const told = await answer.json();
     if (!answer.ok) { place.replaceChildren(html("p", "empty", `${told.error.message} ${told.error.hint}`)); return; }
     const rows = told.parameters.slice(0, 15).map((each) => {
@@ -142,13 +148,20 @@ function importance() {
       return row;
     });
     const known = told.explained === null ? "" : ` Together they explain ${(100 * told.explained).toFixed(0)} % of how it varies in runs not seen.`;
-    place.replaceChildren(...rows, html("p", "soft small", `${told.runs} runs, ${told.method}.${known}`));
-  });
+    place.replaceChildren(...rows, html("p", "soft small", `${told.runs} ${things}, ${told.method}.${known}`));
+  };
+  choice.addEventListener("submit", (event) => { event.preventDefault(); work(); });
+  if ("atOnce" in choice.dataset) work();
+}
+
+function show() {
+  const told = JSON.parse(parallel.dataset.values);
+  lines(told);
+  if (document.getElementById("scatter")) scatter(told);
 }
 
 if (parallel) {
-  const told = JSON.parse(parallel.dataset.values);
-  lines(told);
-  scatter(told);
+  show();
   importance();
+  parallel.addEventListener("renewed", show);
 }

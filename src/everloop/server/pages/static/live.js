@@ -12,6 +12,12 @@ async function refresh() {
       const answer = await fetch(location.href);
       if (answer.ok) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const drawn of document.querySelectorAll("[data-values][data-things]:not([data-held])")) {
+          const values = fresh.getElementById(drawn.id)?.dataset.values;
+          if (!values || values === drawn.dataset.values) continue;
+          drawn.dataset.values = values;
+          drawn.dispatchEvent(new Event("renewed"));
+        }
         for (const part of document.querySelectorAll("[data-live]")) {
           const next = fresh.getElementById(part.id);
           const busy = part.contains(document.activeElement) || part.matches("[data-held]") || part.querySelector("details[open]");

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from alembic import context
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import String, TypeDecorator
 
 from everloop.catalog.schema import metadata
 
@@ -17,11 +17,16 @@ def _plain(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     return False
 
 
+def _longer(_context: Any, _found: Any, _declared: Any, found: Any, declared: Any) -> bool:
+    """Of types only that a text may be longer is looked at: others show differently in each database."""
+    return isinstance(found, String) and bool(found.length) and (getattr(declared, "length", 0) or 0) > found.length
+
+
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_item=_plain,
-    compare_type=False,
+    compare_type=_longer,
     render_as_batch=True,  # SQLite drops a constraint only by making the table anew.
 )
 context.run_migrations()

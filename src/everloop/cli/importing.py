@@ -74,6 +74,20 @@ def tensorboard(source: Path, dry_run: bool) -> None:
     _bring(TensorBoardFolder(source), None, dry_run=dry_run)
 
 
+@import_.command(cls=Command)
+@click.argument("source", type=click.Path(path_type=Path))
+@_ARTIFACTS
+@_DRY
+def wandb(source: Path, artifacts: Path | None, dry_run: bool) -> None:
+    """Bring what W&B's client wrote on this machine: the folder `wandb`, of runs that were offline or online.
+
+    Files that runs saved or logged as artifacts come from below --artifacts.
+    """
+    from everloop.tracking.imports.wandb import WandbFolder
+
+    _bring(WandbFolder(source, _folder(artifacts)), None, dry_run=dry_run)
+
+
 def _bring(source: Source, registered: Callable[[], list[ForeignRegistered]] | None, *, dry_run: bool) -> None:
     from everloop.registry.imports import Registered, bring
     from everloop.tracking.imports.bringing import Importing

@@ -72,13 +72,22 @@ class Importing:
         fresh = [id for id, it in seen.items() if marks.get(id) != it.mark]
         added = [id for id in fresh if id not in marks]
         if dry_run:
-            counts = _Taken(sum(seen[id].points for id in fresh), sum(seen[id].files for id in fresh))
+            counts = self._counted(seen, fresh)
             return self._report(groups, seen, fresh, len(added), counts, dry_run=True)
         placed = experiments.place(self._session, groups)
         self._bring(fresh, placed)
         checked_runs, wrong = self._check(_spread(fresh or list(seen), SAMPLE))
         made = self._report(groups, seen, fresh, len(added), self._taken)
         return msgspec.structs.replace(made, checked=checked_runs, wrong=tuple(wrong))
+
+    def _counted(self, seen: Mapping[str, Seen], ids: Sequence[str]) -> _Taken:
+        """What there is to bring, read whole where a first look does not tell."""
+        known = [seen[id] for id in ids]
+        counts = _Taken(sum(it.points or 0 for it in known), sum(it.files for it in known if it.points is not None))
+        for found in self._source.runs([id for id in ids if seen[id].points is None]):
+            counts.points += found.points
+            counts.files += len(found.files)
+        return counts
 
     def _marks(self) -> dict[str, int]:
         """The state that each run had when it came, by id."""

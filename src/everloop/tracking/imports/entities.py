@@ -120,10 +120,13 @@ class Found(msgspec.Struct):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A run elsewhere as a first look shows it: which state it is in, and how many points and files it has."""
+    """A run elsewhere as a first look shows it: which state it is in, and how many points and files it has.
+
+    `points` None: only reading it whole tells both.
+    """
 
     mark: int
-    points: int
+    points: int | None
     files: int = 0
 
 

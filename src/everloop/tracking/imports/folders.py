@@ -13,8 +13,11 @@ Telling = Callable[[str, str], None]
 """Is told what was not taken, and why."""
 
 
-def below(root: Path, tell: Telling) -> Iterator[ForeignFile]:
-    """The files below a folder, by path; links that lead out of it, and names that no path here has, are told of."""
+def below(root: Path, tell: Telling, beside: Path | None = None) -> Iterator[ForeignFile]:
+    """The files below a folder, by path; links that lead out of it, and names that no path here has, are told of.
+
+    What a link leads to is looked for below the folder `beside`, where one is given.
+    """
     real = root.resolve()
     for folder, names, files in os.walk(root):
         names.sort()
@@ -23,18 +26,19 @@ def below(root: Path, tell: Telling) -> Iterator[ForeignFile]:
         for name in sorted(files):
             path = Path(folder) / name
             inside = path.relative_to(root).as_posix()
-            why = _refused(path, inside, real)
+            found = tail_in(beside, path.readlink().parts, 1) if beside is not None and path.is_symlink() else None
+            why = _refused(found or path, inside, beside.resolve() if found and beside else real)
             if why:
                 tell(inside, why)
             else:
-                yield ForeignFile(inside, path)
+                yield ForeignFile(inside, found or path)
 
 
 def tail_in(folder: Path, parts: tuple[str, ...], fewest: int) -> Path | None:
-    """The folder below another that a path elsewhere names with its last parts, as many of them as lead somewhere."""
+    """What lies below a folder and a path elsewhere names with its last parts, as many of them as lead somewhere."""
     for start in range(len(parts) - fewest + 1):
-        candidate = folder.joinpath(*parts[start:])
-        if candidate.is_dir() and candidate.resolve().is_relative_to(folder.resolve()):
+        candidate = folder.joinpath(*(it for it in parts[start:] if it != "/"))
+        if candidate.exists() and candidate.resolve().is_relative_to(folder.resolve()):
             return candidate
     return None
 

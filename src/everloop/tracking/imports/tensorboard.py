@@ -53,7 +53,7 @@ class TensorBoardFolder:
         """Every folder that has event files; how many points those hold is known when they are read."""
         for id, place in self._runs.items():
             state = [(it.name, it.stat().st_size) for it in sorted(place.glob(_EVENTS))]
-            self._seen[id] = Seen(mark_of(state), 0)
+            self._seen[id] = Seen(mark_of(state), None)
         return self._seen
 
     def runs(self, ids: Sequence[str]) -> Iterator[Found]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import platform
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +14,7 @@ from everloop.catalog.session import Session
 from everloop.store.entities import Digest
 from everloop.tracking import service
 from everloop.tracking.entities import Environment
-from everloop.tracking.environment import MASK, capture, command_line
+from everloop.tracking.environment import MASK, capture, command_line, packages
 
 
 def test_it_says_what_the_run_ran_in() -> None:
@@ -20,6 +23,21 @@ def test_it_says_what_the_run_ran_in() -> None:
     assert found.packages["msgspec"] == msgspec.__version__
     assert (found.hash_seed, found.threads, found.cpu_count > 0) == ("0", {"OMP_NUM_THREADS": "2"}, True)
     assert found.variables == {"PYTHONHASHSEED": "0", "TZ": "UTC"}
+
+
+def test_every_installed_package_is_in_it_with_the_version_that_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, number in (("first", "2.0"), ("second", "3.0")):
+        (tmp_path / place / "Both-1.dist-info").mkdir(parents=True)
+        (tmp_path / place / "Both-1.dist-info" / "METADATA").write_text(f"Name: Both\nVersion: {number}\n\nName: no")
+        monkeypatch.syspath_prepend(tmp_path / place)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), *sys.path])
+    packages.cache_clear()
+    found = packages()
+    packages.cache_clear()
+    assert found.keys() == {each.name for each in distributions()}
+    assert found["Both"] == "2.0"
 
 
 def test_a_hash_seed_that_was_not_set_is_random() -> None:

@@ -8,9 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import distributions
+from itertools import takewhile
 from pathlib import Path
 
 from everloop.tracking.entities import Environment
@@ -35,7 +37,7 @@ _LONGEST_WORD = 1_000
 
 
 def capture(variables: Mapping[str, str] | None = None) -> Environment:
-    """The environment of this process. The list of packages is read once, in about 100 ms, and kept."""
+    """The environment of this process. The list of packages is read once, in some 10 to 30 ms, and kept."""
     found = os.environ if variables is None else variables
     return Environment(
         python=platform.python_version(),
@@ -55,9 +57,30 @@ def capture(variables: Mapping[str, str] | None = None) -> Environment:
 
 @cache
 def packages() -> Mapping[str, str]:
-    """Every installed distribution with its version."""
-    found = ((distribution.name, distribution.version) for distribution in distributions())
-    return dict(sorted((name, version) for name, version in found if name))
+    """Every installed distribution with its version: of those with the same name the one that is imported."""
+    found: dict[str, str] = {}
+    for place in sys.path:
+        for name, version in _installed(Path(place)):
+            found.setdefault(name, version)
+    return dict(sorted(found.items()))
+
+
+def _installed(place: Path) -> Iterator[tuple[str, str]]:
+    """The distributions in one place of the path of imports.
+
+    In folders only the first lines of each are read: the standard library parses whole descriptions, for a second.
+    """
+    if not place.is_dir():
+        yield from ((each.name, each.version) for each in distributions(path=[str(place)]) if each.name)
+        return
+    for head in (*place.glob("*.dist-info/METADATA"), *place.glob("*.egg-info/PKG-INFO")):
+        with suppress(OSError), head.open(encoding="utf-8", errors="replace") as lines:
+            told: dict[str, str] = {}
+            for key, _, text in (line.partition(": ") for line in takewhile(str.strip, lines)):
+                told.setdefault(key, text.strip())
+                if "Name" in told and "Version" in told:
+                    yield told["Name"], told["Version"]
+                    break
 
 
 @cache

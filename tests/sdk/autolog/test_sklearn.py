@@ -81,7 +81,8 @@ def test_a_regression_and_a_clustering_have_scores_of_their_own(ever: Everloop) 
     el.autolog("sklearn", log_models=False)
     Ridge().fit(X, X[:, 0] * 2)
     KMeans(2, n_init=1).fit(X)
-    clusters, line = ever.runs.search()
+    found = {run.name: run for run in ever.runs.search()}
+    line, clusters = found["Ridge"], found["KMeans"]
     assert line.metrics["training_r2_score"] > 0.99
     assert {"training_root_mean_squared_error", "training_mean_absolute_error"} <= line.metrics.keys()
     assert clusters.metrics["training_inertia"] > 0

@@ -69,6 +69,11 @@ class TestServer:
             assert server.stderr is not None
             assert server.stderr.read() == ""
 
+    def test_it_answers_without_numpy_which_only_searches_and_charts_need(self, home: Path) -> None:
+        with process(home, "server", "--port", "0") as server:
+            assert httpx.get(f"{address(server)}/readyz").json()["ready"]
+            assert "numpy" not in Path(f"/proc/{server.pid}/maps").read_text()
+
     def test_what_it_acknowledged_survives_kill_9(self, home: Path) -> None:
         with process(home, "server", "--port", "0") as server:
             httpx.post(f"{address(server)}/api/v1/experiments", json={"name": "delay"}).raise_for_status()

@@ -16,8 +16,8 @@ from everloop.serving.computed import Done
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from everloop.serving.encoded import EncodedBatch
     from everloop.serving.inferencelog import LogWriter
-    from everloop.serving.ipc import EncodedBatch
     from everloop.serving.segments import Place
 
 log = logging.getLogger("everloop.serving")

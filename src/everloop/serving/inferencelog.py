@@ -18,8 +18,8 @@ from everloop.kernel.clock import from_micros
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.serving.archive import ParquetArchive
+from everloop.serving.encoded import EncodedBatch
 from everloop.serving.entities import PredictionRecord
-from everloop.serving.ipc import EncodedBatch
 from everloop.serving.segments import Place, Position, SegmentReader, SegmentWriter
 
 if TYPE_CHECKING:

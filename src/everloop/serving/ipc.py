@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.serving.encoded import EncodedBatch
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -34,17 +36,6 @@ class Text:
     data: bytes
     validity: bytes = b""
     missing: int = 0
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class EncodedBatch:
-    """A record batch as the metadata and the body of its message; `at` is when its rows were made (µs)."""
-
-    schema: pa.Schema
-    rows: int
-    at: int
-    metadata: bytes
-    body: bytes
 
 
 class BatchEncoder:

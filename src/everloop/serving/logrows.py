@@ -12,9 +12,10 @@ import numpy as np
 
 from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field
+from everloop.serving.encoded import EncodedBatch
 from everloop.serving.entities import Endpoint
 from everloop.serving.inferencelog import ENTITY, FEATURE, schema_of
-from everloop.serving.ipc import BatchEncoder, EncodedBatch, Text, same_text, text
+from everloop.serving.ipc import BatchEncoder, Text, same_text, text
 from everloop.serving.logkeys import LogKeys
 from everloop.serving.traffic import WHOLE, position, salt_of
 

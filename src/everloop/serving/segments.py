@@ -21,7 +21,7 @@ import msgspec
 
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import Corrupted, Unavailable
-from everloop.serving.ipc import EncodedBatch
+from everloop.serving.encoded import EncodedBatch
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -38,7 +38,6 @@ from everloop.serving.inferencelog import ENTITY, FEATURE, LogReader
 from everloop.serving.labellog import LabelReader, shared_writer
 from everloop.serving.logkeys import SEALED, LogKeys, log_keys
 from everloop.serving.nodes import members
-from everloop.serving.pinning import pinned
 from everloop.serving.tables import deployments as deployed
 from everloop.serving.tables import endpoints, traffic_changes
 from everloop.serving.traffic import allocate, check
@@ -153,6 +152,8 @@ def deploy(
         InvalidInput: something in the configuration cannot work with this version.
         Refused: the version, or a model in its graph, cannot be served by this endpoint.
     """
+    from everloop.serving.pinning import pinned  # It brings NumPy, for which every start would pay.
+
     endpoint = get(session, name)
     found = models.version(session, endpoint.model, version)
     before = deployments(session, name)

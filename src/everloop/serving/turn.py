@@ -17,9 +17,9 @@ from everloop.kernel.clock import micros
 from everloop.kernel.errors import EverloopError, InvalidInput, Unavailable
 from everloop.serving.arrow import array_of
 from everloop.serving.committer import Commit
+from everloop.serving.encoded import EncodedBatch
 from everloop.serving.explaining import check_explainable, explanations, traced
 from everloop.serving.gathering import Columns, Group, gathered
-from everloop.serving.ipc import EncodedBatch
 from everloop.serving.logrows import Made
 from everloop.serving.request import Answer, PredictionRequest
 from everloop.serving.requestindex import Found, RequestIndex, Waiting, digest_of, require_same

@@ -15,7 +15,6 @@ from everloop.server.mlflow import experiments, filters, limits, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.experiments import View
 from everloop.tracking.index import expressions as language
-from everloop.tracking.index import searching
 from everloop.tracking.tables import runs as runs_table
 
 _MOST = 50_000
@@ -48,6 +47,8 @@ class Search(msgspec.Struct, frozen=True):
 @endpoint("POST runs/search")
 def search(caller: Caller, request: Search) -> Answer:
     """The runs of some experiments that meet a filter, newest first unless another order is named."""
+    from everloop.tracking.index import searching  # It brings NumPy, for which every start would pay.
+
     size = limits.size_of_page(request.max_results, _MOST)
     comparisons = filters.parse(request.filter)
     conditions = tuple(_condition(it) for it in comparisons if it.key != _URI or it.kind != "attribute")

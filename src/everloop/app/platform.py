@@ -25,6 +25,7 @@ from everloop.app.settings import load as load_settings
 from everloop.app.storage import catalog_url, open_store, prepare_home, scheme
 from everloop.catalog import migrations
 from everloop.catalog.database import Database
+from everloop.catalog.keyring import KeyRing
 from everloop.catalog.session import Resources, Session
 from everloop.catalog.tables import answered
 from everloop.datasets.engine import TableEngine
@@ -212,6 +213,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(SubjectFinder, OnlineSubjects, "features")
     ports.provide(SubjectFinder, LoggedSubjects, "serving")
     ports.provide(Reach, lambda: Reach(private=True))
+    ports.provide(KeyRing, lambda: KeyRing(Path(values.home) / "keys" / "secrets.keys", values.secrets_key))
     ports.provide(Sources, InstalledSources)
     ports.provide(Streams, InstalledStreams)
     for url in values.channels:

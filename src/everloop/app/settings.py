@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A server to talk to instead of working in process, such as http://127.0.0.1:7410."""
     token: str = ""
     """The token to show to that server."""
+    secrets_key: str = ""
+    """What secrets in the catalog are sealed with, such as those of webhooks; empty makes a key in the home."""
     authentication: Literal["auto", "required"] = "auto"
     """`auto` trusts loopback; `required` wants a token from everybody."""
     allowed_hosts: tuple[str, ...] = ()
@@ -183,7 +185,7 @@ def _parsed(key: str, text: str) -> object:
 
 
 def _shown(key: str, value: object) -> str:
-    if key == "token":
+    if key in ("token", "secrets_key"):
         return "(set)" if value else ""
     if key == "channels" and isinstance(value, tuple):
         value = tuple(_HOOK.sub(r"\1/…", url) for url in value)

@@ -19,7 +19,8 @@ def _plain(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 
 def _longer(_context: Any, _found: Any, _declared: Any, found: Any, declared: Any) -> bool:
     """Of types only that a text may be longer is looked at: others show differently in each database."""
-    return isinstance(found, String) and bool(found.length) and (getattr(declared, "length", 0) or 0) > found.length
+    both = isinstance(found, String) and isinstance(declared, String)
+    return both and 0 < (found.length or 0) < (declared.length or 0)
 
 
 context.configure(

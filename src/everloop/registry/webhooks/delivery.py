@@ -17,7 +17,6 @@ from everloop.catalog import ledger as chain
 from everloop.catalog.entities import LedgerEntry
 from everloop.catalog.session import Session
 from everloop.catalog.tables import chain_head, ledger
-from everloop.datasets.remotes.reach import Reach
 from everloop.registry.webhooks import messages
 from everloop.registry.webhooks.entities import Delivery, Message, Outcome, Tried
 from everloop.registry.webhooks.post import post
@@ -33,7 +32,7 @@ _STRETCH = 10_000
 
 
 class Hook(msgspec.Struct, frozen=True):
-    """A webhook as its deliverer needs it."""
+    """A webhook as its deliverer needs it; the secret is sealed."""
 
     project: str
     id: str
@@ -93,7 +92,7 @@ def _tell(session: Session, hook: Hook, entry: LedgerEntry) -> int | None:
         told = messages.of_entry(unit, entry, hook.id, hook.events)
     for message in told:
         attempt = hook.attempts + 1
-        tried = post(hook.url, message, hook.secret, session.clock.now(), session.ports.get(Reach))
+        tried = post(session, hook.id, hook.url, message, hook.secret)
         outcome: Outcome = "sent" if tried.success else "given_up" if attempt >= ATTEMPTS else "failed"
         with session.begin() as unit:
             record(unit, hook.id, message, tried, outcome, attempt)

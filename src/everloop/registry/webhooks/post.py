@@ -7,10 +7,12 @@ import hmac
 from datetime import datetime
 from urllib.parse import urlunsplit
 
+from everloop.catalog.session import Session
 from everloop.datasets.remotes.reach import Reach, parts_of
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import EverloopError
 from everloop.registry.webhooks.entities import Message, Tried
+from everloop.registry.webhooks.sealing import opened
 
 TIMEOUT = 5.0
 """Seconds that a receiver has for its answer."""
@@ -28,19 +30,23 @@ def headers(message: Message, secret: str, at: datetime) -> dict[str, str]:
     return found
 
 
-def post(url: str, message: Message, secret: str, at: datetime, reach: Reach) -> Tried:
-    """Post a message. Redirects are not followed, so that a receiver cannot lead us elsewhere."""
+def post(session: Session, webhook: str, url: str, message: Message, sealed: str) -> Tried:
+    """Post a message, signed where a webhook has a secret, which is opened for as long as this takes.
+
+    Redirects are not followed, so that a receiver cannot lead us elsewhere.
+    """
     import httpx
 
     try:
+        secret = opened(session, webhook, sealed)
         parts = parts_of(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        address = reach.address(parts.hostname or "", port)
+        address = session.ports.get(Reach).address(parts.hostname or "", port)
     except EverloopError as error:
         return Tried(False, problem=str(error))
     host = f"[{address}]" if ":" in address else address
     pinned = urlunsplit(parts._replace(netloc=f"{host}:{port}", fragment=""))
-    sent = headers(message, secret, at) | {"Host": parts.netloc.rpartition("@")[2]}
+    sent = headers(message, secret, session.clock.now()) | {"Host": parts.netloc.rpartition("@")[2]}
     try:
         with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
             extensions = {"sni_hostname": parts.hostname}

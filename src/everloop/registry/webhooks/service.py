@@ -12,7 +12,7 @@ from everloop.catalog.session import Session
 from everloop.datasets.remotes.reach import Reach
 from everloop.kernel.errors import InvalidInput, PermissionDenied
 from everloop.kernel.usecase import usecase
-from everloop.registry.webhooks import delivery, messages
+from everloop.registry.webhooks import delivery, messages, sealing
 from everloop.registry.webhooks.entities import (
     MLFLOW_EVENTS,
     Changes,
@@ -45,7 +45,8 @@ def create(
     now = session.clock.now()
     made = Webhook(session.new_id(), name, url, tuple(dict.fromkeys(events)), description, True, bool(secret), now, now)
     fields = {field: getattr(made, field) for field in Webhook.__struct_fields__}
-    fields |= {"secret": secret, "told": delivery.head(session), "attempts": 0, "due": None, "claimed": None}
+    sealed = sealing.sealed(session, made.id, secret)
+    fields |= {"secret": sealed, "told": delivery.head(session), "attempts": 0, "due": None, "claimed": None}
     session.insert(webhooks, fields)
     session.emit(WebhookMade(subject=session.urn("webhook", made.id), url=_shown(url), events=made.events))
     return made
@@ -77,6 +78,8 @@ def change(session: Session, id: str, changes: Changes) -> Webhook:
     values = {name: getattr(changes, name) for name in Changes.__struct_fields__ if getattr(changes, name) is not None}
     if changes.active and not before.active:
         values |= {"told": delivery.head(session), "attempts": 0}
+    if changes.secret is not None:
+        values["secret"] = sealing.sealed(session, id, changes.secret)
     values |= {"updated": session.clock.now(), "due": None}
     session.execute(update(webhooks).where(_is(session, id)).values(values))
     known = get(session, id)
@@ -101,10 +104,10 @@ def try_out(session: Session, id: str, event: str = "") -> Tried:
     """Send an example of an event (of the webhook's first, unless one is named), and see what comes back."""
     with session.begin(write=False) as unit:
         known = get(unit, id)
-        (secret,) = unit.scalars(select(webhooks.c.secret).where(_is(unit, id)))
+        (sealed,) = unit.scalars(select(webhooks.c.secret).where(_is(unit, id)))
     _check_events((event or known.events[0],))
     message = messages.example(session, event or known.events[0])
-    tried = post(known.url, message, secret, session.clock.now(), session.ports.get(Reach))
+    tried = post(session, id, known.url, message, sealed)
     with session.begin() as unit:
         delivery.record(unit, id, message, tried, "sent" if tried.success else "failed", 1)
     return tried

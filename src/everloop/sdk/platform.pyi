@@ -260,6 +260,8 @@ class GovernanceGroup:
         """What is held, by URN."""
     def principals(self) -> builtins.list[everloop.governance.entities.Principal]:
         """Everybody who was given a role, by name."""
+    def projects(self) -> builtins.list[str]:
+        """The names of the projects that anything was kept in, and of this one."""
     def release(self, urn: str, reason: str) -> everloop.catalog.holds.Hold:
         """End a hold, and give what it was."""
     def revoke(self, principal: str) -> everloop.governance.entities.Principal:

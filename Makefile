@@ -15,10 +15,10 @@ demo: ## The whole loop on a year of real flights, then how to look at it
 	@.venv/bin/everloop demo
 
 test: setup ## Every test, real servers included
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup tests examples/flights/tests
+	@$(PYTHON) -m pytest -n 2 tests examples/flights/tests
 
 check: setup lint types ## The inner loop: lint, types, import contracts, quick tests
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m 'not slow' tests
+	@$(PYTHON) -m pytest -n 2 -m 'not slow' tests
 
 lint: ## Ruff and the import contracts
 	@.venv/bin/ruff check src tests examples benchmarks

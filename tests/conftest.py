@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event
@@ -18,7 +19,10 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.catalog.session import Session
 from everloop.kernel.clock import SimulatedClock
-from tests import examples
+from tests import examples, scheduling
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,6 +30,17 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def pytest_configure(config: pytest.Config) -> None:
     """Where slow tests are left out, properties are tried on fewer examples."""
     examples.choose(quick=config.option.markexpr == "not slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first."""
+    scheduling.in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> scheduling.ByUnit:
+    """One process runs all tests of a file."""
+    return scheduling.ByUnit(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from everloop.datasets import content
 from tests.e2e.life import Life, alive, children_of, everloop, plain, words_of
 from tests.servers import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ASKED_FOR = {
     "predictions": int,

@@ -23,7 +23,7 @@ from everloop.registry.save import load_model
 from tests.e2e.conftest import MONTHS
 from tests.e2e.life import PATIENCE, Life, everloop
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 BEGINS = datetime(2013, 3, 1, 5, tzinfo=UTC)
 SEED = 20130301

@@ -13,7 +13,7 @@ import pytest
 
 from tests.server.test_process import QUIET, address, process
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys

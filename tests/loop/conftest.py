@@ -23,13 +23,6 @@ from tests.conftest import unsynced
 from tests.loop.world import OPENING, START, World
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process, which makes the homes that they copy once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("loop"))
-
-
 @pytest.fixture
 def loop() -> LoopEntity:
     """A loop that retrains every 30 days, at most twice a month."""

@@ -90,7 +90,6 @@ def answers(port: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("quickstart")
 @pytest.mark.timeout(300)
 class TestQuickstart:
     def test_the_endpoint_answers_with_features_that_it_knows(self, said: tuple[str, Path]) -> None:

@@ -15,7 +15,7 @@ from tests.sdk.doors import Outcome, every_door, tick, usecase_named
 from tests.sdk.scenario import SCENARIO, objects
 
 areas.load_all()
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("doors")]  # The scenario is lived through at each door, once.
+pytestmark = pytest.mark.slow  # The scenario is lived through at each door, once.
 DOORS = ("python", "http", "rest", "command line")
 VOLATILE = {
     "secret",

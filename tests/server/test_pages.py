@@ -22,7 +22,6 @@ from tests.server.conftest import TestClient, client_of
 from tests.server.storytelling import EVIL, told
 
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
-pytestmark = pytest.mark.xdist_group("pages")  # They read one story, which is told once.
 LISTS = [path for path in VIEWS if "{" not in path]
 MISSING = (
     "/datasets/none", "/features/none", "/features/views/none", "/executions/none", "/runs/none",

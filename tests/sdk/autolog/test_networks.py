@@ -16,7 +16,7 @@ from tests.sdk.autolog.conftest import only, paths
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: scripts/setup.sh test installs it")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torch")]
+pytestmark = pytest.mark.slow
 
 X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
 Y = (X[:, 0] > 0).astype("float32")

@@ -652,6 +652,7 @@ SPLITS = [
 GOVERNANCE = [
     Example("governance.grant", {"principal": "ada", "roles": ["deployer"]}),
     Example("governance.principals"),
+    Example("governance.projects"),
     Example("tokens.create", {"principal": "ada", "expires_in": "1d"}, label="token"),
     Example("tokens.list", {"principal": "ada"}),
     Example("tokens.revoke", lambda seen: {"id": seen["token"]["token"]["id"]}),

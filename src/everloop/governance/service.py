@@ -18,6 +18,7 @@ from everloop.governance.entities import (
     TokenCreated,
     TokenRevoked,
 )
+from everloop.governance.projects import projects
 from everloop.governance.tables import principals as principals_table
 from everloop.governance.tables import tokens as tokens_table
 from everloop.governance.tokens import authenticate, hash_of, new_secret
@@ -25,6 +26,12 @@ from everloop.kernel.durations import duration
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
+
+
+@usecase("governance.projects", permission="governance:read", route="GET /projects")
+def list_projects(session: Session) -> list[str]:
+    """The names of the projects that anything was kept in, and of this one."""
+    return projects(session)
 
 
 @usecase("governance.grant", permission="governance:manage", route="PUT /principals/{principal}")

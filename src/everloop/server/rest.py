@@ -32,6 +32,7 @@ from everloop.server.answers import (
     wanted_media,
 )
 from everloop.server.packs import PackRoutes
+from everloop.server.projects import project_of
 from everloop.server.routing import Routes
 from everloop.store.entities import Digest
 
@@ -100,7 +101,7 @@ class RestDoor:
                 usecase.name,
                 arguments,
                 principal=_principal(request),
-                project=request.headers.get("x-everloop-project", ""),
+                project=project_of(request),
                 key=request.headers.get("idempotency-key", ""),
             )
 

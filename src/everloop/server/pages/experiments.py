@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from everloop.governance.roles import allows
+from everloop.server.pages.markdown import bare
 from everloop.server.pages.site import Page, Visit
 from everloop.tracking.entities import Experiment, Run
 from everloop.tracking.index.entities import RunPage
@@ -18,6 +19,7 @@ class Listed(msgspec.Struct, frozen=True):
     experiment: Experiment
     count: int
     newest: Run | None
+    about: str
 
 
 class ExperimentsPage(msgspec.Struct, frozen=True):
@@ -44,4 +46,4 @@ def experiments(visit: Visit) -> Page:
 
 def _listed(visit: Visit, experiment: Experiment) -> Listed:
     found: RunPage = visit.ask("runs.page", experiment=experiment.name, limit=1)
-    return Listed(experiment, found.total, found.runs[0] if found.runs else None)
+    return Listed(experiment, found.total, found.runs[0] if found.runs else None, bare(experiment.description))

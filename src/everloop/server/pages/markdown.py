@@ -27,6 +27,15 @@ def html(text: str, top: int = 2) -> Markup:
     return Markup("\n".join(_blocks(text.splitlines(), top)))
 
 
+def bare(text: str) -> str:
+    """Markdown as one line of plain text.
+
+    >>> bare("# A `b`\n\nand **c**")
+    'A b and c'
+    """
+    return html(text).striptags()
+
+
 def _blocks(lines: list[str], top: int) -> Iterator[str]:
     for kind, group in groupby(lines, _kind):
         block = list(group)

@@ -16,11 +16,12 @@ from everloop.packaging.sizing.entities import ModelProfile
 from everloop.registry.comparison.entities import Comparison
 from everloop.registry.compilation.entities import Compilation
 from everloop.registry.entities import Alias, Approval, ModelVersion, RegisteredModel
+from everloop.registry.notes.entities import CardRevision
 from everloop.registry.policies.entities import Policy
 from everloop.registry.service import CHAMPION
 from everloop.registry.trust.entities import Trust
 from everloop.server.pages.charts import Chart, Point, Series, line_chart
-from everloop.server.pages.markdown import html
+from everloop.server.pages.markdown import bare, html
 from everloop.server.pages.site import Page, Visit
 from everloop.server.pages.words import pretty
 from everloop.serving.entities import Deployment, Endpoint
@@ -34,6 +35,7 @@ class ListedModel(msgspec.Struct, frozen=True):
 
     model: RegisteredModel
     aliases: Sequence[Alias]
+    about: str
 
 
 class ModelsPage(msgspec.Struct, frozen=True):
@@ -99,6 +101,8 @@ class VersionPage(msgspec.Struct, frozen=True):
     metrics: dict[str, float]
     slices: Sequence[Slice]
     card: Markup
+    card_text: str
+    revisions: Sequence[CardRevision]
     note: Markup
     tags: dict[str, str]
     example: str
@@ -106,6 +110,7 @@ class VersionPage(msgspec.Struct, frozen=True):
     champion: int
     may_approve: bool
     may_deploy: bool
+    may_write: bool
 
 
 class PackagePage(msgspec.Struct, frozen=True):
@@ -118,7 +123,7 @@ class PackagePage(msgspec.Struct, frozen=True):
 def models(visit: Visit) -> Page:
     """The list of models and packages."""
     known: list[RegisteredModel] = visit.ask("models.list")
-    listed = [ListedModel(each, visit.ask("models.aliases", name=each.name)) for each in known]
+    listed = [ListedModel(each, visit.ask("models.aliases", name=each.name), bare(each.description)) for each in known]
     return Page("models.html", "Models", ModelsPage(listed, visit.ask("packages.list")))
 
 
@@ -163,6 +168,7 @@ def version(visit: Visit) -> Page:
     model: RegisteredModel = visit.ask("models.get", name=name)
     aliases: list[Alias] = visit.ask("models.aliases", name=name)
     packages: list[Package] = visit.ask("packages.list", model=name)
+    card: str = visit.ask("models.card", name=name, version=found.version)
     it = VersionPage(
         version=found,
         urn=f"model:{visit.project}/{name}@{found.version}",
@@ -177,7 +183,9 @@ def version(visit: Visit) -> Page:
         profile=visit.asked_or(None, "packages.profile", model=name, version=found.version),
         metrics={key: value for key, value in sorted(found.trained.metrics.items()) if not _SLICE.fullmatch(key)},
         slices=_slices(found),
-        card=html(visit.ask("models.card", name=name, version=found.version), top=3),
+        card=html(card, top=3),
+        card_text=card,
+        revisions=visit.ask("models.card_revisions", name=name, version=found.version),
         note=html(found.note, top=3),
         tags=visit.ask("models.tags", name=name, version=found.version),
         example=_example(visit, found),
@@ -185,6 +193,7 @@ def version(visit: Visit) -> Page:
         champion=next((each.version for each in aliases if each.alias == CHAMPION), 0),
         may_approve=allows(visit.principal.roles, "models:approve"),
         may_deploy=allows(visit.principal.roles, "models:deploy"),
+        may_write=allows(visit.principal.roles, "models:write"),
     )
     return Page("version.html", f"{name}, version {found.version}", it)
 

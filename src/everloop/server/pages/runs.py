@@ -27,11 +27,17 @@ DEEPEST = 4
 ATTRIBUTES = ("duration", "user", "group", "parent", "revision", "branch", "ended")
 """What else of a run can be a column."""
 _SPELLED: Mapping[Kind, str] = {"metric": "metrics", "parameter": "parameters", "tag": "tags"}
+_FLOAT = re.compile(r"-?\d+\.\d+(e[+-]?\d+)?")
+_DIGITS = 9
+_DELETED = "deleted is not null"
 _PLAIN = re.compile(r"[A-Za-z_][\w/-]*")
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the address asks for; `show` are columns, `group` the one by whose values the rows stand together."""
+    """What the address asks for; `show` are columns, `group` the one by whose values the rows stand together.
+
+    With `deleted` it is about runs that are out of sight.
+    """
 
     experiment: str = ""
     where: str = ""
@@ -39,6 +45,14 @@ class Asked(msgspec.Struct, frozen=True):
     group: str = ""
     show: tuple[str, ...] = ()
     after: str = ""
+    deleted: str = ""
+
+    @property
+    def condition(self) -> str:
+        """The filter as the use cases take it."""
+        if not self.deleted:
+            return self.where
+        return f"({self.where}) and {_DELETED}" if self.where else _DELETED
 
     def address(self, **changes: object) -> str:
         """The address of the same list with some of it changed."""
@@ -59,9 +73,10 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """A value as it is shown."""
+    """A value as it is shown; `whole` is all of it where that is longer."""
 
     text: str
+    whole: str = ""
     is_number: bool = False
     is_best: bool = False
 
@@ -95,13 +110,13 @@ class RunsPage(msgspec.Struct, frozen=True):
 
 def runs(visit: Visit) -> Page:
     """The list of runs; `experiment`, `where` and `order` as the use case has them."""
-    names = ("experiment", "where", "order", "group", "after")
+    names = ("experiment", "where", "order", "group", "after", "deleted")
     asked = Asked(**{name: visit.query.get(name, "") for name in names}, show=tuple(visit.each("show")))
     problem = hint = ""
     found, columns = RunPage([], 0), list[Column]()
     try:
         order = ", ".join(text for text in (asked.group, asked.order) if text)
-        given = {"experiment": asked.experiment, "where": asked.where, "after": asked.after}
+        given = {"experiment": asked.experiment, "where": asked.condition, "after": asked.after}
         found = visit.ask("runs.page", **given, order=order, limit=LIMIT)
         columns = [_column(asked, field) for field in asked.show or _usual(found.runs)]
     except InvalidInput as error:
@@ -120,7 +135,7 @@ def runs(visit: Visit) -> Page:
         hint=hint,
         may_write=allows(visit.principal.roles, "tracking:write"),
     )
-    return Page("runs.html", "Runs", it, status=400 if problem else 200)
+    return Page("runs.html", "Deleted runs" if asked.deleted else "Runs", it, status=400 if problem else 200)
 
 
 def field_of(kind: Kind, key: str) -> str:
@@ -210,7 +225,7 @@ def _cell(run: Run, column: Column, best: Mapping[str, float | None], now: datet
         return Cell(number(value) if column.key in run.metrics else "", is_number=True, is_best=is_best)
     if column.kind in ("parameter", "tag"):
         held = run.parameters if column.kind == "parameter" else run.tags
-        return Cell(held.get(column.key, ""))
+        return _spelled(held.get(column.key, ""))
     if column.key == "duration":
         return Cell(duration((run.ended or max(now, run.started)) - run.started), is_number=True)
     if column.key in ("revision", "branch"):
@@ -219,8 +234,20 @@ def _cell(run: Run, column: Column, best: Mapping[str, float | None], now: datet
     return Cell(moment(attribute) if isinstance(attribute, datetime) else str(attribute or ""))
 
 
+def _spelled(text: str) -> Cell:
+    """A text; a number with more digits than one reads is cut to those that one does."""
+    if len(text) <= _DIGITS or not _FLOAT.fullmatch(text):
+        return Cell(text)
+    return Cell(number(float(text)), text)
+
+
 def _best(runs: Sequence[Run], key: str) -> float | None:
-    """The best value of a metric, where more than one run has it; of losses and errors less is better."""
+    """The best value of a metric, where more than one run has it; of losses and errors less is better.
+
+    Of an objective nobody knows here which way is better; the page of its sweep does.
+    """
+    if key.startswith("objective"):
+        return None
     values = [value for run in runs if (value := run.metrics.get(key)) is not None]
     if len(set(values)) < 2:
         return None

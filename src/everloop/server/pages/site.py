@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +26,7 @@ from everloop.governance.entities import Principal
 from everloop.governance.roles import allows
 from everloop.kernel.errors import EverloopError, NotFound, PermissionDenied, Problem
 from everloop.server.pages import links, media, strips, words
+from everloop.server.projects import choose, project_of
 from everloop.store.entities import Digest
 from everloop.store.ranged import stream
 from everloop.tracking.entities import Environment
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 FOREVER = "public, max-age=31536000, immutable"
+PROJECTS_SECONDS = 10.0
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; frame-ancestors 'none'"
 """What a report may do: it brings its own styles, and nothing else."""
 MEDIA = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -66,7 +70,7 @@ class Visit:
         self._request = request
         self.path: Mapping[str, str] = request.path_params
         self.query: Mapping[str, str] = request.query_params
-        self.project = request.headers.get("x-everloop-project", "") or platform.settings.values.project
+        self.project = project_of(request) or platform.settings.values.project
         self.principal: Principal = request.state.principal
 
     def ask(self, usecase: str, **arguments: object) -> Any:
@@ -167,13 +171,15 @@ class Site:
     def __init__(self, platform: Platform, views: Mapping[str, View]) -> None:
         self._platform = platform
         self._views = views
+        self._projects: tuple[float, list[str]] = (-math.inf, [])
 
     def routes(self) -> list[Route]:
         """Every page, and the files that pages need."""
         pages = [Route(path, partial(self._respond, view), methods=["GET"]) for path, view in self._views.items()]
         report = Route("/reports/{name}", self._report, methods=["GET"])
         shown = Route("/shown/{id}/{file:path}", self._shown, methods=["GET"])
-        return [*pages, report, shown, Route("/static/{file}", _static, methods=["GET"])]
+        chosen = Route("/project", choose, methods=["GET"])
+        return [*pages, report, shown, chosen, Route("/static/{file}", _static, methods=["GET"])]
 
     def problem(self, request: Request, problem: Problem, status: int) -> Response:
         """An error as a page."""
@@ -223,6 +229,7 @@ class Site:
             it=page.it,
             title=page.title,
             project=visit.project,
+            projects=self._known_projects(visit),
             principal=visit.principal,
             now=visit.now,
             tabs=visit.tabs,
@@ -232,6 +239,14 @@ class Site:
         )
         headers = {"content-security-policy": page.policy} if page.policy else None
         return Response(content, page.status, headers, media_type="text/html")
+
+    def _known_projects(self, visit: Visit) -> list[str]:
+        """The projects to choose from, looked up every few seconds; none for who may not see them."""
+        at, known = self._projects
+        if perf_counter() - at > PROJECTS_SECONDS and allows(visit.principal.roles, "governance:read"):
+            known = visit.ask("governance.projects")
+            self._projects = perf_counter(), known
+        return sorted({*known, visit.project}) if allows(visit.principal.roles, "governance:read") else []
 
 
 _TITLES = {403: "Not for you", 404: "Nothing here", 400: "That cannot be", 500: "Our mistake"}

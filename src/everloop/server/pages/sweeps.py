@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from markupsafe import Markup
@@ -52,7 +52,10 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class SweepPage(msgspec.Struct, frozen=True):
-    """A sweep. `values` are the trials as the script wants them; `order` is what the table is ordered by."""
+    """A sweep. `values` are the trials as the script wants them; `order` is what the table is ordered by.
+
+    `parameters` tells of each whether its values are numbers.
+    """
 
     sweep: Sweep
     urn: str
@@ -66,7 +69,7 @@ class SweepPage(msgspec.Struct, frozen=True):
     reported: Markup | None
     complete: int
     values: str
-    parameters: Sequence[str]
+    parameters: Mapping[str, bool]
     rows: Sequence[Row]
     total: int
     order: str
@@ -104,7 +107,7 @@ def sweep(visit: Visit) -> Page:
         reported=_reported(found, trials),
         complete=len(complete),
         values=msgspec.json.encode(_values(complete[-LINES:], parameters, objectives)).decode(),
-        parameters=parameters,
+        parameters={key: all(_is_number(trial.parameters.get(key)) for trial in trials) for key in parameters},
         rows=[_row(trial, found, parameters) for trial in _ordered(trials, found, order)[:SHOWN]],
         total=len(trials),
         order=order,
@@ -194,9 +197,12 @@ def _values(complete: Sequence[Trial], parameters: Sequence[str], objectives: Se
 
 
 def _told(value: object) -> float | str | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
-        return value
-    return plain(value)
+    return value if _is_number(value) else plain(value)
+
+
+def _is_number(value: object) -> TypeGuard[float | None]:
+    """Whether it is one that can be drawn; what is not there does not spoil the others."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
 
 
 def _ordered(trials: Sequence[Trial], sweep: Sweep, order: str) -> list[Trial]:

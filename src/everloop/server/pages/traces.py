@@ -44,11 +44,15 @@ class TracesPage(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A span as a row of the waterfall: how deep it stands, its bar, and what it says of itself as texts."""
+    """A span as a row of the waterfall: how deep it stands, its bar, and what it says of itself as texts.
+
+    It `opens` by itself where something failed, and nothing below it did.
+    """
 
     span: Span
     depth: int
     kind: str
+    opens: bool
     seconds: float
     bar: Markup
     inputs: str
@@ -99,9 +103,10 @@ def trace(visit: Visit) -> Page:
     bars = strips.spans(_times([span for span, _ in shown]))
     root = next((span for span in found.spans if not span.parent), None)
     said = root.attributes if root else {}
+    blamed = {span.parent for span in found.spans if span.status == "error"}
     it = TracedPage(
         trace=found,
-        rows=[_row(span, depth, bar) for (span, depth), bar in zip(shown, bars, strict=True)],
+        rows=[_row(span, depth, bar, span.id not in blamed) for (span, depth), bar in zip(shown, bars, strict=True)],
         hidden=len(ordered) - len(shown),
         request=_text(said[_INPUTS]) if _INPUTS in said else _text(found.request),
         response=_text(said[_OUTPUTS]) if _OUTPUTS in said else _text(found.response),
@@ -144,12 +149,13 @@ def _seconds(span: Span) -> float:
     return max(span.ended - span.started, 0) / 1e9
 
 
-def _row(span: Span, depth: int, bar: Markup) -> Row:
+def _row(span: Span, depth: int, bar: Markup, is_lowest: bool) -> Row:
     said = span.attributes
     return Row(
         span,
         depth,
         kind=str(said.get(_TYPE) or "").strip('"').lower(),
+        opens=is_lowest and span.status == "error",
         seconds=_seconds(span),
         bar=bar,
         inputs=_text(said.get(_INPUTS)),

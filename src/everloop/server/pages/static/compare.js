@@ -32,7 +32,7 @@ function lines(told) {
   const picture = svg("svg", { class: "plot wide", width, height: high, role: "img", "aria-label": `${told.names.length} ${things} over ${names.join(", ")}` });
   const last = told.columns[names.at(-1)];
   const shade = parallel.dataset.things === "trials" ? scaleOf(last) : null;
-  const tone = (run) => (!shade ? colour(run) : last[run] === null ? "pale" : `heat h${Math.round(shade.place(last[run]) * 6)}`);
+  const tone = (run) => (!shade ? colour(run) : last[run] === null ? "pale" : `hue${Math.round(shade.place(last[run]) * 6)}`);
   const axes = names.map((name, i) => ({ name, x: 60 + (i * (width - 120)) / Math.max(names.length - 1, 1), ...scaleOf(told.columns[name]), kept: null }));
   const y = (axis, value) => high - bottom - axis.place(value) * (high - top - bottom);
   const paths = told.names.map((name, run) => {

@@ -28,6 +28,9 @@ async function refresh() {
   }
   setTimeout(refresh, every);
 }
+const project = document.querySelector("form.project");
+project?.querySelector("button").remove();
+project?.addEventListener("change", () => project.submit());
 document.querySelector("nav.areas [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.querySelector(".graph .root")?.scrollIntoView({ block: "nearest", inline: "center" });
 setTimeout(refresh, every);

@@ -5,6 +5,7 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   if (button.dataset.fold) fold(button);
   if ("delete" in button.dataset) await remove();
+  if ("restore" in button.dataset) await restore();
   if ("export" in button.dataset) await take(button.dataset);
 });
 document.addEventListener("change", arm);
@@ -35,6 +36,11 @@ async function remove() {
   const ids = chosen();
   if (!confirm(`Delete ${ids.length} run${ids.length === 1 ? "" : "s"}? They can be restored.`)) return;
   for (const id of ids) if (!(await send("DELETE", `/api/v1/runs/${id}`))) return;
+  location.reload();
+}
+
+async function restore() {
+  for (const id of chosen()) if (!(await send("POST", `/api/v1/runs/${id}/restore`))) return;
   location.reload();
 }
 

@@ -51,6 +51,15 @@ def test_leaving_a_stage_hands_its_alias_to_the_next_version(session: Session) -
     assert named(session) == {}
 
 
+def test_an_alias_that_takes_a_version_out_of_a_stage_leaves_that_stages_alias_to_the_next(session: Session) -> None:
+    for version in (1, 2):
+        models.transition(session, "delay", version, "Staging")
+    models.set_alias(session, "delay", "production", 2)
+    assert named(session) == {"production": 2, "staging": 1}
+    models.set_alias(session, "delay", "production", 1)
+    assert named(session) == {"production": 1}
+
+
 def test_those_before_are_archived_when_one_asks_for_it(session: Session) -> None:
     models.transition(session, "delay", 3, "Production")
     moved = models.transition(session, "delay", 1, "production", archive_existing=True)

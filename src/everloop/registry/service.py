@@ -227,6 +227,8 @@ def set_alias(session: Session, name: Name, alias: Name, version: int) -> Alias:
         stages.empty(session, name, stage, "Archived", but=known.version)
         if known.stage != stage:
             stages.put(session, known, stage)
+            if known.stage in stages.ALIASES:  # The stage that it has left may be empty now.
+                follow(session, name, stages.ALIASES[known.stage])
     return moved
 
 
@@ -254,13 +256,13 @@ def transition(session: Session, name: Name, version: int, stage: str, archive_e
             f"'{wanted}' is not an Active stage.",
             hint=f"The active ones are {' and '.join(stages.ALIASES)}.",
         )
+    if wanted in stages.ALIASES:  # Before anything changes: an import goes on after a refusal, in the same transaction.
+        rules.guard(session, known, stages.ALIASES[wanted])
     stages.put(session, known, wanted)
     if archive_existing:
         stages.empty(session, name, wanted, "Archived", but=known.version)
     for affected in {known.stage, wanted} & set(stages.ALIASES):
         follow(session, name, stages.ALIASES[affected])
-    if wanted in stages.ALIASES:
-        rules.guard(session, known, stages.ALIASES[wanted])
     return _version(session, name, known.version)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import update
 
 from everloop.catalog.session import Session
-from everloop.kernel.errors import Conflict, InvalidInput
+from everloop.kernel.errors import Conflict, InvalidInput, Refused
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 from everloop.registry import rows
@@ -18,6 +18,7 @@ from everloop.registry.entities import ModelDescribed, ModelRenamed, RegisteredM
 from everloop.registry.notes import revisions
 from everloop.registry.notes.entities import CardRevised, CardRevision
 from everloop.registry.notes.tables import cards
+from everloop.registry.policies import rules
 from everloop.registry.tables import models, versions
 from everloop.store.service import digest_of
 
@@ -67,9 +68,18 @@ def describe(session: Session, name: Name, description: str, version: int = 0) -
 
 @usecase("models.rename", permission="models:write", route="PUT /models/{name}/title")
 def rename(session: Session, name: Name, title: str) -> RegisteredModel:
-    """Call a model something else. Its name stays what it is: URNs, packages and the ledger spell it."""
+    """Call a model something else. Its name stays what it is: URNs, packages and the ledger spell it.
+
+    Refused while the model has a policy of its own: another model of the old title would be without it.
+    """
     known = registry.get(session, name)
     check_title(title)
+    policy = rules.policy_of(session, name)
+    if policy is not None and policy.model and title != known.called:
+        raise Refused(
+            f"{known.called!r} has a policy of its own, which stays with the name {name!r}.",
+            hint=f"An owner can delete the policy, and set it again after that: models delete-policy --model {name}.",
+        )
     other = rows.called(session, title)
     if other is not None and other.name != name:
         raise Conflict(f"There is a model {title!r} already.", hint="Choose another title.")

@@ -306,3 +306,37 @@ def test_nothing_that_is_sent_is_a_500(http: TestClient, run: dict[str, Any], pa
                         method, f"{API}/{sent}", content=content, headers={"content-type": "application/json"}
                     )
                 assert answer.status_code < 500, (method, field, odd, answer.text)
+
+
+NULLS: list[tuple[str, dict[str, object]]] = [
+    ("runs/log-metric", {"key": "a", "value": 1.0, "timestamp": 1, "step": None}),
+    ("runs/log-batch", {"metrics": [{"key": "b", "value": 1.0, "timestamp": 1, "step": None, "model_id": None}]}),
+    ("runs/log-batch", {"params": [{"key": "p", "value": None}], "tags": None}),
+    ("runs/log-parameter", {"key": "n", "value": None}),
+    ("runs/set-tag", {"key": "t", "value": None}),
+]
+
+
+def test_what_is_null_was_not_given_as_mlflow_has_it(http: TestClient, run: dict[str, Any]) -> None:
+    for path, fields in NULLS:
+        answer = http.post(f"{API}/{path}", json={"run_id": run["run_id"]} | fields)
+        assert answer.status_code == 200, answer.text
+    data = http.get(f"{API}/runs/get", params={"run_id": run["run_id"]}).json()["run"]["data"]
+    assert {(it["key"], it["step"]) for it in data["metrics"]} == {("a", 0), ("b", 0)}
+    assert {it["key"]: it["value"] for it in data["params"]} == {"p": "", "n": ""}
+
+
+@pytest.mark.parametrize(
+    ("metric", "missing"),
+    [
+        ({"key": "c", "value": None, "timestamp": 1}, "metrics[0].value"),
+        ({"key": "c", "value": 1.0, "timestamp": None}, "metrics[0].timestamp"),
+        ({"key": None, "value": 1.0, "timestamp": 1}, "metrics[0].key"),
+    ],
+)
+def test_what_must_be_given_is_missed_where_it_is_null(
+    http: TestClient, run: dict[str, Any], metric: dict[str, object], missing: str
+) -> None:
+    answer = http.post(f"{API}/runs/log-batch", json={"run_id": run["run_id"], "metrics": [metric]})
+    assert error(answer) == (400, "INVALID_PARAMETER_VALUE")
+    assert f"Missing value for required parameter '{missing}'" in answer.json()["message"]

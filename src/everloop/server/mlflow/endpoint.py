@@ -93,6 +93,10 @@ class Endpoint:
         sent = {name: value for name, value in given.items() if value is not None}
         try:
             return msgspec.convert(sent, self.reads, strict=False)
+        except msgspec.ValidationError:
+            sent = _given(sent)  # Nulls further down are rare, and looking for them costs more than reading does.
+        try:
+            return msgspec.convert(sent, self.reads, strict=False)
         except msgspec.ValidationError as error:
             raise _in_their_words(str(error), sent) from None
 
@@ -137,6 +141,13 @@ def endpoint(*routes: str) -> Callable[[Function], Function]:
         return function
 
     return publish
+
+
+def _given(value: Any) -> Any:
+    """A value without the fields that are null, wherever they stand in it."""
+    if isinstance(value, dict):
+        return {name: _given(item) for name, item in value.items() if item is not None}
+    return [_given(item) for item in value] if isinstance(value, list) else value
 
 
 def _in_their_words(told: str, sent: Mapping[str, Json]) -> InvalidInput:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.tracking.index.expressions import Condition
+from everloop.tracking.index.places import Places
+from everloop.tracking.index.vocabulary import Vocabulary
 
 BITS = 12
 BLOCK = 1 << BITS
@@ -23,6 +25,10 @@ NO_NUMBER: float = np.array([ABSENT_BITS], np.int64).view(np.float64)[0]
 NO_TIME = int(np.iinfo(np.int64).min)
 _REMEMBERED = 16
 """So many conditions on a column are remembered."""
+_FEW = 16
+"""Where words are added to so many times as many, each is put among them, and they are not sorted anew."""
+_LATELY = BLOCK
+"""So many ids are objects before their places are kept by hash, and a sixteenth of the others later."""
 _NAN_KEY = np.int64(np.iinfo(np.int64).max - 1)
 ABSENT_KEY = np.int64(np.iinfo(np.int64).max)
 """What sorts last, whichever the direction."""
@@ -71,12 +77,12 @@ class Blocked(Generic[Scalar]):
         absent = np.array([self.absent], self._dtype).view(f"V{self._dtype.itemsize}")
         return bool((self.take(rows).view(absent.dtype) != absent).any())
 
-    def _block(self, number: int) -> NDArray[Scalar]:
+    def _block(self, number: int, dtype: Any = None) -> NDArray[Scalar]:
         if number >= len(self.blocks):
             self.blocks.extend([None] * (number + 1 - len(self.blocks)))
         block = self.blocks[number]
         if block is None:
-            block = self.blocks[number] = np.full(BLOCK, self.absent, self._dtype)
+            block = self.blocks[number] = np.full(BLOCK, self.absent, dtype or self._dtype)
         return block
 
 
@@ -105,8 +111,12 @@ class Times(Blocked[np.int64]):
         super().__init__(np.int64, NO_TIME)
 
     def put(self, rows: Rows, values: Sequence[int | None]) -> None:
-        """Put times into rows."""
-        self.set(rows, np.array([NO_TIME if value is None else value for value in values], np.int64))
+        """Put times into rows; no block is made for none."""
+        given = np.array([NO_TIME if value is None else value for value in values], np.int64)
+        there = given != NO_TIME
+        if not there.all():
+            self.fill(rows[~there])
+        self.set(rows[there], given[there])
 
     def keys(self, rows: Rows, *, descending: bool) -> Rows:
         """Numbers that sort as the times in rows do, with no time last."""
@@ -116,32 +126,25 @@ class Times(Blocked[np.int64]):
         return keys
 
 
-class _Codes(dict[str, int]):
-    """The codes of words; a word that has none gets the next."""
-
-    def __init__(self, words: list[str]) -> None:
-        self._words = words
-
-    def __missing__(self, word: str) -> int:
-        code = self[word] = len(self._words)
-        self._words.append(word)
-        return code
-
-
 class Texts(Blocked[np.int32]):
-    """Texts as codes of a dictionary; code 0 is no text."""
+    """Texts as codes of a vocabulary, in as many bytes as these need; code 0 is no text."""
 
     def __init__(self) -> None:
         super().__init__(np.int32, 0)
-        self.words: list[str] = [""]
-        self._codes = _Codes(self.words)
+        self.words = Vocabulary()
         self._answers: dict[Condition, NDArray[np.bool_]] = {}
-        self._order: list[int] = []
-        self._ranks: Rows = np.zeros(1, np.int64)
+        self._order = np.zeros(0, np.int32)
+        self._ranks = np.zeros(1, np.int32)
 
     def put(self, rows: Rows, values: Sequence[str]) -> None:
         """Put texts into rows."""
-        self.set(rows, np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values)))
+        codes = self.words.codes(values)
+        wide = np.min_scalar_type(len(self.words))
+        for number, start, stop in _spans(rows):
+            block = self._block(number, wide)
+            if block.dtype.itemsize < wide.itemsize:
+                block = self.blocks[number] = block.astype(wide)
+            block[rows[start:stop] & (BLOCK - 1)] = codes[start:stop]
 
     def remembered(
         self, question: Condition, answer: Callable[[Sequence[str]], NDArray[np.bool_]]
@@ -150,68 +153,66 @@ class Texts(Blocked[np.int32]):
         known = self._answers.pop(question, None)
         if known is None:
             known = np.array([question.operator == "is null"])
-        if len(known) < len(self.words):
-            known = np.concatenate([known, answer(self.words[len(known) :])])
+        if len(known) <= len(self.words):
+            known = np.concatenate([known, answer(self.words.since(len(known)))])
         self._answers[question] = known
         if len(self._answers) > _REMEMBERED:
             del self._answers[next(iter(self._answers))]
         return known
 
-    def code(self, word: str) -> int:
-        """The code of a text; -1 where no run has it."""
-        return self._codes.get(word, -1)
-
     def texts(self, rows: Rows) -> list[str | None]:
         """The texts in rows, which ascend."""
-        return [self.words[code] if code else None for code in self.take(rows).tolist()]
+        return [self.words.word(code) if code else None for code in self.take(rows).tolist()]
 
     def keys(self, rows: Rows, *, descending: bool) -> Rows:
         """Numbers that sort as the texts in rows do, with no text last."""
         self._rank()
         codes = self.take(rows)
-        keys = self._ranks[codes]
+        keys = 2 * self._ranks[codes].astype(np.int64)
         if descending:
             keys = -keys
         keys[codes == 0] = ABSENT_KEY
         return keys
 
     def key_of(self, word: str, *, descending: bool) -> int:
-        """What `keys` gives for a text, or would give if a run had it."""
+        """What `keys` gives for a text, or would give if a run had it: even for a word, odd for what is between two."""
         self._rank()
-        place = bisect_left(self._order, word, key=self.words.__getitem__)
-        known = word in self._codes
-        key = 2 * place + 1 + (1 if known else 0)
+        place = bisect_left(self._order, word, key=self.words.word)
+        key = 2 * place + 1 + (self.words.code(word) > 0)
         return -key if descending else key
 
     def _rank(self) -> None:
-        """Number the words by their order: even, so that what is no word has an odd number between."""
-        if len(self._order) == len(self.words) - 1:
+        """Number the words by their order, from 1 on."""
+        known, count = len(self._order), len(self.words)
+        if known == count:
             return
-        # The words of before are in order, and the sort takes that as it finds it.
-        self._order = sorted([*self._order, *range(len(self._order) + 1, len(self.words))], key=self.words.__getitem__)
-        self._ranks = np.zeros(len(self.words), np.int64)
-        self._ranks[np.array(self._order, np.int64)] = 2 * np.arange(1, len(self.words), dtype=np.int64)
+        if count - known < known // _FEW:
+            fresh = sorted(zip(self.words.since(known + 1), range(known + 1, count + 1), strict=True))
+            before = [bisect_left(self._order, word, key=self.words.word) for word, _ in fresh]
+            self._order = np.insert(self._order, before, [code for _, code in fresh])
+        else:
+            words = ["", *self.words.since(1)]
+            self._order = np.array(sorted(range(1, count + 1), key=words.__getitem__), np.int32)
+        self._ranks = np.zeros(count + 1, np.int32)
+        self._ranks[self._order] = np.arange(1, count + 1, dtype=np.int32)
 
 
 class Identities:
-    """Which row a run has: a sorted array of ids, and a mapping of those that came since it was sorted."""
+    """Which row a run has: by the hash of its id, and a mapping of those that came lately."""
 
     def __init__(self) -> None:
         self.column: Blocked[np.bytes_] = Blocked("S32", b"")
-        self._sorted: NDArray[np.bytes_] = np.array([], "S32")
-        self._rows: Rows = np.array([], np.int64)
+        self._places = Places()
         self._recent: dict[bytes, int] = {}
         self.count = 0
 
     def rows_of(self, ids: Sequence[bytes]) -> list[int]:
         """The row of each id, -1 where there is none."""
         found = [self._recent.get(id, -1) for id in ids]
-        if len(self._sorted) and -1 in found:
-            wanted = np.array(ids, "S32")
-            places = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-            hits = np.flatnonzero(self._sorted[places] == wanted).tolist()
-            for hit, row in zip(hits, self._rows[places[hits]].tolist(), strict=True):
-                found[hit] = row
+        if len(self._places) and -1 in found:
+            hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
+            settled = self._places.find(hashes, lambda which, row: bool(self.column.at(row) == ids[which]))
+            found = [max(pair) for pair in zip(found, settled, strict=True)]
         return found
 
     def add(self, ids: Sequence[bytes]) -> range:
@@ -220,15 +221,11 @@ class Identities:
         self._recent.update(zip(ids, rows, strict=True))
         self.column.set(np.arange(rows.start, rows.stop), np.array(ids, "S32"))
         self.count = rows.stop
-        if len(self._recent) > max(BLOCK, len(self._sorted) // 4):
-            self._settle()
+        if len(self._recent) > max(_LATELY, self.count // _FEW):
+            hashes = np.fromiter(map(hash, self._recent), np.int64, len(self._recent))
+            self._places.add(hashes, np.array(list(self._recent.values()), np.int32))
+            self._recent = {}
         return rows
-
-    def _settle(self) -> None:
-        ids = np.concatenate([self._sorted, np.array(list(self._recent), "S32")])
-        rows = np.concatenate([self._rows, np.array(list(self._recent.values()), np.int64)])
-        order = np.argsort(ids, kind="stable")
-        self._sorted, self._rows, self._recent = ids[order], rows[order], {}
 
 
 def number_keys(values: NDArray[np.float64], *, descending: bool) -> Rows:

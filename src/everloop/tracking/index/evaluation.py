@@ -96,7 +96,7 @@ def _texts(column: Texts | None, condition: Condition, read: Callable[[str], Seq
     if column is None:
         return _absent(condition)
     if read is _itself and condition.operator == "=":
-        return _equal(column, column.code(cast(str, condition.value)))
+        return _equal(column, column.words.code(cast(str, condition.value)))
     hits = column.remembered(condition, _hits(condition)) if read is _itself else _read_hits(column, condition, read)
     if not hits.any():
         return _none
@@ -113,9 +113,7 @@ def _hits(condition: Condition) -> Callable[[Sequence[str]], Mask]:
 
 def _read_hits(column: Texts, condition: Condition, read: Callable[[str], Sequence[str]]) -> Mask:
     holds = _holds(condition)
-    hits = np.fromiter((holds(read(word)) for word in column.words), np.bool_, len(column.words))
-    hits[0] = holds(())
-    return hits
+    return np.array([holds(()), *(holds(read(word)) for word in column.words.since(1))])
 
 
 def _looked_up(block: NDArray[np.int32] | None, hits: Mask) -> Mask | None:

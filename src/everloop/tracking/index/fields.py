@@ -130,7 +130,7 @@ class _Derived:
 
     def __init__(self, column: Texts, read: Callable[[str], str]) -> None:
         self._column = column
-        self._texts = [read(word) if number else "" for number, word in enumerate(column.words)]
+        self._texts = ["", *map(read, column.words.since(1))]
         self._known = sorted(set(self._texts) - {""})
 
     def keys(self, rows: Rows, *, descending: bool) -> Rows:

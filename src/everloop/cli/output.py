@@ -13,7 +13,11 @@ import msgspec
 from everloop.kernel.errors import Problem
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 _WIDEST = 72
+_LEAST = 16
+_BETWEEN = 3
+"""So many characters stand between the columns of a table."""
 _MOST = 50
 _NONE = "–"
 
@@ -125,7 +129,19 @@ def _rich_table(columns: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=SIMPLE_HEAD, header_style="bold")
+    console = Console()
+    needs = [_need([column, *(row[place] for row in rows)]) for place, column in enumerate(columns)]
+    shown = next((n for n in range(len(needs), 1, -1) if sum(needs[:n]) + _BETWEEN * n < console.width), 1)
+    table = Table(box=SIMPLE_HEAD, header_style="bold")
+    for column, need in zip(columns[:shown], needs, strict=False):
+        table.add_column(column, min_width=need, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(cell) for cell in row[:shown]))
+    console.print(table)
+    if shown < len(columns):
+        console.print(f"For want of width without {', '.join(columns[shown:])}: --json has all.", style="dim")
+
+
+def _need(cells: Sequence[str]) -> int:
+    """How wide a column is at least: an id or a moment is of use whole only; of a sentence a beginning will do."""
+    return max(len(cell) if " " not in cell or _MOMENT.match(cell) else min(len(cell), _LEAST) for cell in cells)

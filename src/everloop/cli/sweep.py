@@ -8,6 +8,7 @@ from typing import cast
 import click
 import msgspec
 
+from everloop.cli import tracked
 from everloop.cli.bars import progress
 from everloop.cli.door import Command, this_door
 from everloop.kernel.errors import InvalidInput, NotFound
@@ -76,9 +77,12 @@ def sweep(
             given = {"name": called, "definition": definition, "directions": kinds, "warm_start": warm_start}
             door.call("sweeps.create", given)
         made = door.call("sweeps.resume", {"name": called})
-    door.show(made)
-    if not door.json:
-        door.show(door.call("sweeps.best", {"name": called}))
+    if door.json:
+        door.show(made)
+        return
+    door.show(tracked.sweep(made))
+    click.echo()
+    door.show(tracked.trials(door.call("sweeps.best", {"name": called})))
 
 
 def _placed(target: str) -> tuple[Path, str, str]:

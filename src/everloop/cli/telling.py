@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from everloop.cli import tracked
+
 if TYPE_CHECKING:
     from everloop.datasets.entities import Snapshot
     from everloop.datasets.history.entities import Branch, Merge, Tag
     from everloop.datasets.quality.entities import CheckReport, Suite
     from everloop.datasets.remotes.entities import Pull, Push
     from everloop.datasets.splits.entities import Split
-    from everloop.tracking.comparison import Comparison
-    from everloop.tracking.entities import Run
-    from everloop.tracking.index.entities import RunsTable
 
 Told = Callable[[Any], object]
-_SHOWN, _WIDEST = 4, 32
-"""So many values of a run are told of where it is one line of many, each in so many characters."""
 
 
 def history(found: list[Snapshot]) -> list[dict[str, object]]:
@@ -147,46 +144,8 @@ def _held(one: Snapshot) -> str:
     return f"{told} (purged {one.purged.at:%Y-%m-%d}: {one.purged.reason})" if one.purged else told
 
 
-def runs_found(found: list[Run]) -> list[dict[str, object]]:
-    """Runs, one a line, with as much of their values as can be read; `runs table` shows those that one names."""
-    return [
-        {
-            "id": one.id,
-            "experiment": one.experiment,
-            "name": one.name,
-            "status": one.status,
-            "started": one.started,
-            "metrics": _some({key: number for key, number in one.metrics.items() if not key.startswith("system/")}),
-            "parameters": _some(one.parameters),
-        }
-        for one in found
-    ]
-
-
-def _some(values: Mapping[str, object]) -> str:
-    """The first few of some values, each short: `auc 0.91, depth 6, … 12 more`."""
-    told = [f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()]
-    short = [text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…" for text in told[:_SHOWN]]
-    return ", ".join([*short, f"… {len(told) - _SHOWN} more"] if len(told) > _SHOWN else short)
-
-
-def runs_table(found: RunsTable) -> object:
-    """The chosen columns, a run a line, and how to go on."""
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
-    return {"runs": rows, "of": found.total, "next page": f"--after {found.cursor}"} if found.cursor else rows
-
-
-def comparison(made: Comparison) -> list[dict[str, object]]:
-    """What differs, a line each, with a column for each run."""
-    return [
-        {"what": one.aspect, "key": one.key} | dict(zip(made.runs, one.values, strict=True)) for one in made.differences
-    ]
-
-
 TOLD: Mapping[str, Told] = {
-    "runs.search": runs_found,
-    "runs.table": runs_table,
-    "runs.compare": comparison,
+    **tracked.TOLD,
     "datasets.log": history,
     "datasets.check": check,
     "datasets.checks": checks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import get_args
 
@@ -39,6 +40,7 @@ from everloop.registry.tables import aliases as aliases_table
 from everloop.registry.tables import approvals as approvals_table
 from everloop.registry.tables import models
 from everloop.registry.tables import versions as versions_table
+from everloop.tracking import runs
 
 CHAMPION = "champion"
 EXAMPLES = ("input_example.json", "serving_input_example.json")
@@ -96,9 +98,21 @@ def register(
 ) -> ModelVersion:
     """Register a trained model as the next version of a name, which is made if it is new.
 
-    Without a `card` one is written from the model's metrics, signature and provenance.
+    Without a `card` one is written from the model's metrics, signature and provenance. A model that brings no metrics
+    keeps a copy of what its run has measured: runs can be deleted, and versions do not change.
     """
+    if run and not trained.metrics:
+        trained = msgspec.structs.replace(trained, metrics=_measured(session, run))
     return add(session, ModelVersion(name, 0, trained, run, card, session.clock.now(), note))
+
+
+def _measured(session: Session, run: str) -> dict[str, float]:
+    try:
+        found = runs.assemble([runs.row_of(session, run)])[0].metrics
+    except (NotFound, InvalidInput):  # The run may be elsewhere, or known by another tracker's id.
+        return {}
+    kept = {key: value for key, value in found.items() if not key.startswith("system/")}
+    return {key: value for key, value in kept.items() if value is not None and math.isfinite(value)}
 
 
 def add(session: Session, proposed: ModelVersion, noted: Mapping[str, str] = {}, schema: str = "") -> ModelVersion:

@@ -101,6 +101,18 @@ def test_attribution_is_watched_on_a_sample(reference: Reference) -> None:
     assert wind.reference_share > 0.4
 
 
+def test_the_same_requests_are_sampled_whatever_their_predictions_are_called(reference: Reference) -> None:
+    batch = quiet_days(1)[0][0]
+    place = batch.schema.get_field_index("prediction_id")
+    again = batch.set_column(place, "prediction_id", pa.array([f"other-{number}" for number in range(ROWS)]))
+    reports = []
+    for one in (batch, again):
+        watching = monitor(reference, sample=50)
+        watching.predictions([one])
+        reports += watching.advance(START + DAY)
+    assert reports[0].attribution == reports[1].attribution != ()
+
+
 def test_small_batches_and_whole_days_give_the_same_reports(reference: Reference) -> None:
     logs = quiet_days(3, wind=0.3)
     whole, cut = watched(reference, logs, 4), []

@@ -88,9 +88,12 @@ class GatheredRows:
         }
 
     def _take_sample(self, batches: list[pa.RecordBatch], columns: dict[str, Values], sample: int) -> None:
-        """Keep the rows whose ids have the lowest checksums: as good as random, and the same ones every time."""
-        ids = [one for batch in batches for one in batch.column("prediction_id").to_pylist()]
-        ranks = np.fromiter((zlib.crc32(one.encode()) for one in ids), np.int64, len(ids))
+        """Keep the rows with the lowest checksums of what was asked and when: as good as random, the same every time.
+
+        The id of a prediction is random: by it, the same requests at the same times could raise other alerts.
+        """
+        asked = [one for batch in batches for one in _asked(batch)]
+        ranks = np.fromiter(map(zlib.crc32, asked), np.int64, len(asked))
         chosen = np.argsort(ranks, kind="stable")[:sample]
         rows = [(int(ranks[row]), tuple(values[row] for values in columns.values())) for row in chosen]
         self._sample = sorted([*self._sample, *rows], key=lambda one: one[0])[:sample]
@@ -120,6 +123,13 @@ def by_window(batch: pa.RecordBatch, span: int, done: int) -> Iterator[tuple[int
         return
     for number in found:
         yield int(number), batch.filter(pa.array(wanted & (numbers == number)))
+
+
+def _asked(batch: pa.RecordBatch) -> Iterator[bytes]:
+    """What each row was asked about and when; its id where it was asked without a key."""
+    columns = (batch.column(name).to_pylist() for name in ("key", "at", "prediction_id"))
+    for key, at, prediction in zip(*columns, strict=True):
+        yield (f"{key} {at}" if key else prediction).encode()
 
 
 def _values(batch: pa.RecordBatch, feature: str, kind: str) -> Values:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from everloop.app.platform import Platform
 from everloop.kernel.errors import EverloopError, InvalidInput, NotFound
 from everloop.registry.imports import bring as bring_models
 from everloop.tracking.imports.entities import Report
-from everloop.tracking.imports.mlflow import MlflowDatabase
+from everloop.tracking.imports.mlflow.store import MlflowDatabase
 from everloop.tracking.tables import runs as runs_table
 
 Bring = Callable[..., Report]
@@ -34,6 +37,23 @@ def told(store: Path, statement: str, *values: object) -> object:
     with sqlite3.connect(store / "mlflow.db") as connection:
         row = connection.execute(statement, values).fetchone()
     return row[0] if row else None
+
+
+def fill(store: Path, runs: int, points: int) -> None:
+    """Add runs with so many points each to a store."""
+    ids = [f"{number:032x}" for number in range(runs)]
+    began = "INSERT INTO runs (run_uuid, name, status, start_time, end_time, lifecycle_stage, experiment_id)"
+    with sqlite3.connect(store / "mlflow.db") as connection:
+        rows = [(id, id, "FINISHED", 1_700_000_000_000, 1_700_000_009_000, "active", 0) for id in ids]
+        connection.executemany(f"{began} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        logged = [("m", step / 7, 1_700_000_000_000 + step, id, step, 0) for id in ids for step in range(points)]
+        connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", logged)
+
+
+def arrived(home: Path) -> int:
+    """How many runs a home has, as whoever looks from outside sees it."""
+    with sqlite3.connect(home / "catalog.db") as connection:
+        return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
 
 
 def test_a_run_keeps_its_id_name_times_user_and_texts(mlflow_store: Path, platform: Platform, bring: Bring) -> None:
@@ -131,27 +151,24 @@ def test_a_dry_run_counts_and_changes_nothing(mlflow_store: Path, platform: Plat
     assert platform.call("experiments.list", {}) == []
 
 
-def test_an_import_that_is_interrupted_goes_on_where_it_was(
-    mlflow_store: Path, platform: Platform, bring: Bring, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_an_import_that_is_killed_goes_on_where_it_was(
+    mlflow_store: Path, home: Path, platform: Platform, bring: Bring
 ) -> None:
-    from everloop.tracking.imports import bringing
-
-    monkeypatch.setattr(bringing, "_MOST_RUNS", 1)
-    whole = MlflowDatabase._series
-
-    def failing(self: MlflowDatabase, cursor: object, run: str) -> object:
-        if run == run_called(mlflow_store, "gone"):
-            raise KeyboardInterrupt
-        return whole(self, cursor, run)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(MlflowDatabase, "_series", failing)
-        with pytest.raises(KeyboardInterrupt):
-            bring(opened(mlflow_store))
+    fill(mlflow_store, runs=1_000, points=10)
+    store = [str(mlflow_store / "mlflow.db"), "--artifacts", str(mlflow_store / "artifacts")]
+    command = [sys.executable, "-m", "everloop", "--home", str(home), "import", "mlflow", *store]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while first.poll() is None and not arrived(home):
+        pass
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    here = arrived(home)
+    assert 0 < here < 1_004
     report = bring(opened(mlflow_store))
-    assert report.here > 0
-    assert report.here + report.added == 4
-    assert report.wrong == ()
+    assert (report.here, report.added, report.changed, report.wrong) == (here, 1_004 - here, 0, ())
+    again = bring(opened(mlflow_store))
+    assert (again.here, again.points, again.files) == (1_004, 0, 0)
 
 
 def test_a_run_that_others_wrote_to_keeps_what_they_wrote(mlflow_store: Path, platform: Platform, bring: Bring) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Column, MetaData, Table, create_engine
 from everloop.app.platform import Platform
 from everloop.registry.imports import bring as bring_models
 from everloop.tracking.imports.entities import Report
-from everloop.tracking.imports.mlflow import MlflowDatabase
+from everloop.tracking.imports.mlflow.store import MlflowDatabase
 from tests.servers import postgresql
 
 Bring = Callable[..., Report]

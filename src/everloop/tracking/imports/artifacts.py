@@ -21,8 +21,6 @@ class Artifacts:
     def __init__(self, folder: Path | None, beginning: Path | None) -> None:
         self._folder = folder
         self._beginning = beginning
-        self.places: dict[str, tuple[str, str]] = {}
-        """The URI of each logged model's artifacts, and the id that it has there."""
         self.found = 0
         """How many folders were found below the one that was given."""
 

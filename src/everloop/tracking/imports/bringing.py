@@ -21,11 +21,11 @@ from everloop.store.entities import Digest
 from everloop.tracking import runs
 from everloop.tracking.documents import latest_in, texts_in
 from everloop.tracking.entities import Artifact
-from everloop.tracking.files import checked
 from everloop.tracking.imports import experiments
 from everloop.tracking.imports.entities import ForeignFile, ForeignRun, Found, Report, Seen, Source, Untaken
 from everloop.tracking.imports.series import same
 from everloop.tracking.imports.writing import Batch, Ready
+from everloop.tracking.paths import checked
 from everloop.tracking.series.sealing import ordered
 from everloop.tracking.series.stored import Stored
 from everloop.tracking.tables import run_writers

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from everloop.tracking.files import LONGEST_PATH
 from everloop.tracking.imports.entities import ForeignFile
+from everloop.tracking.paths import LONGEST_PATH
 
 Telling = Callable[[str, str], None]
 """Is told what was not taken, and why."""

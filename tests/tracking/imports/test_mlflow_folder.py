@@ -12,7 +12,7 @@ from everloop.app.platform import Platform
 from everloop.kernel.errors import InvalidInput
 from everloop.registry.imports import bring as bring_models
 from everloop.tracking.imports.entities import Report
-from everloop.tracking.imports.mlruns import MlflowFolder
+from everloop.tracking.imports.mlflow.folder import MlflowFolder
 
 Bring = Callable[..., Report]
 RUN = "0123456789abcdef0123456789abcdef"

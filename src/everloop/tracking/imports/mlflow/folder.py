@@ -22,7 +22,8 @@ from everloop.tracking.imports.entities import (
     Seen,
     Untaken,
 )
-from everloop.tracking.imports.mlflow import LONGEST_ID, LONGEST_MODEL, at_millis, dataset
+from everloop.tracking.imports.mlflow.inputs import dataset
+from everloop.tracking.imports.mlflow.runs import LONGEST_ID, LONGEST_MODEL, at_millis
 
 if TYPE_CHECKING:
     from everloop.tracking.points import Columns

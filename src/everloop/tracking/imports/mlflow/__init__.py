@@ -1,0 +1,1 @@
+"""MLflow's stores, in databases and in folders."""

@@ -107,8 +107,13 @@ def next_change(session: Session) -> int:
 
     It is the time, in microseconds, unless that was taken. None comes again when its run is gone: that was a change.
     """
+    return max(newest_change(session) + 1, micros(session.clock.now()))
+
+
+def newest_change(session: Session) -> int:
+    """The number of the last change of a run of the session's project, 0 where there was none."""
     ((newest,),) = driver.asked(session.connection, _NEWEST, (session.project, session.project))
-    return max((newest or 0) + 1, micros(session.clock.now()))
+    return newest or 0
 
 
 def add_tails(session: Session, tails: Sequence[tuple[str, str, int, bytes]]) -> None:

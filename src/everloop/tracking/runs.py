@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
@@ -119,18 +118,13 @@ def latest_of(row: Row) -> dict[str, Latest]:
     return latest_in(row.latest)
 
 
-_SHARED = tuple(name for name in Run.__struct_fields__ if name in Row.__struct_fields__)
-_shared = attrgetter(*_SHARED)
-
-
 def _assembled(row: Row) -> Run:
     texts, latest = texts_in(row.texts), latest_in(row.latest)
-    return Run(
-        **dict(zip(_SHARED, _shared(row), strict=True)),
-        parameters=dict(sorted(texts.parameters.items())),
-        tags=dict(sorted(texts.tags.items())),
-        metrics={key: latest[key].value for key in sorted(latest)},
-    )
+    parameters, tags = dict(sorted(texts.parameters.items())), dict(sorted(texts.tags.items()))
+    metrics: dict[str, float | None] = {key: latest[key].value for key in sorted(latest)}
+    before = row.id, row.experiment, row.name, row.status, parameters, tags, metrics
+    after = row.started, row.ended, row.parent, row.deleted, row.user, row.group, row.note
+    return Run(*before, row.inputs, row.code, row.environment, *after)
 
 
 def end(session: Session, id: str, status: RunStatus, at: datetime | None = None) -> None:

@@ -17,43 +17,19 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
-from sqlalchemy import BigInteger, Text, bindparam, func, select, type_coerce, union_all
 
+from everloop.catalog import driver
 from everloop.catalog.database import Database
 from everloop.catalog.session import Session
+from everloop.tracking import rows
 from everloop.tracking.index.columns import BLOCK
 from everloop.tracking.index.table import TEXTS, TIMES, Batch, Measured, RunTable
-from everloop.tracking.tables import run_purges, runs
 
-_AT_ONCE = 500
-_COLUMNS = (
-    runs.c.changed,
-    runs.c.id,
-    runs.c.texts,
-    runs.c.latest,
-    *(type_coerce(runs.c[name], Text) for name in TEXTS),
-    *(type_coerce(runs.c[name], BigInteger) for name in TIMES),
-)
-_CHANGED = (
-    select(*_COLUMNS)
-    .where(runs.c.project == bindparam("project"), runs.c.changed > bindparam("seen"))
-    .order_by(runs.c.changed)
-    .limit(BLOCK)
-)
-_NAMED = select(*_COLUMNS).where(
-    runs.c.project == bindparam("project"), runs.c.id.in_(bindparam("ids", expanding=True))
-)
-_PURGED = (
-    select(run_purges.c.changed, run_purges.c.runs)
-    .where(run_purges.c.project == bindparam("project"), run_purges.c.changed > bindparam("seen"))
-    .order_by(run_purges.c.changed)
-)
-_LAST_PURGE = select(func.max(run_purges.c.changed)).where(run_purges.c.project == bindparam("project"))
-_CHANGES = union_all(
-    select(func.max(runs.c.changed).label("changed")).where(runs.c.project == bindparam("project")),
-    select(func.max(run_purges.c.changed).label("changed")).where(run_purges.c.project == bindparam("project")),
-).subquery()
-_NEWEST = select(func.max(_CHANGES.c.changed))
+_COLUMNS = ", ".join(f'"{name}"' for name in ("changed", "id", "texts", "latest", *TEXTS, *TIMES))
+_CHANGED = f"SELECT {_COLUMNS} FROM runs WHERE project = ? AND changed > ? ORDER BY changed LIMIT {BLOCK}"  # noqa: S608  # Our columns.
+_NAMED = f"SELECT {_COLUMNS} FROM runs WHERE project = ? AND id IN ({{}})"  # noqa: S608
+_PURGED = "SELECT changed, runs FROM run_purges WHERE project = ? AND changed > ? ORDER BY changed"
+_LAST_PURGE = "SELECT max(changed) FROM run_purges WHERE project = ?"
 
 
 class _Texts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -84,7 +60,7 @@ class Index:
             self._settle(session)
         self._bury(session)
         seen = self._seen
-        while found := session.connection.execute(_CHANGED, {"project": session.project, "seen": seen}).all():
+        while found := driver.asked(session.connection, _CHANGED, (session.project, seen)):
             with _uncollected():
                 self.table.put(_batch(found))
             seen = found[-1][0]
@@ -102,12 +78,11 @@ class Index:
 
     def _bury(self, session: Session) -> None:
         """Leave out what was freed for good since the last time."""
-        project = {"project": session.project}
         if self._purged is None:
             if not session.writes:
-                self._purged = session.connection.execute(_LAST_PURGE, project).scalar() or -1
+                self._purged = driver.asked(session.connection, _LAST_PURGE, (session.project,))[0][0] or -1
             return
-        found = session.connection.execute(_PURGED, project | {"seen": self._purged}).all()
+        found = driver.asked(session.connection, _PURGED, (session.project, self._purged))
         if found:
             self.doubt([id for _, ids in found for id in _ids(ids)])
             if not session.writes:
@@ -115,16 +90,12 @@ class Index:
 
     def _settle(self, session: Session) -> None:
         """Read again what may have been rolled back, or removed."""
-        newest = session.connection.execute(_NEWEST, {"project": session.project}).scalar()
-        if (newest or 0) < self._seen:
+        if rows.newest_change(session) < self._seen:
             return  # This reader began before the last one: it cannot tell what has become of them.
-        doubtful = sorted(self._unsettled)
-        for start in range(0, len(doubtful), _AT_ONCE):
-            ids = doubtful[start : start + _AT_ONCE]
-            found = session.connection.execute(_NAMED, {"project": session.project, "ids": ids}).all()
-            self.table.remove(ids)
-            if found:
-                self.table.put(_batch(found))
+        found = rows.asked_of(session, _NAMED, sorted(self._unsettled))
+        self.table.remove(list(self._unsettled))
+        if found:
+            self.table.put(_batch(found))
         if not session.writes:
             self._unsettled.clear()
 

@@ -49,3 +49,8 @@ def test_runs_of_a_search_are_a_table_and_other_lists_are_not(ever: Everloop) ->
     assert show.of_runs([1, 2]) is None
     assert show.of_runs([]) is None
     assert "first" in show.of_run(ever.runs.get(run.id))
+
+
+def test_a_small_line_spans_the_largest_numbers() -> None:
+    points = ElementTree.fromstring(show.sparkline([1e308, -1e308]))[0].attrib["points"].split()
+    assert [float(point.split(",")[1]) for point in points] == [1.0, 23.0]

@@ -13,7 +13,8 @@ _MOST = 40
 
 def sparkline(values: Sequence[float]) -> str:
     """A line through values as SVG; what is no finite number is left out."""
-    finite = [(at, value) for at, value in enumerate(values) if abs(value) < float("inf")]
+    # Halves, as from the lowest number to the highest it may be further than numbers reach.
+    finite = [(at, value / 2) for at, value in enumerate(values) if abs(value) < float("inf")]
     if not finite:
         return ""
     low, high = min(value for _, value in finite), max(value for _, value in finite)

@@ -9,12 +9,11 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
 from everloop.catalog import holds
 from everloop.catalog.session import Session
-from everloop.kernel.errors import Conflict, InvalidInput
+from everloop.kernel.errors import Conflict
 from everloop.store.entities import Digest
 from everloop.tracking.entities import Artifact, ArtifactLogged, ArtifactsRemoved
+from everloop.tracking.paths import checked
 from everloop.tracking.tables import artifacts
-
-LONGEST_PATH = 500
 
 
 def at(session: Session, holder: str, path: str) -> Artifact | None:
@@ -79,18 +78,6 @@ def remove(session: Session, holder: str, path: str, urn: str) -> int:
     if lost:
         session.emit(ArtifactsRemoved(subject=urn, path=path, files=lost))
     return lost
-
-
-def checked(path: str) -> str:
-    """The path without needless parts.
-
-    Raises:
-        InvalidInput: it leads out, or has no form that a path has.
-    """
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or not pure.parts or ".." in pure.parts or len(path) > LONGEST_PATH or not path.isprintable():
-        raise InvalidInput(f"{path[:80]!r} is not a path inside a run.", hint="Use a relative path without '..'.")
-    return str(pure)
 
 
 def _check_room(session: Session, holder: str, path: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from everloop.kernel.errors import InvalidInput
+from everloop.tracking import paths
 from everloop.tracking.entities import Artifact
 
 if TYPE_CHECKING:
@@ -118,11 +119,9 @@ def checked(name: str, ending: str = "") -> str:
     """A path within a run, with an ending if it has none.
 
     Raises:
-        InvalidInput: it leads out of the run, or is empty.
+        InvalidInput: it leads out of the run, is empty, or no server would take it.
     """
-    path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or not name.isprintable() or "\\" in name:
-        raise InvalidInput(f"{name[:80]!r} is not a path inside a run.", hint="Use a relative path without '..'.")
+    path = PurePosixPath(paths.checked(name))
     return str(path if path.suffix or not ending else path.with_name(path.name + ending))
 
 

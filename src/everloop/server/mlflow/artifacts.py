@@ -23,7 +23,7 @@ from everloop.server.mlflow import experiments, loggedmodels, paging, runs
 from everloop.server.mlflow.endpoint import Answer, Caller, endpoint
 from everloop.server.mlflow.paths import checked
 from everloop.store.entities import Digest, TreeEntry
-from everloop.tracking import files
+from everloop.tracking import files, paths
 from everloop.tracking.traces import rows as traces
 from everloop.tracking.traces.rows import holder_of
 
@@ -122,7 +122,7 @@ def check_writable(caller: Caller, place: Place) -> None:
         _writable(unit, place)
         if not place.path:
             raise _not_here(place)
-        files.checked(place.path)
+        paths.checked(place.path)
 
 
 def keep(caller: Caller, place: Place, digest: Digest) -> None:

@@ -22,7 +22,7 @@ from everloop.server.files import Files, StoredFile
 from everloop.server.mlflow import artifacts, traces
 from everloop.server.mlflow.artifacts import Place
 from everloop.server.mlflow.endpoint import Caller
-from everloop.server.mlflow.paths import checked, unescaped
+from everloop.server.mlflow.paths import checked, invalid, unescaped
 from everloop.server.mlflow.refusals import refusal
 from everloop.store.entities import Digest
 from everloop.store.objects import raw_of
@@ -118,6 +118,8 @@ class ArtifactDoor:
             return _answer(await self._files.soon(artifacts.listing, caller, query.get("path", "")))
         if not path or request.method not in ("GET", "HEAD", "PUT", "DELETE"):
             return _wrong_method(request.method, "GET, HEAD, PUT, DELETE" if path else "GET")
+        if query and request.method in ("PUT", "DELETE"):  # It is the end of a name whose ? was not escaped.
+            raise invalid()
         place = artifacts.place_of(path)
         if request.method == "PUT":
             await self._receive(request, caller, place)

@@ -10,10 +10,10 @@ from everloop.server.security import Gate
 
 MOST = 1024
 """So many tokens are remembered at once."""
-FRESH_SECONDS = 2.0
+FRESH_SECONDS = 0.4
 """So long a token that was looked up is good without another look."""
-STALE_SECONDS = 5.0
-"""So long at most, while somebody else looks."""
+STALE_SECONDS = 0.5
+"""So long at most, while somebody else looks; what looks remembers as well, and both together do so for a second."""
 
 
 class Callers:

@@ -59,6 +59,7 @@ def run(
     config = uvicorn.Config(
         app,
         http=protocol or "auto",
+        ws="none",
         lifespan="auto",
         log_level="error",  # Below that uvicorn has a line for each piece of garbage that anybody sends.
         access_log=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -36,6 +35,8 @@ PUBLIC = frozenset({"/healthz", "/readyz", "/health", "/version", "/ping", "/v2/
 """Paths that tell nothing but that the process lives, so that probes need no token."""
 BODY_SECONDS = 30.0
 """How long a client may keep us waiting for the next piece of a request's body."""
+MOST_HELD = 256 << 20
+"""While the bodies of others hold so many bytes in memory, no more is read of another; its client may try again."""
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -133,14 +134,16 @@ class Guard:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"there is no door for {scope['type']}")
-        hardened = _Hardened(send)
+        hardened, limited = _Hardened(send), _Limited(receive, self._limit(scope), self._takes_files(scope["path"]))
         try:
             await self._admit(scope)
-            await self._app(scope, _Limited(receive, self._limit(scope)), hardened)
+            await self._app(scope, limited, hardened)
         except EverloopError as error:
             if hardened.started:
                 raise
             await self._refuse(error)(scope, receive, hardened)
+        finally:
+            limited.release()
 
     async def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -157,11 +160,18 @@ class Guard:
 
 
 class _Limited:
-    """A receive channel that gives up on bodies that are too large or too slow."""
+    """A receive channel that gives up on bodies that are too large or too slow, or too many at once.
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    What is `streamed` is never whole in memory.
+    """
+
+    held = 0
+    """So many bytes of bodies are in memory, of all requests of the process."""
+
+    def __init__(self, receive: Receive, limit: int, streamed: bool) -> None:
         self._receive = receive
         self._limit = limit
+        self._streamed = streamed
         self._read = 0
         self._complete = False
 
@@ -173,11 +183,19 @@ class _Limited:
                 message = await self._receive()
         except TimeoutError:
             raise Unavailable(f"The request's body stopped coming for {BODY_SECONDS:g} s.") from None
-        self._read += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self._read += size
+        _Limited.held += 0 if self._streamed else size
         self._complete = not message.get("more_body", False)
         if self._read > self._limit:
             raise _too_large(self._limit)
+        if not self._streamed and _Limited.held - self._read > MOST_HELD:
+            raise Unavailable("Too many large bodies are on their way.", hint="Try again in a moment.")
         return message
+
+    def release(self) -> None:
+        """The request has been answered, and its body forgotten."""
+        _Limited.held -= 0 if self._streamed else self._read
 
 
 class _Hardened:
@@ -276,12 +294,14 @@ def secret_of(headers: Headers) -> str:
         raise Unauthenticated(f"Authorization by {scheme!r} is not known here.", hint="Send Bearer <secret>.")
     try:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise Unauthenticated("The basic authorization is not base64 of name:token.") from None
 
 
 def hostname(host: str) -> str:
-    """The name in a Host header, without port and brackets, in lower case."""
+    """The name in a Host header, without port and brackets, in lower case; "" for what is more than name and port."""
+    if set("@/?#\\") & set(host):  # Of which a URL is made elsewhere, with another name for its host.
+        return ""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from starlette.responses import PlainTextResponse
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from everloop.kernel.errors import EverloopError, Unavailable
+from everloop.kernel.errors import EverloopError, InvalidInput, Unavailable
 from everloop.server.security import BODY_SECONDS
 from everloop.server.shortcut import JSON, Call
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
     from everloop.server.shortcut import Heads, Shortcut
 
 MOST_PIPELINED = 256
-"""So many requests of a connection are under way before no more of them are read."""
+"""So many requests of a connection are under way before no more of them are read, ..."""
+MOST_WAITING = 4 << 20
+"""... and no more once they hold so many bytes."""
+LARGEST_HEAD = 64 << 10
+"""So many bytes may come of a request before or behind its body; the parser would keep any number of them."""
+HEAD_SECONDS = 30.0
+"""How long a client may take to say what it wants."""
 
 
 class Wire(HttpToolsProtocol):
@@ -47,6 +56,12 @@ class Wire(HttpToolsProtocol):
         self._inside = False
         self._later = b""
         self._ending = False
+        self._waiting = 0
+        self._head_size = 0
+        self._has_body = False
+        self._is_broken = False
+        self._in_head = False
+        self._began = 0.0
         self._heard = 0.0
         self._idle: asyncio.TimerHandle | None = None
 
@@ -56,6 +71,7 @@ class Wire(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         self._heads = self._door.heads(self.address)
         self._heard = self.loop.time()
+        self._idle = self.loop.call_later(HEAD_SECONDS, self._check_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it asked is not computed any more."""
@@ -79,19 +95,56 @@ class Wire(HttpToolsProtocol):
         if self._later:
             self._later += data
         elif self._is_elsewhere():
-            super().data_received(data)
+            self._elsewhere(data)
         else:
             self._take(data)
 
     def on_message_begin(self) -> None:
         """A request begins that uvicorn reads."""
         super().on_message_begin()
-        self._inside = True
+        self._inside = self._in_head = True
+        self._head_size = 0
+        self._began = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """Its head has been read."""
+        if b"#" in self.url:
+            raise InvalidInput("What follows a # would be left out of the path.")  # The parser tells of a bad request.
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        """Some of its body has come."""
+        self._has_body = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """It has been read."""
         super().on_message_complete()
         self._inside = False
+
+    def on_response_complete(self) -> None:
+        """It has been answered: from now on the connection is kept for the next one."""
+        self._heard = self.loop.time()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, and close: those before it are answered first, and none is answered for it."""
+        self._is_broken = True
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            super().send_400_response(msg)
+        elif self._in_head or not self._inside:
+            cycle.keep_alive = False
+        elif self.pipeline:
+            self.pipeline[0] = cycle, cast("ASGI3Application", PlainTextResponse(msg, 400, {"connection": "close"}))
+        else:  # What reads the body hears that no more of it will come.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+            else:
+                super().send_400_response(msg)
 
     def pause_writing(self) -> None:
         """The client does not read its answers, so no more of its requests are read."""
@@ -142,9 +195,14 @@ class Wire(HttpToolsProtocol):
             ended = call.close
         if ended or (self._ending and not calls and not self._missing):
             transport.close()
-        elif not calls and self._later:
+            return
+        if calls:
+            return
+        self._waiting = 0
+        self._heard = self.loop.time()
+        if self._later:
             self.loop.call_soon(self._go_on)
-        elif not calls and self.flow.read_paused and not self.flow.write_paused:
+        elif self.flow.read_paused and not self.flow.write_paused:
             self.flow.resume_reading()
 
     def _is_elsewhere(self) -> bool:
@@ -168,15 +226,16 @@ class Wire(HttpToolsProtocol):
                     break
                 self._pieces, self._missing = [data[at:] if at else data], stop - size
                 return
+            self._waiting += stop - at
             if not self._door.ask(self, head, data[end:stop]):
                 break
             at = stop
+            if self._calls and (len(self._calls) >= MOST_PIPELINED or self._waiting > MOST_WAITING):
+                self.flow.pause_reading()
             if head.close:
                 return
         if at < size:
             self._hand_over(data[at:] if at else data)
-        elif len(self._calls) >= MOST_PIPELINED:
-            self.flow.pause_reading()
 
     def _gathered(self, data: bytes) -> bytes:
         """All pieces of a request whose body came in several, once they are there."""
@@ -198,7 +257,15 @@ class Wire(HttpToolsProtocol):
             self._elsewhere(data)
 
     def _elsewhere(self, data: bytes) -> None:
+        """Let uvicorn read; what is broken once is not read any further."""
+        if self._is_broken:
+            return
+        self._has_body = False
         super().data_received(data)
+        if self._inside and not self._has_body:
+            self._head_size += len(data)
+            if self._head_size > LARGEST_HEAD:
+                self.send_400_response(f"The head of a request has up to {LARGEST_HEAD} bytes.")
         if self._ending and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -209,20 +276,28 @@ class Wire(HttpToolsProtocol):
             self._take(data)
 
     def _check_idle(self) -> None:
-        """Close a connection that is kept for nothing, and one whose body has stopped coming."""
+        """Close a connection that is kept for nothing, one whose head does not end, and one whose body has stopped."""
         self._idle = None
         if self.transport is None or self.transport.is_closing():
             return
-        silent = self.loop.time() - self._heard
-        patience = BODY_SECONDS if self._missing else self.timeout_keep_alive
-        busy = bool(self._calls or self._later) or self._is_elsewhere()
-        if silent < patience or busy:
-            wait = patience if busy else patience - silent
-            self._idle = self.loop.call_later(max(wait, 0.01), self._check_idle)
+        left = self._patience() - self.loop.time()
+        if left > 0:
+            self._idle = self.loop.call_later(max(left, 0.01), self._check_idle)
             return
         if self._missing:
             self._refuse(Unavailable(f"The request's body stopped coming for {BODY_SECONDS:g} s."))
         self.transport.close()
+
+    def _patience(self) -> float:
+        """The time until which a connection is left alone."""
+        answered = self.cycle is None or self.cycle.response_complete
+        if self._calls or self._later or self.pipeline or not answered:
+            return self.loop.time() + self.timeout_keep_alive
+        if self._missing:
+            return self._heard + BODY_SECONDS
+        if self._inside:  # A head that does not end, or what nobody reads any more.
+            return self._began + HEAD_SECONDS
+        return self._heard + self.timeout_keep_alive
 
     def _refuse(self, error: EverloopError) -> None:
         status, body = self._door.refusal(error)

@@ -43,8 +43,9 @@ def refusal(error_code: str, message: str, status: int, headers: dict[str, str] 
 
 def refusal_of(error: EverloopError) -> Response:
     """The response that an error's class stands for."""
+    told = f"{error.problem.message} {error.problem.hint}".strip()
     if isinstance(error, AlreadyExists):
-        return refusal("RESOURCE_ALREADY_EXISTS", str(error), 400)
+        return refusal("RESOURCE_ALREADY_EXISTS", told, 400)
     known = next((found for kind, found in _CODES.items() if isinstance(error, kind)), ("INTERNAL_ERROR", error.status))
     headers = {"WWW-Authenticate": 'Bearer realm="everloop", Basic realm="everloop"'} if error.status == 401 else None
-    return refusal(known[0], str(error), known[1], headers)
+    return refusal(known[0], told, known[1], headers)

@@ -169,6 +169,7 @@ def version(visit: Visit) -> Page:
     aliases: list[Alias] = visit.ask("models.aliases", name=name)
     packages: list[Package] = visit.ask("packages.list", model=name)
     card: str = visit.ask("models.card", name=name, version=found.version)
+    revisions: list[CardRevision] = visit.ask("models.card_revisions", name=name, version=found.version)
     it = VersionPage(
         version=found,
         urn=f"model:{visit.project}/{name}@{found.version}",
@@ -184,8 +185,8 @@ def version(visit: Visit) -> Page:
         metrics={key: value for key, value in sorted(found.trained.metrics.items()) if not _SLICE.fullmatch(key)},
         slices=_slices(found),
         card=html(card, top=3),
-        card_text=card,
-        revisions=visit.ask("models.card_revisions", name=name, version=found.version),
+        card_text=revisions[0].text if revisions else found.card,
+        revisions=revisions,
         note=html(found.note, top=3),
         tags=visit.ask("models.tags", name=name, version=found.version),
         example=_example(visit, found),

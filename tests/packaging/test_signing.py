@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from everloop.app.platform import Platform
+from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, Misconfigured, NotFound
 from everloop.packaging import signing
 from everloop.packaging.entities import Package
@@ -112,6 +113,20 @@ def test_a_package_of_before_is_signed_later(registered: Platform, package: Pack
     assert registered.call("packages.check_signature", {"model": "delay"}).fingerprint == made.fingerprint
     kinds = [entry.kind for entry in registered.call("audit.entries", {})]
     assert {"packages.key_created", "packages.signed"} <= set(kinds)
+
+
+def test_two_that_build_at_once_have_the_same_signature(registered: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered.call("packages.create_key", {})
+    sign, beside = signing.signature_of, []
+
+    def interrupted(session: Session, content: Path) -> bytes:
+        monkeypatch.setattr(signing, "signature_of", sign)
+        beside.append(registered.call("packages.build", {"model": "delay"}))
+        return sign(session, content)
+
+    monkeypatch.setattr(signing, "signature_of", interrupted)
+    assert registered.call("packages.build", {"model": "delay"}) == beside[0]
+    assert registered.call("packages.check_signature", {"model": "delay"}).passed
 
 
 def test_a_broken_key_is_told(registered: Platform) -> None:

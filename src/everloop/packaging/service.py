@@ -188,14 +188,18 @@ def _called(package: Package) -> str:
 
 
 def _signed(session: Session, package: Package) -> Package:
+    """The package with a signature. Of two that sign at once both are given the one that was there first."""
     signing.public_key(session)  # Without a key nothing is written out.
     with handed_out(session, package) as content:
         signature = session.store.put(signing.signature_of(session, content))
     made = msgspec.structs.replace(package, parts=package.parts | {signing.SIGNATURE: signature})
+    here = (packages.c.model == made.model) & (packages.c.version == made.version) & (packages.c.digest == made.digest)
     with session.begin() as unit:
-        here = (packages.c.project == unit.project) & (packages.c.model == made.model)
-        here &= (packages.c.version == made.version) & (packages.c.digest == made.digest)
-        unit.execute(update(packages).where(here).values(parts=made.parts))
+        here &= packages.c.project == unit.project
+        if not unit.execute(
+            update(packages).where(here & (packages.c.parts == package.parts)).values(parts=made.parts)
+        ):
+            return unit.one(Package, select(packages).where(here), f"{_called(made)} is gone.")
         urn = unit.urn("package", made.model, made.digest)
         unit.emit(PackageSigned(subject=urn, digest=made.digest, form=made.form))
     return made

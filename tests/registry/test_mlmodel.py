@@ -7,7 +7,7 @@ import json
 import pytest
 
 from everloop.kernel.errors import InvalidInput
-from everloop.registry import mlmodel
+from everloop.registry import forms, mlmodel
 
 ODD = [
     {"type": "datetime", "name": "at", "required": True},
@@ -34,10 +34,19 @@ def test_types_that_no_model_takes_are_told_in_mlflows_words() -> None:
     ]
 
 
-@pytest.mark.parametrize("part", ODD)
-def test_such_types_are_no_signature_of_ours(part: dict[str, object]) -> None:
+def test_such_columns_are_texts_of_a_form() -> None:
+    at, path, who = described(ODD).signature.inputs
+    assert [it.type for it in (at, path, who)] == ["string"] * 3
+    assert [forms.is_time(it) for it in (at, path, who)] == [True, False, False]
+    assert forms.problem(path, ["[[1.5], []]"]) == ""
+    assert "lacks id" in forms.problem(who, ['{"nick": "bo"}'])
+
+
+@pytest.mark.parametrize("dtype", ["complex128", "datetime64[ns]", "void"])
+def test_tensors_of_types_that_no_model_takes_are_refused(dtype: str) -> None:
+    tensor = {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, 2]}}
     with pytest.raises(InvalidInput, match="which no model takes here"):
-        _ = described([part]).signature
+        _ = described([tensor]).signature
 
 
 def test_tensors_are_told_with_their_shape() -> None:

@@ -17,6 +17,7 @@ from everloop.kernel.errors import EverloopError, Problem, Refused, error_of
 from everloop.packaging import running
 from everloop.packaging.entities import Package, Verification
 from everloop.packaging.runner import Answer, Request, decoded, given
+from everloop.registry import forms
 from everloop.registry.columns import arrays_of
 from everloop.registry.entities import Field, Signature
 from everloop.registry.flavor import Predictor
@@ -155,6 +156,8 @@ def _value(field: Field, share: float, position: int) -> bool | int | float | st
         return bool(position % 2)
     if field.type == "bytes":
         return b64encode(bytes(range(position % 8))).decode()
+    if field.form:
+        return forms.sample(field)
     choices = [*field.categories, _UNSEEN]
     return choices[position % len(choices)]
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from everloop.catalog.entities import LineageEdge
+from everloop.registry import forms
 from everloop.registry.compilation.entities import Compilation
 from everloop.registry.entities import Approval, Field, Model, ModelVersion
 
@@ -107,7 +108,7 @@ def _slices(metrics: Mapping[str, float]) -> list[str]:
 
 
 def _fields(title: str, fields: Sequence[Field]) -> str:
-    rows = [[f.name, f.type, "yes" if f.nullable else "no", str(len(f.categories) or "")] for f in fields]
+    rows = [[f.name, forms.spelled(f), "yes" if f.nullable else "no", str(len(f.categories) or "")] for f in fields]
     return _section(title, ["column", "type", "may be missing", "categories"], rows)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 import numpy as np
 
 from everloop.kernel.errors import InvalidInput
+from everloop.registry import forms
 from everloop.registry.entities import Field, Signature, Type
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def check_inputs(signature: Signature, columns: Mapping[str, np.ndarray]) -> int
 
 def described(fields: Sequence[Field]) -> str:
     """The fields as a reader writes them: `distance: float64, carrier: string`."""
-    return ", ".join(f"{field.name}: {field.type}" for field in fields)
+    return ", ".join(f"{field.name}: {forms.spelled(field)}" for field in fields)
 
 
 class MatrixColumns(Mapping[str, np.ndarray]):
@@ -167,7 +168,7 @@ class InputMatrix:
 
 def _array(field: Field, values: Sequence[object]) -> np.ndarray:
     shaped = np.empty(len(values), dtype=object)
-    shaped[:] = values
+    shaped[:] = forms.texts_of(field, values) if field.form else values
     if field.shape:
         return _deep(field, values, shaped)
     kinds = set(map(type, values))
@@ -389,4 +390,6 @@ def _object_problem(field: Field, values: np.ndarray) -> str:
     if not kinds <= wanted:
         other = sorted(kind.__name__ for kind in kinds - wanted)
         return f"{field.name} must be {field.type}, not {', '.join(other)}."
+    if field.form and (told := forms.problem(field, values.tolist())):
+        return told
     return "" if field.nullable or type(None) not in kinds else f"{field.name} must not be missing."

@@ -29,7 +29,8 @@ class Field(msgspec.Struct, frozen=True):
 
     `categories` are the values that a string input was trained on, in the order of their codes; a model treats any
     other value as missing. `shape` is the shape of a row's value: () for a single value, (28, 28) for a matrix in each
-    row, -1 where any length will do.
+    row, -1 where any length will do. `form` says what texts stand for where they stand for times, lists, objects or
+    maps (`everloop.registry.forms`); it is unset for all other columns.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Field(msgspec.Struct, frozen=True):
     nullable: bool = True
     categories: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    form: str | msgspec.UnsetType = msgspec.UNSET  # Not written where it is unset: files of models keep their digests.
 
 
 class Signature(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 import msgspec
 
 from everloop.kernel.errors import InvalidInput
+from everloop.registry import forms
 from everloop.registry.entities import Field, Signature, Type
 
 NAME = "MLmodel"
@@ -59,7 +60,7 @@ class MlModel(msgspec.Struct, frozen=True):
     def told(self) -> str:
         """The schema in MLflow's own words, as a Markdown list; for cards, where our types cannot say it."""
         return "\n".join(
-            f"- {kind.removesuffix('s')} `{_name(part, at, parts, kind)}`: `{_worded(part)}`"
+            f"- {kind.removesuffix('s')} `{_name(part, at, parts, kind)}`: `{forms.worded(part)}`"
             for kind in ("inputs", "outputs")
             for parts in [_parts(self.schema.get(kind))]
             for at, part in enumerate(parts)
@@ -100,21 +101,6 @@ def _parts(schema: str | None) -> list[dict[str, Any]]:
         raise InvalidInput(f"The signature cannot be read ({error}).") from None
 
 
-def _worded(part: Mapping[str, Any]) -> str:
-    """A type of MLflow's, nested as it may be: `double`, `[long]`, `{a: string, b?: datetime}`."""
-    items, fields, spec = part.get("items"), part.get("properties"), part.get("tensor-spec")
-    if part.get("type") == "array" and isinstance(items, Mapping):
-        text = f"[{_worded(items)}]"
-    elif part.get("type") == "object" and isinstance(fields, Mapping):
-        known = {str(name): field for name, field in fields.items() if isinstance(field, Mapping)}
-        text = f"{{{', '.join(f'{name}: {_worded(field)}' for name, field in known.items())}}}"
-    elif isinstance(spec, Mapping):
-        text = f"tensor of {spec.get('dtype')} {spec.get('shape')}"
-    else:
-        text = str(part.get("type"))
-    return f"{text} (optional)" if part.get("required") is False else text
-
-
 def _name(part: Mapping[str, Any], at: int, parts: Sequence[object], unnamed: str) -> str:
     return str(part.get("name") or (unnamed if len(parts) == 1 else at))
 
@@ -128,11 +114,13 @@ def _field(part: Mapping[str, Any], name: str) -> Field:
         known = dtype in get_args(Type)
         if (known or dtype in _TENSORS) and shape:
             return Field(name, cast(Type, dtype) if known else _TENSORS[dtype], shape=shape[1:])
+    elif form := forms.form_of(part):
+        return Field(name, "string", nullable=part.get("required") is False or kind == forms.DATETIME, form=form)
     elif kind in _COLUMNS:
         # NumPy has no gaps in whole numbers and booleans, so MLflow lets none pass either.
         gaps = _COLUMNS[kind][0] not in "ib" or _COLUMNS[kind] == "bytes"
         return Field(name, _COLUMNS[kind], nullable=gaps or part.get("required") is False)
     raise InvalidInput(
         f"{name} is of MLflow's type {kind}, which no model takes here.",
-        hint="Log it with numbers, strings or tensors.",
+        hint="Log it with numbers, texts, times, lists, objects, maps or tensors.",
     )

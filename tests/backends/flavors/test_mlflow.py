@@ -14,7 +14,8 @@ import pytest
 
 from everloop.app import backends
 from everloop.kernel.errors import Corrupted, InvalidInput, Refused
-from everloop.registry import mlmodel
+from everloop.registry import forms, mlmodel
+from everloop.registry.columns import arrays_of, check_inputs
 from everloop.registry.flavor import outputs_of
 
 pytestmark = pytest.mark.slow
@@ -220,3 +221,66 @@ def test_a_folder_can_be_saved_as_it_is(tmp_path: Path) -> None:
     flavor.save(tmp_path / "m", tmp_path / "copy", signature)
     assert (tmp_path / "copy" / "model.skops").read_bytes() == (tmp_path / "m" / "model.skops").read_bytes()
     assert flavor.scan(tmp_path / "copy") == []
+
+
+SCHEMAS = """
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array, Map, Object, Property
+inputs = Schema([
+    ColSpec(DataType.datetime, "at"),
+    ColSpec(Array(DataType.double), "path"),
+    ColSpec(Object([Property("id", DataType.long), Property("nick", DataType.string, required=False)]), "who"),
+    ColSpec(Map(DataType.double), "scores"),
+])
+outputs = Schema([ColSpec(Object([Property("year", DataType.long), Property("path", Array(DataType.double))]))])
+"""
+
+
+def nested(folder: Path) -> Any:
+    """A function of times, lists, objects and maps, saved by MLflow and loaded by it."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+
+    class Telling(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+        def predict(self, context: object, model_input: Any, params: object = None) -> Any:
+            rows = model_input.to_dict("records")
+            return [
+                {"year": row["at"].year + row["who"]["id"], "path": [*row["path"], row["scores"]["a"]]} for row in rows
+            ]
+
+    known: dict[str, Any] = {}
+    exec(SCHEMAS, known)  # noqa: S102 - MLflow's types are imported where they are needed
+    signature = ModelSignature(inputs=known["inputs"], outputs=known["outputs"])
+    mlflow.pyfunc.save_model(folder, python_model=Telling(), signature=signature, pip_requirements=["numpy"])
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+def test_times_lists_objects_and_maps_reach_a_model_as_mlflow_hands_them_in(tmp_path: Path) -> None:
+    import pandas as pd
+
+    theirs = nested(tmp_path / "m")
+    rows = {
+        "at": ["2026-11-23T02:50:00", "1999-01-01"],
+        "path": [[1.0, 2.5], []],
+        "who": [{"id": 1, "nick": "bo"}, {"id": 2}],
+        "scores": [{"a": 0.5}, {"a": 1.0, "b": 2.0}],
+    }
+    signature = mlmodel.read((tmp_path / "m" / "MLmodel").read_bytes()).signature
+    ours = backends.load("flavors", "mlflow")().load_trusted(tmp_path / "m")
+    found = ours.infer(arrays_of(signature, rows))
+    (output,) = signature.outputs
+    expected = theirs.predict(pd.DataFrame(rows | {"at": pd.to_datetime(rows["at"], format="ISO8601")}))
+    assert forms.shown(output, found[output.name]) == expected == [
+        {"year": 2027, "path": [1.0, 2.5, 0.5]},
+        {"year": 2001, "path": [1.0]},
+    ]  # fmt: skip
+
+
+def test_what_mlflows_schema_refuses_is_refused_before_the_model_is_asked(tmp_path: Path) -> None:
+    nested(tmp_path / "m")
+    signature = mlmodel.read((tmp_path / "m" / "MLmodel").read_bytes()).signature
+    good = {"at": ["2026-11-23"], "path": [[1.0]], "who": [{"id": 1}], "scores": [{"a": 1.0}]}
+    assert check_inputs(signature, arrays_of(signature, good)) == 1
+    for other in ({"at": ["never"]}, {"path": [["a"]]}, {"who": [{"nick": "bo"}]}, {"scores": [{"a": "b"}]}):
+        with pytest.raises(InvalidInput):
+            check_inputs(signature, arrays_of(signature, good | other))

@@ -18,9 +18,9 @@ from everloop.backends.flavors import modelfolder
 from everloop.backends.flavors.python import PythonPredictor
 from everloop.backends.flavors.treebounds import check_trees
 from everloop.kernel.errors import Corrupted, InvalidInput, Misconfigured, Refused
-from everloop.registry import mlmodel, pickles
+from everloop.registry import forms, mlmodel, pickles
 from everloop.registry.allowlists import LIGHTGBM, SKLEARN
-from everloop.registry.entities import Finding, Signature
+from everloop.registry.entities import Field, Finding, Signature
 from everloop.registry.flavor import Predictor
 
 if TYPE_CHECKING:
@@ -103,11 +103,13 @@ class _Framed:
     def __init__(self, function: Any, signature: Signature) -> None:
         self._function = function  # `Any`: it belongs to a library without types.
         self._tensors = any(field.shape for field in signature.inputs)
+        self._formed = [field for field in signature.inputs if field.form]
         self._alone = [field.name for field in signature.inputs] == [mlmodel.UNNAMED_INPUT]
 
     def infer(self, columns: Mapping[str, np.ndarray]) -> object:
         import pandas as pd
 
+        columns = {**columns, **{field.name: _meant(field, columns[field.name]) for field in self._formed}}
         if self._alone:
             found = self._function(columns[mlmodel.UNNAMED_INPUT])
         else:
@@ -116,6 +118,19 @@ class _Framed:
             parts = {str(name): found[name].to_numpy() for name in found.columns}
             return next(iter(parts.values())) if len(parts) == 1 else parts
         return found
+
+
+def _meant(field: Field, texts: np.ndarray) -> Any:
+    """What the texts of a column stand for: times as pandas has them, all else as JSON decodes it."""
+    import numpy as np
+    import pandas as pd
+
+    values = forms.values_of(field, texts.tolist())
+    if forms.is_time(field):
+        return pd.to_datetime(pd.Series(values, dtype=object), utc=any(it and it.tzinfo for it in values))
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found
 
 
 def open_flavor() -> MlflowFlavor:

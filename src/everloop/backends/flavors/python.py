@@ -163,6 +163,10 @@ def _output(field: Field, values: Any, rows: int) -> np.ndarray:
 
     text = field.type in ("string", "bytes")
     try:
+        if field.form:
+            from everloop.registry import forms
+
+            values = forms.texts_of(field, values)
         found = np.asarray(values, dtype=object if text else None)
         found = found if text else found.astype(field.type, casting="same_kind", copy=False)
     except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from everloop.catalog.session import Session
 from everloop.kernel.errors import NotFound
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
-from everloop.registry import card, rows
+from everloop.registry import card, forms, rows
 from everloop.registry import service as registry
 from everloop.registry.comparison.entities import Comparison, Difference, Measured
 from everloop.registry.entities import Field, ModelVersion
@@ -99,4 +99,4 @@ def _spelled(field: Field) -> str:
     shape = f" {list(field.shape)}" if field.shape else ""
     gaps = ", may be missing" if field.nullable else ""
     categories = f", {len(field.categories)} categories" if field.categories else ""
-    return f"{field.type}{shape}{gaps}{categories}"
+    return f"{forms.spelled(field)}{shape}{gaps}{categories}"

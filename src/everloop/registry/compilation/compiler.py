@@ -70,7 +70,7 @@ def _attempt(session: Session, model: Model, source: Path, target: Path) -> tupl
     inputs = model.signature.inputs
     if not isinstance(flavor, TreeFlavor | GraphFlavor) or (isinstance(flavor, CodeFlavor) and flavor.code_in(source)):
         return "native", Evidence(), f"Models of the flavor {model.flavor} run in their own library."
-    if any(field.shape or not field.type.startswith((*_NUMBERS, "string")) for field in inputs):
+    if any(field.shape or field.form or not field.type.startswith((*_NUMBERS, "string")) for field in inputs):
         return "native", Evidence(), "It takes more than one number or string for each input."
     found = _written(flavor, source, target)
     if found is None:

@@ -152,7 +152,8 @@ def _predict(plane: DataPlane, environment: Mapping[str, str]) -> Endpoint:
     deployed = environment.get("AIP_DEPLOYED_MODEL_ID", "")
 
     def word(found: Answered) -> Response:
-        body = {"predictions": predictions_of(found.values), "modelVersionId": found.model_version}
+        predictions = predictions_of(found.values, plane.first.outputs)
+        body = {"predictions": predictions, "modelVersionId": found.model_version}
         return answer(body | ({"deployedModelId": deployed} if deployed else {}))
 
     async def predict(request: Request) -> Response:
@@ -164,10 +165,13 @@ def _predict(plane: DataPlane, environment: Mapping[str, str]) -> Endpoint:
 def _score(plane: DataPlane) -> Endpoint:
     """Azure ML: `{"input_data": …}` gives a bare list, as its own server of MLflow models does."""
 
+    def word(found: Answered) -> Response:
+        return answer(predictions_of(found.values, plane.first.outputs))
+
     async def score(request: Request) -> Response:
         if b'"input_data"' not in (await request.body())[:200]:
             return await invoked(request, plane, plane.first)
-        return await invoked(request, plane, plane.first, _from_input_data, lambda f: answer(predictions_of(f.values)))
+        return await invoked(request, plane, plane.first, _from_input_data, word)
 
     return score
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from everloop.governance.roles import require
 from everloop.kernel.version import VERSION
+from everloop.registry import forms
 from everloop.registry.entities import Field
 from everloop.server.answers import JSON, answer
 from everloop.server.inference import scoring
@@ -52,7 +53,7 @@ async def invoked(
     header = request.headers.get("content-type", "")
     question = await decoded(body, lambda: read(body, one.inputs, header))
     found = await plane.ask(one, asked(request, question.columns, question.parameters))
-    return word(found) if word else _worded(found, request.headers.get("accept", ""))
+    return word(found) if word else _worded(found, one.outputs, request.headers.get("accept", ""))
 
 
 async def live(request: Request) -> Response:
@@ -65,9 +66,13 @@ async def told(request: Request) -> Response:
     return PlainTextResponse(VERSION)
 
 
-def predictions_of(values: Values) -> list[object]:
-    """A value for each row: a number or text, a list of numbers for several scores, a record for several outputs."""
+def predictions_of(values: Values, outputs: Sequence[Field]) -> list[object]:
+    """A value for each row: a number or text, a list of numbers for several scores, a record for several outputs.
+
+    Texts that stand for more, as the outputs say, are given as what they stand for.
+    """
     own = {name: found for name, found in values.items() if name not in BESIDE}
+    own |= {field.name: forms.shown(field, own[field.name]) for field in outputs if field.form}
     columns: list[list[object]] = [f.tolist() if isinstance(f, np.ndarray) else list(f) for f in own.values()]
     if len(columns) == 1:
         return columns[0]
@@ -77,9 +82,9 @@ def predictions_of(values: Values) -> list[object]:
     return [dict(zip(own, row, strict=True)) for row in rows]
 
 
-def _worded(found: Answered, accept: str) -> Response:
+def _worded(found: Answered, outputs: Sequence[Field], accept: str) -> Response:
     media = accept.partition(",")[0].partition(";")[0].strip().lower()
-    predictions = predictions_of(found.values)
+    predictions = predictions_of(found.values, outputs)
     if media == CSV:
         return Response("".join(f"{_line(row)}\n" for row in predictions), media_type=CSV)
     if media == LINES:

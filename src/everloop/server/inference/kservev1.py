@@ -51,4 +51,4 @@ class KserveDoor:
         body = await request.body()
         question = await decoded(body, lambda: scoring.decode(body, one.inputs))
         found = await self._plane.ask(one, asked(request, question.columns, question.parameters))
-        return answer({"predictions": predictions_of(found.values)})
+        return answer({"predictions": predictions_of(found.values, one.outputs)})

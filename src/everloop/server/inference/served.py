@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from everloop.kernel.errors import EverloopError
+from everloop.registry import forms
 from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field
 from everloop.server.inference.tensors import typed
@@ -207,7 +208,7 @@ def _plain(field: Field, rows: int) -> np.ndarray:
     if field.type not in ("string", "bytes"):
         return np.zeros(shape, field.type)
     found = np.empty(shape, object)
-    text = field.categories[0] if field.categories else ""
+    text = field.categories[0] if field.categories else forms.sample(field) if field.form else ""
     found[...] = text if field.type == "string" else text.encode()
     return found
 

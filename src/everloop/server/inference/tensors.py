@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from everloop.kernel.errors import InvalidInput
+from everloop.registry import forms
 from everloop.registry.columns import MatrixColumns
 from everloop.registry.entities import Field
 
@@ -205,6 +206,8 @@ def from_values(field: Field, values: Sequence[object]) -> np.ndarray:
     kind, dtype = _DTYPES[DATATYPES[field.type]]
     if field.type == "bytes":
         return _bytes_of(field, values)
+    if field.form:
+        values = forms.texts_of(field, values)
     depth = 1 + len(field.shape)
     try:
         found = msgspec.convert(values, _lists_of(kind, depth))

@@ -130,7 +130,9 @@ def test_a_deadline_that_passes_leaves_the_others_alone(platform: Platform) -> N
             model.free.clear()
             late = await ask(timeout=0.2)
             model.free.set()
-            return late, await ask()
+            while (answer := await ask()).startswith("UNAVAILABLE"):
+                await asyncio.sleep(0.01)  # Until the late run has ended nobody can say how long it goes on.
+            return late, answer
 
     late, next_one = asyncio.run(run())
     assert late.startswith("DEADLINE_EXCEEDED")

@@ -57,7 +57,7 @@ class Admission:
                 )
         if total > limit or self.requests >= MOST_WAITING or self.bytes >= MOST_BYTES:
             return Unavailable(
-                f"{self.requests} requests are waiting.",
+                f"{self.requests} requests are waiting, and this one would begin in {wait * 1e3:.0f} ms at best.",
                 hint="Try again, or start more processes.",
                 retry_after=wait,
             )

@@ -32,12 +32,13 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Browser:
-    """One tab of a Chromium."""
+    """One tab of a Chromium. What pages ask before they do something is kept, and answered with yes."""
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back = to, back
         self._rest, self._number, self._session = b"", 0, ""
         self.complaints: list[str] = []
+        self.questions: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -59,6 +60,12 @@ class Browser:
         """The value of an expression in the page."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
         return answer["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press a key where the focus is."""
+        text = {"Enter": "\r"}.get(key, "")
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=text, windowsVirtualKeyCode=13)
 
     def picture(self, file: Path, *, whole: bool = True) -> None:
         """A picture of the page, as a PNG."""
@@ -96,7 +103,20 @@ class Browser:
         heard: dict[str, Any] = json.loads(message)
         if heard.get("method") == "Log.entryAdded" and heard["params"]["entry"]["level"] == "error":
             self.complaints.append(heard["params"]["entry"]["text"])
+        if heard.get("method") == "Page.javascriptDialogOpening":
+            self._agree(heard["params"]["message"])
         return heard
+
+    def _agree(self, question: str) -> None:
+        """Say yes; the answer to that comes under a number that nobody waits for."""
+        self.questions.append(question)
+        told = {
+            "id": 0,
+            "method": "Page.handleJavaScriptDialog",
+            "params": {"accept": True},
+            "sessionId": self._session,
+        }
+        os.write(self._to, json.dumps(told).encode() + b"\0")
 
 
 @contextmanager

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from everloop.app.platform import Platform
-from everloop.server.main import build_app
 from tests.server.chromium import Browser, browser
+from tests.server.conftest import served
 from tests.server.storytelling import told
-from tests.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -22,16 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, str]]:
     """A story, served on a port."""
-    with told(tmp_path_factory.mktemp("story")) as platform:
-        port = free_port()
-        server = uvicorn.Server(uvicorn.Config(build_app(platform), port=port, log_level="error"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.05)
-        yield platform, f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
+    with told(tmp_path_factory.mktemp("story")) as platform, served(platform) as address:
+        yield platform, address
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +39,8 @@ def pages_of(platform: Platform) -> list[str]:
     return [
         "/", "/datasets", "/datasets/evil", "/datasets/parcels", "/features", "/features/sorting",
         "/features/views/depots", "/pipelines", f"/executions/{execution}", "/runs", f"/runs/{run}",
-        "/runs?group=status&show=duration", f"/runs/compare?run={run}&run={other}", "/runs/compare", "/models",
+        "/runs?group=status&show=duration", f"/runs/compare?run={run}&run={other}", "/runs/compare",
+        "/runs?deleted=1", "/experiments", "/experiments?deleted=1", "/sweeps", "/traces", "/models", "/policies", "/webhooks",
         "/models/late/comparison",
         "/models/late", "/models/late/versions/1", "/models/evil/versions/1", "/packages/late/1", "/endpoints",
         "/endpoints/late", "/endpoints/late/predictions", f"/endpoints/late/predictions/{prediction}",

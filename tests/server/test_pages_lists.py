@@ -75,7 +75,11 @@ def test_a_webhook_is_shown_without_what_may_be_secret(platform: Platform, http:
 
 
 def test_a_card_shows_its_revisions_and_is_revised_from_its_own_text(platform: Platform, http: TestClient) -> None:
-    trained = {"flavor": FILES, "digest": platform.resources.store.put_tree([]), "signature": {"inputs": [], "outputs": []}}
+    trained = {
+        "flavor": FILES,
+        "digest": platform.resources.store.put_tree([]),
+        "signature": {"inputs": [], "outputs": []},
+    }
     platform.call("models.register", {"name": "m", "trained": trained, "card": "# First"})
     for text in ("# Second", "# Third"):
         platform.call("models.revise_card", {"name": "m", "version": 1, "text": text, "reason": f"for {text}"})

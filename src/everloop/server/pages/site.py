@@ -242,11 +242,13 @@ class Site:
 
     def _known_projects(self, visit: Visit) -> list[str]:
         """The projects to choose from, looked up every few seconds; none for who may not see them."""
+        if not allows(visit.principal.roles, "governance:read"):
+            return []
         at, known = self._projects
-        if perf_counter() - at > PROJECTS_SECONDS and allows(visit.principal.roles, "governance:read"):
+        if perf_counter() - at > PROJECTS_SECONDS or visit.project not in known:
             known = visit.ask("governance.projects")
             self._projects = perf_counter(), known
-        return sorted({*known, visit.project}) if allows(visit.principal.roles, "governance:read") else []
+        return known
 
 
 _TITLES = {403: "Not for you", 404: "Nothing here", 400: "That cannot be", 500: "Our mistake"}

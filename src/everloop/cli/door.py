@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from functools import cached_property
@@ -50,6 +51,8 @@ class Door:
             return self._given
         if self._opened is None:
             self._opened = self._open()
+            gc.freeze()  # Garbage is looked for seldom, and not among what an open platform is made of.
+            gc.set_threshold(50_000, 20, 50)
         return self._opened
 
     @property

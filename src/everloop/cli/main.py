@@ -92,8 +92,8 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # Nearly all that a command makes stays until its end: looking for garbage as often as usual is a fifth of its cost.
-    gc.set_threshold(50_000, 20, 50)
+    # What is made until a platform is open, some 130,000 objects, stays until the end: nobody looks through it.
+    gc.set_threshold(200_000, 20, 50)
     code = run(commands, sys.argv[1:], Door())
     if "duckdb" not in sys.modules:  # It tells people of "leaks" where its objects are not looked through at the end.
         gc.freeze()  # The interpreter would look through everything once more before it ends.

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -67,14 +68,25 @@ class Caller:
 
 
 class Endpoint:
-    """A function of the door, and the request that it reads."""
+    """A function of the door, and the request that it reads. What that has is looked up when it is first asked."""
 
     def __init__(self, function: Function) -> None:
         self.function = function
-        self.reads = typing.get_type_hints(function)["request"]
+
+    @cached_property
+    def reads(self) -> Any:
+        """The type of the request."""
+        return typing.get_type_hints(self.function)["request"]
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The names of its fields."""
+        return tuple(field.name for field in msgspec.structs.fields(self.reads))
+
+    @cached_property
+    def _lists(self) -> set[str]:
         declared = msgspec.structs.fields(self.reads)
-        self.fields = tuple(field.name for field in declared)
-        self._lists = {field.name for field in declared if typing.get_origin(field.type) in (list, tuple)}
+        return {field.name for field in declared if typing.get_origin(field.type) in (list, tuple)}
 
     def answer(self, caller: Caller, given: Mapping[str, Json]) -> Answer:
         """Read the request and answer it; what is null was not given, and 64-bit numbers may come as texts.

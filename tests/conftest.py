@@ -19,7 +19,7 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.catalog.session import Session
 from everloop.kernel.clock import SimulatedClock
-from tests import examples, scheduling
+from tests import examples, homes, scheduling
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -66,9 +66,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a catalog that is migrated and holds nothing: to copy it costs a tenth of migrating a new one."""
-    folder = tmp_path_factory.mktemp("empty")
-    open_platform(load({"home": str(folder)}, environment={}, folder=folder)).close()
-    return folder / "catalog.db"
+    return homes.fresh(tmp_path_factory.mktemp("empty")) / "catalog.db"
 
 
 @contextmanager

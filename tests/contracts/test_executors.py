@@ -16,6 +16,8 @@ from everloop.kernel.errors import InvalidInput, StepFailed
 from everloop.pipelines.declare import Step
 from everloop.pipelines.executor import Executor, StepCall
 from everloop.pipelines.project import load
+from tests.conftest import unsynced
+from tests.homes import fresh
 
 STEPS = """
 from __future__ import annotations
@@ -66,7 +68,9 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 @pytest.fixture
 def system(home: Path) -> Iterator[Platform]:
     """A platform that another process can open too: its clock is the system's."""
-    opened = open_platform(load_settings({"home": str(home), "project": "shop"}, environment={}, folder=home.parent))
+    settings = {"home": str(fresh(home)), "project": "shop"}
+    opened = open_platform(load_settings(settings, environment={}, folder=home.parent))
+    unsynced(opened)
     yield opened
     opened.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import msgspec
 from hypothesis import HealthCheck, settings
@@ -13,7 +14,9 @@ from everloop.app.platform import open_platform
 from everloop.app.settings import load
 from everloop.kernel.errors import EverloopError
 from everloop.registry.entities import Field, Model, Signature
+from tests.conftest import unsynced
 from tests.examples import examples
+from tests.homes import fresh
 
 SIGNATURE = Signature((Field("x", "float64"),), (Field("p", "float64"),))
 names = st.sampled_from(["delay", "churn"])
@@ -27,7 +30,9 @@ class Registry(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.platform = open_platform(load({"home": self.folder.name, "seed": 1}, environment={}))
+        home = str(fresh(Path(self.folder.name)))
+        self.platform = open_platform(load({"home": home, "seed": 1}, environment={}))
+        unsynced(self.platform)
         digest = self.platform.resources.store.put_tree([])
         self.trained = Model("lightgbm", digest, SIGNATURE)
         self.given: dict[str, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,7 +15,9 @@ from everloop.kernel.errors import EverloopError
 from everloop.registry import service as models
 from everloop.registry.entities import Stage
 from everloop.registry.stages import ALIASES
+from tests.conftest import unsynced
 from tests.examples import examples
+from tests.homes import fresh
 from tests.registry.making import registered
 
 numbers = st.integers(1, 4)
@@ -28,7 +31,9 @@ class Staged(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.platform = open_platform(load({"home": self.folder.name, "seed": 1}, environment={}))
+        home = str(fresh(Path(self.folder.name)))
+        self.platform = open_platform(load({"home": home, "seed": 1}, environment={}))
+        unsynced(self.platform)
         self.given = 0
         self.stage: dict[int, Stage] = {}
         self.champion = 0

@@ -15,6 +15,7 @@ from everloop.app.settings import load
 from everloop.store.entities import Digest
 from tests.conftest import unsynced
 from tests.governance.runkeeping.test_service import freed, registered, rows_with, run_of
+from tests.homes import fresh
 
 
 class Keeping(RuleBasedStateMachine):
@@ -26,7 +27,7 @@ class Keeping(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        loaded = load({"home": str(self.folder / "home"), "seed": 7}, environment={}, folder=self.folder)
+        loaded = load({"home": str(fresh(self.folder / "home")), "seed": 7}, environment={}, folder=self.folder)
         self.platform: Platform = open_platform(loaded)
         unsynced(self.platform)
         self.parents: dict[str, str] = {}

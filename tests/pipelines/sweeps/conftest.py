@@ -12,6 +12,7 @@ from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
 from everloop.catalog.session import Session
 from tests.conftest import unsynced
+from tests.homes import fresh
 
 OBJECTIVES = """
 from __future__ import annotations
@@ -89,7 +90,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[Platform]:
     """A platform that another process can open too: its clock is the system's."""
-    settings = {"home": str(tmp_path / "home"), "project": "shop"}
+    settings = {"home": str(fresh(tmp_path / "home")), "project": "shop"}
     opened = open_platform(load(settings, environment={}, folder=tmp_path))
     unsynced(opened)
     yield opened

@@ -15,6 +15,8 @@ from optuna.testing.pytest_storages import StorageTestCase
 from everloop.app.platform import open_platform
 from everloop.app.settings import load
 from everloop.pipelines.sweeps.storage import OptunaStorage
+from tests.conftest import unsynced
+from tests.homes import fresh
 
 
 class TestInTheCatalog(StorageTestCase):
@@ -22,6 +24,7 @@ class TestInTheCatalog(StorageTestCase):
 
     @pytest.fixture(params=[True, False], ids=["runs", "bare"])
     def storage(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseStorage]:
-        platform = open_platform(load({"home": str(tmp_path)}, environment={}, folder=tmp_path))
+        platform = open_platform(load({"home": str(fresh(tmp_path / "home"))}, environment={}, folder=tmp_path))
+        unsynced(platform)
         yield OptunaStorage(platform.session(), runs=request.param)
         platform.close()

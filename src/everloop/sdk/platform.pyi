@@ -485,6 +485,8 @@ class RetentionGroup:
     """What runs keep, and for how long."""
     def apply(self, dry_run: bool = True) -> everloop.governance.retaining.entities.Applied:
         """Take away what the policies say, or tell of it; `store gc` then frees the bytes of files."""
+    def declare(self, policies: dict[str, everloop.governance.retaining.entities.Declared]) -> builtins.list[everloop.governance.retaining.entities.Policy]:
+        """Put the policies in force that a project declares in its `everloop.toml`, by name: `everloop apply` does it."""
     def list(self) -> builtins.list[everloop.governance.retaining.entities.Policy]:
         """The retention policies, by name."""
     def remove(self, name: str) -> everloop.governance.retaining.entities.Policy:

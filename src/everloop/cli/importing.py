@@ -89,7 +89,7 @@ def wandb(source: Path, artifacts: Path | None, dry_run: bool) -> None:
 
 
 def _bring(source: Source, registered: Callable[[], list[ForeignRegistered]] | None, *, dry_run: bool) -> None:
-    from everloop.registry.imports import Registered, bring
+    from everloop.registry.imports import DELETED, Registered, bring
     from everloop.tracking.imports.bringing import Importing
 
     door = this_door()
@@ -98,7 +98,8 @@ def _bring(source: Source, registered: Callable[[], list[ForeignRegistered]] | N
         report = Importing(session, source, bars).run(dry_run=dry_run)
     models = registered() if registered is not None else []
     if dry_run:
-        counted = Registered(len(models), sum(len(model.versions) for model in models))
+        versions = [it for model in models for it in model.versions if it.stage != DELETED]
+        counted = Registered(len(models), len(versions))
     else:
         counted = bring(session, models)
     _tell(report, counted)

@@ -110,12 +110,13 @@ def add(file: Path, name: str | None, note: str, branch: str, evolve: str | None
 
 @click.command(cls=Command)
 def apply() -> None:
-    """Check what the project's module declares, and put it in force: all of it, or nothing."""
+    """Check what the project's module and its everloop.toml declare, and put it in force: all of it, or nothing."""
     from everloop.app import project
 
     door = this_door()
-    loaded = door.settings
-    declared = project.collect(loaded.folder, loaded.values.module)
+    values = door.settings.values
+    only_settings = values.retention and not values.module
+    declared = project.NOTHING if only_settings else project.collect(door.settings.folder, values.module)
     applied = project.apply(door.local, declared)
     if door.json:
         door.show(applied)
@@ -126,6 +127,7 @@ def apply() -> None:
         ("pipeline", [pipeline.name for pipeline in applied.pipelines]),
         ("endpoint", [f"{endpoint.name}, {endpoint.status}" for endpoint in applied.endpoints]),
         ("loop", [f"{loop.name}, revision {loop.revision}" for loop in applied.loops]),
+        ("retention policy", [policy.name for policy in applied.retention if policy.declared]),
     ):
         for name in names:
             click.echo(f"{title} {name}")

@@ -11,7 +11,7 @@ import msgspec
 from everloop.cli import tracked
 from everloop.cli.bars import progress
 from everloop.cli.door import Command, this_door
-from everloop.kernel.errors import InvalidInput, NotFound
+from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.progress import Progress
 from everloop.pipelines.sweeps.entities import Budget, Direction, Search, Space, SweepDefinition
 
@@ -56,12 +56,13 @@ def sweep(
     The function takes a trial of Optuna's, or with --space (or a mapping `SPACE` in the file) its parameters by name.
     """
     folder, module, object_name = _placed(target)
+    declared = _declared(folder, module, object_name)
     kinds = cast(tuple[Direction, ...], several or (directions or "minimize",))
     objectives = ("objective",) if len(kinds) == 1 else tuple(f"objective_{place}" for place in range(len(kinds)))
     definition = SweepDefinition(
         target=f"{module}:{object_name}",
         folder=str(folder),
-        space=_space(space) or _declared(folder, module),
+        space=_space(space) or declared,
         objectives=objectives,
         search=Search(sampler, {}, pruner, {}, seed),
         budget=Budget(trials, seconds, patience),
@@ -73,7 +74,10 @@ def sweep(
     door = this_door()
     with progress(door, "trials") as bars:
         door.local.resources.ports.provide(Progress, lambda: bars)
-        if not (resume and _is_there(called)):
+        there = _is_there(called)
+        if there and not resume:
+            raise Conflict(f"There is a sweep {called!r}.", hint="Go on with it by --resume, or give another --name.")
+        if not there:
             given = {"name": called, "definition": definition, "directions": kinds, "warm_start": warm_start}
             door.call("sweeps.create", given)
         made = door.call("sweeps.resume", {"name": called})
@@ -109,11 +113,20 @@ def _space(words: tuple[str, ...]) -> dict[str, Space]:
     return found
 
 
-def _declared(folder: Path, module: str) -> dict[str, Space]:
-    """The mapping `SPACE` of a file, if it has one."""
+def _declared(folder: Path, module: str, name: str) -> dict[str, Space]:
+    """The mapping `SPACE` of a file, if it has one.
+
+    Raises:
+        NotFound: the file has nothing of that name to sweep.
+    """
     from everloop.pipelines.project import load_module
 
-    return dict(getattr(load_module(folder, module), "SPACE", {}))
+    loaded = load_module(folder, module)
+    if not hasattr(loaded, name.partition(".")[0]):
+        callables = [key for key, value in vars(loaded).items() if callable(value) and not key.startswith("_")]
+        hint = f"It has {', '.join(callables[:10])}." if callables else "Write a function that gives a number."
+        raise NotFound(f"{module}.py has no {name!r}.", hint=hint)
+    return dict(getattr(loaded, "SPACE", {}))
 
 
 def _is_there(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from everloop.pipelines.sweeps.entities import Sweep, Trial
     from everloop.registry.entities import ModelVersion
-    from everloop.registry.search.entities import VersionPage
+    from everloop.registry.search.entities import ModelPage, VersionPage
     from everloop.registry.webhooks.entities import Webhook
     from everloop.tracking.comparison import Comparison
     from everloop.tracking.entities import Experiment, Run
@@ -229,6 +229,11 @@ def version_page(found: VersionPage) -> object:
     return {"versions": rows, "next page": f"--cursor {found.cursor}"} if found.cursor else rows
 
 
+def model_page(found: ModelPage) -> object:
+    """Models, one a line, and how to go on."""
+    return {"models": found.models, "next page": f"--cursor {found.cursor}"} if found.cursor else found.models
+
+
 def webhooks(found: Sequence[Webhook]) -> list[dict[str, object]]:
     """Webhooks, one a line."""
     return [
@@ -265,6 +270,7 @@ TOLD: Mapping[str, Callable[[Any], object]] = {
     "traces.search": traces,
     "traces.get": trace,
     "models.versions": versions,
+    "models.search": model_page,
     "models.search_versions": version_page,
     "webhooks.list": webhooks,
 }

@@ -66,7 +66,8 @@ def guard(session: Session, version: ModelVersion, alias: str) -> None:
     if missing:
         raise ApprovalMissing(
             f"Alias {alias!r} is guarded, and {version.model}@{version.version} lacks {'; '.join(missing)}.",
-            hint=f"Somebody else can look at it: everloop models approve {version.model} {version.version}.",
+            hint=f"Somebody else can look at it: everloop models approve {version.model} {version.version} "
+            "--decision approved --reason WHY.",
         )
 
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from everloop.backends.blobs.folder import FolderBlobs
 from everloop.kernel.errors import InvalidInput
 from everloop.pipelines.values import INLINE, decode, digest, encode, shown, table_bytes, unshown
+from everloop.registry.entities import Field
 from everloop.store.service import Store
 
 Point = namedtuple("Point", "x y")
@@ -136,6 +137,10 @@ def test_not_a_number_comes_back_as_none(store: Store) -> None:
 )
 def test_values_of_classes_come_back_as_such(store: Store, value: object) -> None:
     assert (type(back(value, store)), back(value, store)) == (type(value), value)
+
+
+def test_a_field_that_is_unset_comes_back_unset(store: Store) -> None:
+    assert back(Field("x", "float64"), store).form is msgspec.UNSET
 
 
 def test_a_field_that_was_set_later_comes_back_as_it_was(store: Store) -> None:

@@ -166,7 +166,8 @@ class _Encoder:
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
             return {"$named": class_name(kind), "items": self._all(value)}
         if isinstance(value, msgspec.Struct):
-            return self._fields(value, kind, value.__struct_fields__)
+            told = [name for name in value.__struct_fields__ if getattr(value, name) is not msgspec.UNSET]
+            return self._fields(value, kind, told)
         if dataclasses.is_dataclass(value):
             return self._fields(value, kind, [field.name for field in dataclasses.fields(value)])
         library = kind.__module__.partition(".")[0]

@@ -668,6 +668,8 @@ GOVERNANCE = [
     Example("runs.gc", lambda seen: {"dry_run": False, "runs": [seen["in_vain"]["id"]]}, fails="not_found"),
     Example("retention.set", {"name": "usual", "rules": {"checkpoints": 3, "failed_metrics_for": "30d"}}),
     Example("retention.set", {"name": "empty", "rules": {}}, fails="invalid_input"),
+    Example("retention.declare", {"policies": {"declared": {"deleted_for": "10d"}}}),
+    Example("retention.set", {"name": "declared", "rules": {"deleted_for": "90d"}}, fails="conflict"),
     Example("retention.list"),
     Example("retention.apply"),
     Example("retention.remove", {"name": "usual"}),

@@ -10,10 +10,13 @@ import msgspec
 
 from everloop.app.platform import Platform
 from everloop.app.settings import FILE
+from everloop.catalog.session import Session
 from everloop.datasets.quality.suites import service as suites
 from everloop.datasets.quality.suites.entities import AppliedSuite, SuiteDeclaration
 from everloop.features import service as features
 from everloop.features.entities import AppliedService, FeatureService
+from everloop.governance.retaining import service as retention
+from everloop.governance.retaining.entities import Policy
 from everloop.governance.roles import require
 from everloop.kernel.errors import Conflict, InvalidInput, Misconfigured
 from everloop.kernel.usecase import published
@@ -48,6 +51,11 @@ class AppliedProject(msgspec.Struct, frozen=True):
     loops: list[AppliedLoop]
     suites: list[AppliedSuite] = []
     endpoints: list[AppliedEndpoint] = []
+    retention: list[Policy] = []
+
+
+NOTHING = Declarations((), (), ())
+"""What a project declares that has no module: at most what stands in its settings."""
 
 
 def collect(folder: Path, module: str) -> Declarations:
@@ -104,7 +112,17 @@ def apply(platform: Platform, declared: Declarations) -> AppliedProject:
             [loops.apply(unit, **_bound("loops.apply", loop=loop)) for loop in declared.loops],
             in_force,
             [endpoints.apply(unit, **_bound("endpoints.apply", endpoint=one)) for one in declared.endpoints],
+            _keep(platform, unit),
         )
+
+
+def _keep(platform: Platform, unit: Session) -> list[Policy]:
+    """Put the retention policies in force that the settings declare, where they do or did so."""
+    declared = platform.settings.values.retention
+    if not declared and not any(policy.declared for policy in retention.list_policies(unit)):
+        return []
+    require(platform.local_principal, published()["retention.declare"].permission)
+    return retention.declare(unit, **_bound("retention.declare", policies=declared))
 
 
 def _bound(usecase: str, **arguments: object) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from everloop.governance.retaining.entities import Declared
 from everloop.kernel.errors import Misconfigured
 
 FILE = "everloop.toml"
@@ -87,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How much memory of its own a worker may have before another takes its place, in megabytes; 0 for no limit."""
     worker_crashes: int = 5
     """How many workers a model may end within a minute before it is not run any more."""
+    retention: dict[str, Declared] = {}
+    """What runs keep, and for how long: policies by name, which `everloop apply` puts in force."""
     private_sources: bool = False
     """Whether callers of the server may have it import from, push to and pull from its own folders and network."""
 
@@ -180,7 +183,13 @@ def _read(file: Path) -> dict[str, object]:
 
 
 def _parsed(key: str, text: str) -> object:
-    listed = isinstance(getattr(Settings(), key), tuple)
+    default = getattr(Settings(), key)
+    if isinstance(default, dict):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise Misconfigured(f"{variable_of(key)} is not JSON: {error}.") from None
+    listed = isinstance(default, tuple)
     return tuple(part.strip() for part in text.split(",") if part.strip()) if listed else text
 
 
@@ -189,5 +198,7 @@ def _shown(key: str, value: object) -> str:
         return "(set)" if value else ""
     if key == "channels" and isinstance(value, tuple):
         value = tuple(_HOOK.sub(r"\1/…", url) for url in value)
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode() if value else ""
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
     return _PASSWORD.sub(r"\1***@", text)

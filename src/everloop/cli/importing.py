@@ -43,8 +43,8 @@ _DRY = click.option("--dry-run", is_flag=True, help="Only count what there is to
 @_DRY
 def mlflow(source: str, artifacts: Path | None, dry_run: bool) -> None:
     """Bring an MLflow store: a database (sqlite:///mlflow.db, postgresql://…) or a folder `mlruns`."""
-    from everloop.tracking.imports.mlflow.store import MlflowDatabase
     from everloop.tracking.imports.mlflow.folder import MlflowFolder
+    from everloop.tracking.imports.mlflow.store import MlflowDatabase
 
     folder = _folder(artifacts)
     opened: MlflowFolder | MlflowDatabase

@@ -35,12 +35,27 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Rules with a name, for the runs of an experiment or ("") of all; `deleted_for` is for all of a project only."""
+    """Rules with a name, for the runs of an experiment or ("") of all; `deleted_for` is for all of a project only.
+
+    One that is `declared` stands in the project's `everloop.toml`, and changes only there.
+    """
 
     name: Name
     rules: Rules
     experiment: str
     changed: datetime
+    declared: bool = False
+
+
+class Declared(Rules, frozen=True, forbid_unknown_fields=True):
+    """A policy as `[retention.NAME]` in `everloop.toml` declares it."""
+
+    experiment: str = ""
+
+    @property
+    def rules(self) -> Rules:
+        """The rules alone."""
+        return Rules(self.checkpoints, self.failed_metrics_for, self.large_files, self.deleted_for)
 
 
 class Trim(msgspec.Struct, frozen=True):

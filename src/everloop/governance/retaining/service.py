@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import ColumnElement, delete, select
-
 from everloop.catalog.session import Session
+from everloop.governance.retaining import policies as in_force
 from everloop.governance.retaining import trimming
-from everloop.governance.retaining.entities import Applied, Policy, PolicyRemoved, PolicySet, Rules, Trim
-from everloop.governance.retaining.tables import policies
+from everloop.governance.retaining.entities import Applied, Declared, Policy, Rules, Trim
 from everloop.governance.runkeeping import candidates, freeing, needs
 from everloop.governance.runkeeping import service as runkeeping
 from everloop.governance.runkeeping.entities import Kept, RunsGc
-from everloop.kernel.durations import duration
-from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
 from everloop.kernel.usecase import usecase
 
@@ -27,28 +23,35 @@ def set_policy(session: Session, name: Name, rules: Rules, experiment: str = "")
 
     What a model version, legal hold or running sweep needs is left alone.
     """
-    _check(rules, experiment)
     made = Policy(name, rules, experiment, session.clock.now())
-    session.execute(delete(policies).where(_named(session, name)))
-    session.insert(policies, made)
-    session.emit(PolicySet(subject=session.urn("retention", name), rules=rules, experiment=experiment))
+    in_force.put(session, made)
     return made
+
+
+@usecase("retention.declare", permission="governance:manage", route="PUT /retention")
+def declare(session: Session, policies: dict[Name, Declared]) -> list[Policy]:
+    """Put the policies in force that a project declares in its `everloop.toml`, by name: `everloop apply` does it.
+
+    Those that it declared before and does no more are removed; those that were set otherwise stay.
+    """
+    now = session.clock.now()
+    made = {name: Policy(name, it.rules, it.experiment, now, declared=True) for name, it in policies.items()}
+    in_force.declare(session, made)
+    return in_force.every(session)
 
 
 @usecase("retention.list", permission="governance:read", route="GET /retention")
 def list_policies(session: Session) -> list[Policy]:
     """The retention policies, by name."""
-    mine = policies.c.project == session.project
-    return session.all(Policy, select(policies).where(mine).order_by(policies.c.name))
+    return in_force.every(session)
 
 
 @usecase("retention.remove", permission="governance:manage", route="DELETE /retention/{name}")
 def remove_policy(session: Session, name: Name) -> Policy:
     """Remove a policy, and give what it was."""
-    query = select(policies).where(_named(session, name))
-    known = session.one(Policy, query, f"There is no policy {name!r}.", "everloop retention list names them.")
-    session.execute(delete(policies).where(_named(session, name)))
-    session.emit(PolicyRemoved(subject=session.urn("retention", name)))
+    known = in_force.named(session, name)
+    in_force.check_free(session, name)
+    in_force.drop(session, name)
     return known
 
 
@@ -100,26 +103,3 @@ def _why(session: Session, ids: set[str]) -> needs.Reasons:
     why = needs.stays(session, candidates.known(session, sorted(ids)))
     left = {id: [reason for reason in reasons if reason != RUNNING] for id, reasons in why.items()}
     return {id: reasons for id, reasons in left.items() if reasons}
-
-
-def _check(rules: Rules, experiment: str) -> None:
-    """Refuse rules that cannot be meant.
-
-    Raises:
-        InvalidInput: one cannot.
-    """
-    if rules == Rules():
-        raise InvalidInput("A policy needs a rule.", hint=f"There are {', '.join(Rules.__struct_fields__)}.")
-    if rules.checkpoints is not None and rules.checkpoints < 1:
-        raise InvalidInput(f"{rules.checkpoints} checkpoints cannot stay.", hint="Keep one at least.")
-    if rules.large_files is not None and rules.large_files.over < 0:
-        raise InvalidInput(f"No file has {rules.large_files.over} bytes.", hint="Give bytes from 0 on.")
-    if rules.deleted_for and experiment:
-        raise InvalidInput("How long what was deleted can be restored is for all experiments.", hint="Name none.")
-    for text in (rules.failed_metrics_for, rules.deleted_for, rules.large_files.after if rules.large_files else ""):
-        if text:
-            duration(text)
-
-
-def _named(session: Session, name: str) -> ColumnElement[bool]:
-    return (policies.c.project == session.project) & (policies.c.name == name)

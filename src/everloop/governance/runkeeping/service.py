@@ -7,6 +7,7 @@ from datetime import timedelta
 from everloop.catalog import holds
 from everloop.catalog.holds import Hold
 from everloop.catalog.session import Session
+from everloop.governance.retaining import policies
 from everloop.governance.runkeeping import freeing
 from everloop.governance.runkeeping.candidates import Asked
 from everloop.governance.runkeeping.entities import HoldPlaced, HoldReleased, RunsGc
@@ -15,8 +16,6 @@ from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import parse_urn
 from everloop.kernel.usecase import usecase
 
-GRACE = timedelta(days=30)
-"""So long what was deleted can be restored, unless something else is asked for."""
 _HELD = ("run", "experiment", "model", "logged_model")
 
 
@@ -31,12 +30,13 @@ def gc(
 ) -> RunsGc:
     """Free for good what was deleted `30d` ago or longer, or tell of it: runs, logged models, whole experiments.
 
-    Naming `runs`, `experiments` (with all in them) or logged `models` frees only these, however recently they were
-    deleted. What a model version, package, deployment, legal hold, running sweep or child run needs stays, and the
-    answer says why. `store gc` then frees the bytes of files.
+    How long ago is `older_than`, or else what a retention policy says (`deleted_for`), or else 30 days. Naming `runs`,
+    `experiments` (with all in them) or logged `models` frees only these, however recently they were deleted. What a
+    model version, package, deployment, legal hold, running sweep or child run needs stays, and the answer says why.
+    `store gc` then frees the bytes of files.
     """
     named = bool(runs or experiments or models)
-    grace = duration(older_than) if older_than else timedelta() if named else GRACE
+    grace = duration(older_than) if older_than else timedelta() if named else _grace(session)
     asked = Asked(session.clock.now() - grace, runs, models, experiments)
     planned = freeing.planned(session, asked)
     return planned.report if dry_run else freeing.carried_out(session, asked, planned)
@@ -79,3 +79,8 @@ def release(session: Session, urn: str, reason: str) -> Hold:
 def list_holds(session: Session) -> list[Hold]:
     """What is held, by URN."""
     return holds.every(session)
+
+
+def _grace(session: Session) -> timedelta:
+    with session.begin(write=False) as unit:
+        return policies.grace(unit)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import func, select, update
 
@@ -19,7 +20,7 @@ from everloop.catalog.database import Kept
 from everloop.catalog.entities import LedgerEntry
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
-from everloop.catalog.tables import answered, ledger, lineage
+from everloop.catalog.tables import answered, holds, ledger, lineage
 from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, Misconfigured, Unavailable
 from tests.catalog.events import Noted
 from tests.servers import free_port
@@ -202,6 +203,45 @@ class TestStatementsOfTheDriver:
 
         with pytest.raises(Conflict):
             twice()
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Some columns of a hold, one of them of a type that travels as another."""
+
+    at: datetime
+    reason: str
+
+
+class TestRowsByTheDriver:
+    """Structs found by the key of their row, past SQLAlchemy."""
+
+    reasons = driver.Rows(Reason, holds)
+
+    def keep(self, session: Session, urn: str) -> None:
+        hold = {
+            "project": "mine",
+            "urn": urn,
+            "reason": "?",
+            "principal": "ann",
+            "at": datetime(2026, 1, 2, tzinfo=UTC),
+        }
+        session.insert(holds, hold)
+
+    def test_a_row_is_found_by_its_whole_key(self, session: Session) -> None:
+        with session.begin() as unit:
+            self.keep(unit, "a")
+            assert self.reasons.first(unit.connection, "mine", "a") == Reason(datetime(2026, 1, 2, tzinfo=UTC), "?")
+            assert self.reasons.first(unit.connection, "mine", "b") is None
+            assert self.reasons.first(unit.connection, "yours", "a") is None
+
+    def test_only_what_is_named_changes_and_only_there(self, session: Session) -> None:
+        with session.begin() as unit:
+            self.keep(unit, "a")
+            self.keep(unit, "b")
+            later = datetime(2026, 3, 4, tzinfo=UTC)
+            self.reasons.change(unit.connection, ("mine", "a"), {"at": later})
+            assert self.reasons.first(unit.connection, "mine", "a") == Reason(later, "?")
+            assert self.reasons.first(unit.connection, "mine", "b") == Reason(datetime(2026, 1, 2, tzinfo=UTC), "?")
 
 
 class TestReadersAndWriters:

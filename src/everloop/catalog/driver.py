@@ -6,12 +6,16 @@ texts with `?` for each value; errors come out as SQLAlchemy's, which sessions k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import Column, Connection, Table
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeDecorator
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def asked(connection: Connection, statement: str, values: Sequence[object] = ()) -> list[Any]:
@@ -34,6 +38,43 @@ def run(connection: Connection, statement: str, rows: Sequence[Sequence[object]]
             cursor.executemany(_driven(connection, statement), rows)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _told(connection, statement, error) from error
+
+
+class Rows(Generic[T]):
+    """The rows of a table as Structs, each found by its key; a field of theirs is the column of that name."""
+
+    def __init__(self, kind: type[T], table: Table) -> None:
+        self._kind = kind
+        self._table = table
+        self._key = " AND ".join(f'"{column.name}" = ?' for column in table.primary_key)
+        self._columns = [table.c[name] for name in kind.__struct_fields__]
+        names = ", ".join(f'"{column.name}"' for column in self._columns)
+        self._first = f'SELECT {names} FROM "{table.name}" WHERE {self._key}'  # noqa: S608 - names of our own
+
+    def first(self, connection: Connection, *key: str) -> T | None:
+        """The row with a key, if there is one; about 10 µs."""
+        found = asked(connection, self._first, key)
+        if not found:
+            return None
+        pairs = zip(self._columns, found[0], strict=True)
+        return self._kind(*[_read(connection, column, value) for column, value in pairs])
+
+    def change(self, connection: Connection, key: Sequence[str], values: Mapping[str, object]) -> None:
+        """Change columns of the row with a key."""
+        names = ", ".join(f'"{name}" = ?' for name in values)
+        kept = [_kept(connection, self._table.c[name], value) for name, value in values.items()]
+        statement = f'UPDATE "{self._table.name}" SET {names} WHERE {self._key}'  # noqa: S608 - as above
+        run(connection, statement, [(*kept, *key)])
+
+
+def _read(connection: Connection, column: Column[Any], value: Any) -> Any:
+    kind = column.type
+    return kind.process_result_value(value, connection.dialect) if isinstance(kind, TypeDecorator) else value
+
+
+def _kept(connection: Connection, column: Column[Any], value: Any) -> Any:
+    kind = column.type
+    return kind.process_bind_param(value, connection.dialect) if isinstance(kind, TypeDecorator) else value
 
 
 def _told(connection: Connection, statement: str, error: Any) -> BaseException:

@@ -175,9 +175,9 @@ class Session:
         """The rows of a query as Structs; columns are matched to fields by name."""
         return [_struct(kind, row._mapping) for row in self.connection.execute(statement)]
 
-    def first(self, kind: type[T], statement: Executable, values: Mapping[str, object] | None = None) -> T | None:
-        """The first row of a query as a Struct; `values` are for the parameters of one that is made once."""
-        row = self.connection.execute(statement, values).first()
+    def first(self, kind: type[T], statement: Executable) -> T | None:
+        """The first row of a query as a Struct."""
+        row = self.connection.execute(statement).first()
         return None if row is None else _struct(kind, row._mapping)
 
     def one(self, kind: type[T], statement: Executable, missing: str, hint: str = "") -> T:

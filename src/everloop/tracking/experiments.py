@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, select, update
+from sqlalchemy import select
 
+from everloop.catalog import driver
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict
 from everloop.tracking.entities import (
@@ -16,10 +17,7 @@ from everloop.tracking.entities import (
 )
 from everloop.tracking.tables import experiments
 
-# Made once: building a statement costs SQLAlchemy more than executing it does.
-_FIRST = select(experiments).where(
-    experiments.c.project == bindparam("mine"), experiments.c.name == bindparam("wanted")
-)
+_ROWS = driver.Rows(Experiment, experiments)
 
 
 def known(session: Session) -> list[Experiment]:
@@ -30,7 +28,7 @@ def known(session: Session) -> list[Experiment]:
 
 def first(session: Session, name: str) -> Experiment | None:
     """The experiment of that name, deleted or not, if there is one."""
-    return session.first(Experiment, _FIRST, {"mine": session.project, "wanted": name})
+    return _ROWS.first(session.connection, session.project, name)
 
 
 def add(session: Session, made: Experiment) -> None:
@@ -78,8 +76,4 @@ def restore(session: Session, experiment: Experiment) -> None:
 def _update(session: Session, changed: Experiment) -> None:
     values: dict[str, object] = {"title": changed.title, "description": changed.description, "tags": changed.tags}
     values |= {"deleted": changed.deleted, "changed": session.clock.now()}
-    session.execute(update(experiments).where(_named(session, changed.name)).values(values))
-
-
-def _named(session: Session, name: str) -> ColumnElement[bool]:
-    return (experiments.c.project == session.project) & (experiments.c.name == name)
+    _ROWS.change(session.connection, (session.project, changed.name), values)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import insert, select
 
+from everloop.catalog import driver
 from everloop.catalog.session import Session
 from everloop.kernel.errors import NotFound
 from everloop.tracking import rows, sealing
@@ -70,7 +71,7 @@ def add(session: Session, run: Run, revision: str) -> None:
 
 def first(session: Session, id: str) -> Row | None:
     """The row of a run, if there is one."""
-    return session.first(Row, _FIRST, {"mine": session.project, "wanted": id})
+    return _ROWS.first(session.connection, session.project, id)
 
 
 def row_of(session: Session, id: str) -> Row:
@@ -201,7 +202,7 @@ def restore(session: Session, id: str) -> None:
 def change(session: Session, id: str, **columns: object) -> None:
     """Change columns of a run; whatever changes one goes through here, so that searches learn of it."""
     columns["changed"] = rows.next_change(session)
-    session.execute(update(runs).where(runs.c.project == session.project, runs.c.id == id).values(**columns))
+    _ROWS.change(session.connection, (session.project, id), columns)
 
 
 def _open(session: Session, id: str, *, amend: bool) -> Row:
@@ -211,4 +212,4 @@ def _open(session: Session, id: str, *, amend: bool) -> Row:
 
 
 _ADD = insert(runs)
-_FIRST = select(runs).where(runs.c.project == bindparam("mine"), runs.c.id == bindparam("wanted"))
+_ROWS = driver.Rows(Row, runs)

@@ -71,11 +71,11 @@ def create(caller: Caller, request: Create) -> Answer:
         experiment = experiments.active(experiments.made(unit, caller, request.experiment_id))
         parent = _known(unit, tags.get("mlflow.parentRunId", ""))
         name = _name_of(request, tags.get(RUN_NAME, "")) or names.made(unit.random)
-        more = tracking.Beginning(user=limits.kept("user_id", request.user_id, LONGEST_USER))
+        user = limits.kept("user_id", request.user_id, LONGEST_USER)
+        more = tracking.Beginning(user=user, tags={RUN_NAME: name[:LONGEST_NAME]} | tags)
         run = tracking.begin(unit, experiment.name, name, code, parent, more)
-        if started is not None:
+        if started is not None:  # Whatever a client takes for the time: its runs may have begun tomorrow.
             written.change(unit, run.id, started=started)
-        tracking.log(unit, run.id, tags=tags | ({} if RUN_NAME in tags else {RUN_NAME: run.name}))
         return {"run": shown(unit, [written.row_of(unit, run.id)])[0]}
 
 

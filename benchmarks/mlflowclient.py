@@ -1,177 +1,155 @@
-"""MLflow's unmodified client: calls a second against a server that answers at once, ours, and MLflow's own.
+"""MLflow's unmodified client and the calls of its working day: with our server, MLflow's own, and one that answers at
+once.
 
-The server that answers at once reads each request and sends a fixed answer: what is left is the client. MLflow's own is
-measured where `EVERLOOP_BENCH_MLFLOW` names its executable (`…/bin/mlflow` of a virtual environment that has it).
+The server that answers at once repeats what ours said, byte for byte: what is left is the client. All are asked call by
+call in turns; the figures are what a call takes, the median over the rounds. MLflow's own servers are measured, on
+SQLite and on PostgreSQL, where `EVERLOOP_TRACKING_PEERS=mlflow=PYTHON` names a Python that has MLflow (or
+`EVERLOOP_BENCH_MLFLOW` its executable); PostgreSQL is started where it is installed.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
-from urllib.request import urlopen
 
-import msgspec
-
-from benchmarks import scratch
-from benchmarks.harness import Figure
-from everloop.cli.demo.children import free_port
+from benchmarks.harness import Figure, Meter, meter_of
+from benchmarks.report import say
+from benchmarks.tracking import servers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
 ROUNDS = 5
-CALLS = {"log_metric": 200, "log_batch of 1,000": 10, "get_run": 200}
-READY_SECONDS = 120.0
-_NULL = """
-import asyncio, json
-info = {"run_id": "0" * 32, "run_uuid": "0" * 32, "experiment_id": "0", "status": "RUNNING", "start_time": 1,
-        "artifact_uri": "mlflow-artifacts:/0", "lifecycle_stage": "active", "run_name": "x", "user_id": "x"}
-run = json.dumps({"run": {"info": info, "data": {}, "inputs": {}}}).encode()
-def answer(body):
-    return b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(body) + body
-RUN, EMPTY = answer(run), answer(b"{}")
-class Null(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.missing, self.data = transport, 0, b""
-    def data_received(self, data):
-        self.data += data
-        head, found, body = self.data.partition(b"\\r\\n\\r\\n")
-        if not found:
-            return
-        at = head.lower().find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\\r\\n")[0]) if at >= 0 else 0
-        if len(body) < length:
-            return
-        self.data = body[length:]
-        self.transport.write(RUN if b"/runs/create" in head or b"/runs/get" in head else EMPTY)
-async def main():
-    server = await asyncio.get_running_loop().create_server(Null, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-try:
-    import uvloop
-    uvloop.run(main())
-except ImportError:
-    asyncio.run(main())
-"""
+TIMES = {"log_batch of 1,000": 5, "get_metric_history of 10,000": 1, "create_run": 20, "search_runs, 10 of them": 10}
+OFTEN = 50
+OURS, AT_ONCE, OURS_ON_POSTGRESQL = "our server", "a server that answers at once", "our server on PostgreSQL"
+BESIDE = {OURS: (AT_ONCE, "MLflow on SQLite"), OURS_ON_POSTGRESQL: ("MLflow on PostgreSQL",)}
+Taken = dict[str, dict[str, float]]
+
+
+class Asked:
+    """A server that is asked by a client of its own, with runs of its own."""
+
+    def __init__(self, url: str) -> None:
+        from mlflow import MlflowClient
+
+        self.client: MlflowClient = MlflowClient(url)
+        self.runs = [self.client.create_run("0").info.run_id for _ in range(3)]
+        for start in range(0, 10_000, 1000):
+            self.client.log_batch(self.runs[2], [_metric("loss", number) for number in range(start, start + 1000)])
+
+    def calls(self) -> dict[str, Callable[[int], object]]:
+        """The calls of a working day, each with a number that it has not been called with."""
+        client, (run, texts, long) = self.client, self.runs
+        return {
+            "log_metric": lambda number: client.log_metric(run, "loss", 0.5, step=number),
+            "log_batch of 1,000": lambda number: client.log_batch(run, _batch(number)),
+            "log_param": lambda number: client.log_param(texts, f"p{number}", "0.1"),
+            "set_tag": lambda number: client.set_tag(texts, "stage", str(number)),
+            "get_run": lambda _: client.get_run(run),
+            "create_run": lambda _: client.create_run("0"),
+            "set_terminated": lambda _: client.set_terminated(texts),
+            "search_runs, 10 of them": lambda _: client.search_runs(["0"], "metrics.loss < 1", max_results=10),
+            "get_metric_history of 10,000": lambda _: client.get_metric_history(long, "loss"),
+            "get_experiment_by_name": lambda _: client.get_experiment_by_name("Default"),
+        }
 
 
 def run() -> Sequence[Figure]:
-    """Milliseconds a call; `theirs` is the server that answers at once, and MLflow's own where there is one."""
-    with _null() as null, _ours() as ours:
-        servers = {"ours": ours, "a server that answers at once": null}
-        mlflow = os.environ.get("EVERLOOP_BENCH_MLFLOW")
-        if mlflow:
-            with _mlflow(mlflow) as theirs:
-                return _figures(measure(servers | {"MLflow 3.17.2": theirs}))
-        return _figures(measure(servers))
-
-
-def measure(servers: dict[str, str], rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
-    """Seconds of each call with each server, in turns; the median over the rounds."""
+    """Milliseconds a call, and the processor time of our server."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    from mlflow import MlflowClient
-
-    clients = {name: MlflowClient(url) for name, url in servers.items()}
-    runs = {name: client.create_run("0").info.run_id for name, client in clients.items()}
-    taken: dict[str, dict[str, list[float]]] = {name: {call: [] for call in CALLS} for name in servers}
-    for number in range(rounds):
-        for name, client in clients.items():
-            for call, work in _calls(client, runs[name], number).items():
-                started = time.perf_counter()
-                for step in range(CALLS[call]):
-                    work(step)
-                taken[name][call].append((time.perf_counter() - started) / CALLS[call])
-    return {name: {call: median(all) for call, all in calls.items()} for name, calls in taken.items()}
+    with ExitStack() as up:
+        urls, meters = _servers(up)
+        taken, cpu = measure({name: Asked(url) for name, url in urls.items()}, meters)
+    return list(_figures(taken, cpu))
 
 
-def _calls(client: MlflowClient, run: str, number: int) -> dict[str, Callable[[int], object]]:
-    return {
-        "log_metric": lambda step: client.log_metric(run, "loss", 0.5, step=number * 1000 + step),
-        "log_batch of 1,000": lambda step: client.log_batch(run, _batch(number * 1000 + step)),
-        "get_run": lambda _: client.get_run(run),
-    }
+def measure(asked: dict[str, Asked], meters: dict[str, Meter], rounds: int = ROUNDS) -> tuple[Taken, Taken]:
+    """Seconds of each call by server: those that passed, and of servers with a meter those of the processor."""
+    calls = {name: one.calls() for name, one in asked.items()}
+    taken: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in calls}
+    for turn in range(rounds + 1):  # What happens in the first turn is not counted.
+        for call in calls[OURS]:
+            for name, works in calls.items():
+                cost = _timed(works[call], turn * OFTEN, TIMES.get(call, OFTEN), meters.get(name))
+                if turn:
+                    taken[name].setdefault(call, []).append(cost)
+    both = [
+        {name: {call: median(cost[at] for cost in costs) for call, costs in of.items()} for name, of in taken.items()}
+        for at in (0, 1)
+    ]
+    return both[0], both[1]
+
+
+def _timed(work: Callable[[int], object], first: int, times: int, meter: Meter | None) -> tuple[float, float]:
+    cpu, begun = meter() if meter else 0.0, time.perf_counter()
+    for number in range(first, first + times):
+        work(number)
+    passed = time.perf_counter() - begun
+    return passed / times, (meter() - cpu if meter else 0.0) / times
+
+
+def _servers(up: ExitStack) -> tuple[dict[str, str], dict[str, Meter]]:
+    """The servers that come up, by what they are called, and the meters of ours."""
+    python = _python()
+    own = up.enter_context(servers.ours())
+    urls = {OURS: own.address, AT_ONCE: up.enter_context(servers.at_once(own.address))}
+    meters = {OURS: meter_of(own.process.pid)}
+    if python:
+        urls["MLflow on SQLite"] = up.enter_context(servers.mlflow(python)).address
+    else:
+        say("MLflow's own server is left out: EVERLOOP_TRACKING_PEERS names no Python that has it")
+    try:
+        mine, theirs = up.enter_context(servers.postgresql("ours", "theirs"))
+    except RuntimeError as error:
+        say(f"PostgreSQL is left out: {error}")
+        return urls, meters
+    shared = up.enter_context(servers.ours(database=mine))
+    urls[OURS_ON_POSTGRESQL], meters[OURS_ON_POSTGRESQL] = shared.address, meter_of(shared.process.pid)
+    if python:
+        urls["MLflow on PostgreSQL"] = up.enter_context(servers.mlflow(python, servers.by_psycopg2(theirs))).address
+    return urls, meters
+
+
+def _python() -> str:
+    """A Python that has MLflow whole."""
+    pairs = (pair.split("=", 1) for pair in os.environ.get("EVERLOOP_TRACKING_PEERS", "").split(",") if pair)
+    executable = os.environ.get("EVERLOOP_BENCH_MLFLOW", "")
+    return dict(pairs).get("mlflow", str(Path(executable).with_name("python")) if executable else "")
+
+
+def _figures(taken: Taken, cpu: Taken) -> Iterator[Figure]:
+    for own, beside in BESIDE.items():
+        for peer in (peer for peer in beside if peer in taken and own in taken):
+            for call, cost in taken[own].items():
+                what = f"MLflow's client with {own}: {call}"
+                yield Figure(what=what, unit="ms", ours=cost * 1e3, peer=peer, theirs=taken[peer][call] * 1e3)
+    for call, cost in taken[OURS].items():
+        reached = Figure(
+            what=f"of what it reaches when it is answered at once, what is missing: {call}",
+            unit="%",
+            ours=100 * (1 - taken[AT_ONCE][call] / cost),
+            peer="to reach",
+            theirs=10,
+        )
+        yield reached
+    for own in (name for name in BESIDE if name in taken):
+        for call, cost in cpu[own].items():
+            what = f"CPU of {own}: {call}"
+            yield Figure(what=what, unit="ms", ours=cost * 1e3, peer="the whole call", theirs=taken[own][call] * 1e3)
+
+
+def _metric(key: str, number: int) -> Metric:
+    from mlflow.entities import Metric
+
+    return Metric(key, number / 7, 1_760_000_000_000 + number, number)
 
 
 def _batch(start: int) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    return [Metric(f"m{number % 10}", number / 7, now, start * 1000 + number) for number in range(1000)]
-
-
-def _figures(taken: dict[str, dict[str, float]]) -> list[Figure]:
-    return [
-        Figure(what=f"MLflow's client: {call}", unit="ms", ours=cost * 1e3, peer=peer, theirs=taken[peer][call] * 1e3)
-        for call, cost in taken["ours"].items()
-        for peer in taken
-        if peer != "ours"
-    ]
-
-
-@contextmanager
-def _null() -> Iterator[str]:
-    with _process([sys.executable, "-c", _NULL]) as line:
-        yield f"http://127.0.0.1:{int(line)}"
-
-
-@contextmanager
-def _ours() -> Iterator[str]:
-    words = ["server", "--port", "0", "--home", str(scratch.folder() / "home"), "--json"]
-    with _process([sys.executable, "-m", "everloop", *words]) as line:
-        yield str(msgspec.json.decode(line)["address"])
-
-
-@contextmanager
-def _mlflow(executable: str) -> Iterator[str]:
-    folder, port = scratch.folder(), free_port()
-    words = [
-        "server",
-        "--port",
-        str(port),
-        "--backend-store-uri",
-        f"sqlite:///{folder / 'mlflow.db'}",
-        "--workers",
-        "1",
-    ]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    log = (folder / "log").open("w")
-    command = [executable, *words, "--artifacts-destination", str(folder / "artifacts")]
-    running = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", running, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(running.pid, 15)
-        running.wait()
-        log.close()
-
-
-def _wait(url: str, running: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end and running.poll() is None:
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"MLflow's server did not come up: {log.read_text()[-500:]}")
-
-
-@contextmanager
-def _process(command: Sequence[str]) -> Iterator[str]:
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert running.stdout is not None
-    try:
-        yield running.stdout.readline()
-    finally:
-        running.kill()
-        running.communicate()
+    return [_metric(f"m{number % 10}", start * 1000 + number) for number in range(1000)]

@@ -23,14 +23,14 @@ import pytest
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
+def postgresql(fsync: str = "off") -> Iterator[str]:
     """A PostgreSQL server with nothing in it; yields a URL without a database, such as `postgresql://postgres@127.0.0.1:5433`."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     port = free_port()
     try:
         _own(folder)
         _run_postgres("initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
-        options = f"-p {port} -k {folder} -h 127.0.0.1 -c fsync=off -c max_connections=40"
+        options = f"-p {port} -k {folder} -h 127.0.0.1 -c fsync={fsync} -c max_connections=40"
         _run_postgres("pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
         try:
             yield f"postgresql://postgres@127.0.0.1:{port}"

@@ -6,19 +6,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from http.client import HTTPConnection
-from pathlib import Path
 from statistics import median
 
 import msgspec
 
 from benchmarks import scratch
 from benchmarks.harness import Figure, Side, compare, meter_of
+from benchmarks.tracking.servers import Served, ours
 
 CALLS = 100_000
 STARTS = 3
+CALLS_OVER_HTTP = 320
+CONNECTIONS = 16
 _LOOP = """
 import json, os, sys, time
 from pathlib import Path
@@ -38,45 +39,6 @@ with everloop.run("bench") as run:
     rest = time.perf_counter() - begun
 print(json.dumps({"log_metric": best, "sync": rest}))
 """
-
-
-class Served:
-    """A server of ours in a process of its own, asked over one connection that is kept."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        host, port = address.removeprefix("http://").split(":")
-        self.process = process
-        self.address = address
-        self._connection = HTTPConnection(host, int(port), timeout=60.0)
-
-    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """The body of an answer."""
-        kind = {} if body is None else {"Content-Type": "application/json"}
-        self._connection.request(method, path, body, kind)
-        answer = self._connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise RuntimeError(f"{path} was answered with {answer.status}: {text[:300]!r}")
-        return text
-
-    def resident(self) -> float:
-        """The megabytes that its processes hold, each shared page counted by its share."""
-        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
-@contextmanager
-def ours(home: Path | None = None) -> Iterator[Served]:
-    """A running `everloop server` with a home of its own."""
-    words = ["server", "--port", "0", "--home", str(home or scratch.folder() / "home"), "--json"]
-    command = [sys.executable, "-m", "everloop", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    try:
-        yield Served(process, str(msgspec.json.decode(process.stdout.readline())["address"]))
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def logged(environment: dict[str, str]) -> dict[str, float]:
@@ -111,9 +73,7 @@ def _over_http() -> list[Figure]:
     from everloop.tracking.points import pack
 
     with ours() as server:
-        meter = meter_of(server.process.pid)
-        created = server.ask("POST", "/api/2.0/mlflow/runs/create", b'{"experiment_id": "0"}')
-        run = msgspec.json.decode(created)["run"]["info"]["run_id"]
+        meter, run = meter_of(server.process.pid), server.run()
         packed = [pack(segment(SEGMENT, number)) for number in reversed(range(4))]
         small, batch = packed[0], _batch(run)
         body = Side("JSON of the batch, parsed", lambda: [msgspec.json.decode(batch) for _ in range(20)])
@@ -137,7 +97,35 @@ def _over_http() -> list[Figure]:
             unit="ns",
             rounds=3,
         )
-    return [native, _bound(native, 200, "5 M points/s"), door, _bound(door, 1_667, "600,000 points/s")]
+        one = _one_by_one(server, run)
+    return [native, _bound(native, 200, "5 M points/s"), door, _bound(door, 1_667, "600,000 points/s"), *one]
+
+
+def _one_by_one(server: Served, run: str) -> list[Figure]:
+    """MLflow's `log-metric` on one connection and on several at once, CPU of the server a call."""
+    meter, kind = meter_of(server.process.pid), {"Content-Type": "application/json"}
+    metric = {"run_id": run, "key": "loss", "value": 0.5, "timestamp": 1_760_000_000_000, "step": 1}
+    body = msgspec.json.encode(metric)
+    figures = []
+    for connections in ([server.connection()], [server.connection() for _ in range(CONNECTIONS)]):
+
+        def work(asked: Sequence[HTTPConnection] = connections) -> None:
+            for _ in range(CALLS_OVER_HTTP // len(asked)):
+                for connection in asked:
+                    connection.request("POST", "/api/2.0/mlflow/runs/log-metric", body, kind)
+                for connection in asked:
+                    connection.getresponse().read()
+
+        count = len(connections)
+        cost = compare(
+            f"MLflow's log-metric over HTTP until durable, {count} connection{'s' * (count > 1)}, CPU of the server",
+            Side("server", work, meter=meter),
+            Side("JSON of it, parsed", lambda: [msgspec.json.decode(body) for _ in range(CALLS_OVER_HTTP)]),
+            each=CALLS_OVER_HTTP // count * count,
+            rounds=3,
+        )
+        figures += [cost, _bound(cost, 120, "120 µs")]
+    return figures
 
 
 def _bound(figure: Figure, bound: float, said: str) -> Figure:

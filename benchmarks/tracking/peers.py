@@ -11,21 +11,18 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import msgspec
 
 from benchmarks import scratch
 from benchmarks.harness import Figure
 from benchmarks.report import say
-from benchmarks.tracking import native
-from everloop.cli.demo.children import free_port
+from benchmarks.tracking import native, paths, servers
 
 SCRIPTS = Path(__file__).with_name("beside")
-READY_SECONDS = 120.0
 SECONDS = 300.0
+IN_PROCESS = "MLflow in process"
 Seconds = dict[str, float]
 _CALLS = {
     "log_metric": ("log_metric", "ms", 1e3),
@@ -52,25 +49,46 @@ def run() -> Sequence[Figure]:
 
 
 def _mlflow(python: str, own: Seconds) -> Iterator[Figure]:
-    folder = scratch.folder()
-    with native.ours() as server:
+    database = f"sqlite:///{scratch.folder() / 'in_process.db'}"
+    with servers.ours() as server:
         ours = _script(python, "mlflow", server.address)
-    embedded = _script(python, "mlflow", f"sqlite:///{folder / 'in_process.db'}")
-    with _mlflow_server(python, folder) as (address, ready, memory):
-        served = _script(python, "mlflow", address)
+    embedded = _script(python, "mlflow", database)
+    with servers.mlflow(python) as running:
+        served = _script(python, "mlflow", running.address)
+    yield _figure("log_metric, what the caller feels", "µs", own["log_metric"], IN_PROCESS, embedded["log_metric"])
     yield _figure(
-        "log_metric, what the caller feels", "µs", own["log_metric"], "MLflow in process", embedded["log_metric"]
+        "log_metric, CPU of the caller", "µs", own["log_metric"], "MLflow in process, async", embedded["log_async"]
     )
+    yield from _calls("our server", ours, {IN_PROCESS: embedded, "its own server": served})
+    yield from _on_postgresql(python)
+    size = paths.filled(paths.LONG)[2] / paths.LONG
+    yield Figure(what="a stored point", unit="bytes", ours=size, peer=IN_PROCESS, theirs=embedded["bytes"])
+    yield from _up("MLflow's server", running.ready, running.megabytes)
+
+
+def _on_postgresql(python: str) -> Iterator[Figure]:
+    """The same on PostgreSQL, where that is installed."""
+    try:
+        with servers.postgresql("ours", "theirs") as (mine, theirs):
+            with servers.ours(database=mine) as server:
+                ours = _script(python, "mlflow", server.address)
+            embedded = _script(python, "mlflow", servers.by_psycopg2(theirs))
+    except RuntimeError as error:
+        say(f"PostgreSQL is left out: {error}")
+        return
+    yield from _calls("our server on PostgreSQL", ours, {"MLflow in process on PostgreSQL": embedded})
+
+
+def _calls(server: str, ours: Seconds, beside: dict[str, Seconds]) -> Iterator[Figure]:
     for call, (what, unit, scale) in _CALLS.items():
-        for title, theirs in (("MLflow in process", embedded), ("its own server", served)):
+        for title, theirs in beside.items():
             yield Figure(
-                what=f"MLflow's client with our server: {what}",
+                what=f"MLflow's client with {server}: {what}",
                 unit=unit,
                 ours=ours[call] * scale,
                 peer=title,
                 theirs=theirs[call] * scale,
             )
-    yield from _up("MLflow's server", ready, memory)
 
 
 def _wandb(python: str, own: Seconds) -> Iterator[Figure]:
@@ -91,10 +109,10 @@ def _aim(python: str, own: Seconds) -> Iterator[Figure]:
 
 def _up(title: str, ready: float, memory: float) -> Iterator[Figure]:
     home = scratch.folder() / "home"
-    with native.ours(home):
+    with servers.ours(home):
         pass
     begun = time.perf_counter()
-    with native.ours(home) as server:
+    with servers.ours(home) as server:
         server.ask("GET", "/readyz")
         taken = time.perf_counter() - begun
         held = server.resident()
@@ -114,44 +132,3 @@ def _script(python: str, name: str, *arguments: str) -> Seconds:
     if ended.returncode:
         raise RuntimeError(ended.stderr[-500:])
     return msgspec.json.decode(ended.stdout.splitlines()[-1], type=Seconds)
-
-
-@contextmanager
-def _mlflow_server(python: str, folder: Path) -> Iterator[tuple[str, float, float]]:
-    """MLflow's server on SQLite with one worker: its address, seconds until it answered, megabytes of its processes."""
-    port, begun = free_port(), time.perf_counter()
-    store = ("--backend-store-uri", f"sqlite:///{folder / 'served.db'}", "--artifacts-destination", str(folder))
-    command = [python, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *store]
-    with (folder / "log").open("w") as log:
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{Path(python).parent}:/usr/bin:/bin"}
-        running = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-        try:
-            _wait(f"http://127.0.0.1:{port}/health", running, folder / "log")
-            yield f"http://127.0.0.1:{port}", time.perf_counter() - begun, _held(running.pid)
-        finally:
-            os.killpg(running.pid, 15)
-            running.wait()
-
-
-def _held(group: int) -> float:
-    """The megabytes that the processes of a group hold."""
-    size = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getpgid(int(process.name)) == group:
-                lines = (process / "smaps_rollup").read_text().splitlines()
-                size += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        except (OSError, ProcessLookupError):
-            continue
-    return size / 1024
-
-
-def _wait(url: str, running: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end and running.poll() is None:
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"MLflow's server did not come up: {log.read_text()[-300:]}")

@@ -12,6 +12,7 @@ from everloop.store.service import Store
 from everloop.tracking.entities import Logged
 from everloop.tracking.joining import joined
 from everloop.tracking.points import unpack
+from everloop.tracking.service import log_artifact
 from everloop.tracking.writes import write
 
 
@@ -44,6 +45,12 @@ class Embedded:
         session = self._platform.session(self._principal, self._project)
         with session.begin() as unit:
             write(unit, Logged(run, points, writer=writer, sequence=sequence))
+
+    def files(self, run: str, digests: Mapping[str, str]) -> None:
+        """Give files to a run in one transaction."""
+        with self._platform.session(self._principal, self._project).begin() as unit:
+            for path, digest in digests.items():
+                log_artifact(unit, run, path, digest)
 
     def close(self) -> None:
         """Close the platform, if it was opened for this."""
@@ -81,6 +88,11 @@ class Remote:
             "X-Everloop-Project": self._project or self._remote.project,
         }
         self._remote.send("POST", f"/runs/{run}/points", b"".join(segments), headers)
+
+    def files(self, run: str, digests: Mapping[str, str]) -> None:
+        """Give files to a run, a request each: those that were taken when one is refused are the same the next time."""
+        for path, digest in digests.items():
+            self.call("runs.log_artifact", {"id": run, "path": path, "digest": digest})
 
     def close(self) -> None:
         """Give back the connections, if they were opened for this."""

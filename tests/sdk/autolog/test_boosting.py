@@ -17,7 +17,7 @@ from tests.sdk.autolog.conftest import only, paths
 
 X = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 3)), columns=["a", "b", "c"])
 Y = (X["a"] + X["b"] > 0).astype(int)
-FILES = {"feature_importance.parquet", "feature_importance_gain.svg", "models/model/input_example.json"}
+FILES = {"feature_importance.parquet", "feature_importance.svg", "models/model/input_example.json"}
 
 
 def light() -> lightgbm.Booster:

@@ -55,6 +55,15 @@ def test_a_watched_module_logs_sizes_and_the_rate_every_few_steps(ever: Everloop
     assert ever.runs.get(run.id).tags["optimizer_class"] == "SGD"
 
 
+def test_runs_that_have_ended_do_not_disturb_the_training_of_the_next(ever: Everloop) -> None:
+    found = []
+    for _ in range(3):
+        with el.run(platform=ever) as run:
+            trained(run, 2)
+        found.append(ever.runs.get(run.id).metrics["lr"])
+    assert found == pytest.approx([0.1] * 3)
+
+
 def test_distributions_are_kept_ever_more_seldom(ever: Everloop) -> None:
     with el.run(platform=ever) as run:
         trained(run, 20)

@@ -58,6 +58,9 @@ class Flaky:
     def points(self, run: str, segments: Sequence[bytes], writer: str, sequence: int) -> None:
         self._lossy(self._inner.points(run, segments, writer, sequence))
 
+    def files(self, run: str, digests: Mapping[str, str]) -> None:
+        self._lossy(self._inner.files(run, digests))
+
     def close(self) -> None:
         pass
 

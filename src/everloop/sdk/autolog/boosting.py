@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from everloop.sdk.autolog import training as trainings
@@ -12,6 +14,18 @@ from everloop.sdk.autolog.results import keep_importances, keep_model
 from everloop.sdk.autolog.training import Training, current, guarded, options_of, recorded
 
 Importances = Callable[[Any], tuple[list[str], Mapping[str, list[float]]]]
+
+
+@dataclass(frozen=True)
+class Library:
+    """What differs between them."""
+
+    name: str
+    importances: Importances
+    callback: Callable[[], Any]
+    """Makes the callback that logs each iteration."""
+    told: Callable[[Mapping[str, Any]], tuple[dict[str, Any], Any]]
+    """The parameters and the data among the arguments of its `train`."""
 
 
 class Boosting:
@@ -54,16 +68,36 @@ def best_iteration(model: Any) -> int | None:
     return None
 
 
-def fitted(
-    library: str, original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any], importances: Importances
-) -> Any:
+def fitted(library: Library, original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
     """What an estimator's `fit` gives, recorded."""
-    if options_of(library) is None or current() is not None:
+    if options_of(library.name) is None or current() is not None:
         return original(*arguments, **named)
     estimator = arguments[0]
     data = arguments[1] if len(arguments) > 1 else named.get("X")
-    record = Boosting(estimator.get_params(), data, importances)
-    return recorded(library, type(estimator).__name__, lambda: original(*arguments, **named), record)
+    record = Boosting(estimator.get_params(), data, library.importances)
+    return recorded(library.name, type(estimator).__name__, lambda: original(*arguments, **named), record)
+
+
+def trained(library: Library, original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    """What a library's own `train` gives, recorded; inside of an estimator's `fit` it only logs the iterations."""
+    around = current()
+    inside = isinstance(around, Training) and around.library == library.name
+    if options_of(library.name) is None or (around is not None and not inside):
+        return original(*arguments, **named)
+    try:
+        bound = inspect.signature(original).bind(*arguments, **named)
+    except TypeError:  # The library says itself what is wrong.
+        return original(*arguments, **named)
+    parameters: dict[str, Any] = {}
+    data = None
+    with guarded(library.name):
+        if not inside:
+            parameters, data = library.told(bound.arguments)
+        bound.arguments["callbacks"] = [*(bound.arguments.get("callbacks") or []), library.callback()]
+    if inside:
+        return original(*bound.args, **bound.kwargs)
+    record = Boosting(parameters, data, library.importances)
+    return recorded(library.name, "train", lambda: original(*bound.args, **bound.kwargs), record)
 
 
 def log_values(training: Training, values: Iterable[tuple[str, float]], iteration: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,21 +18,22 @@ class Watched:
     """A module that is watched after each step of its optimizer, until the run ends or `stop` is called."""
 
     def __init__(self, run: Run, module: Any, every: int) -> None:
-        from torch.optim.optimizer import register_optimizer_step_post_hook
-
         self._run = run
         self._every = every
         self._named = dict(module.named_parameters())
         self._own = {id(parameter) for parameter in self._named.values()}
         self._steps = 0
         self._next_histogram = every
-        self._hook: Any = register_optimizer_step_post_hook(self._step)
+        _hook()
+        _watching.append(self)
 
     def stop(self) -> None:
         """Watch no more."""
-        self._hook.remove()
+        with suppress(ValueError):  # It was stopped before.
+            _watching.remove(self)
 
-    def _step(self, optimizer: Any, arguments: object, named: object) -> None:
+    def step(self, optimizer: Any) -> None:
+        """Take a step of an optimizer, if it is one of the module's."""
         if self._run.has_ended:
             return self.stop()
         if not any(id(each) in self._own for group in optimizer.param_groups for each in group["params"]):
@@ -64,6 +67,21 @@ class Watched:
 
     def _gradients(self) -> Mapping[str, Any]:
         return {name: each.grad for name, each in self._named.items() if each.grad is not None}
+
+
+_watching: list[Watched] = []
+
+
+@cache
+def _hook() -> None:
+    """Be told of each step of every optimizer. PyTorch iterates over its hooks, so ours is never taken away again."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    def told(optimizer: Any, arguments: object, named: object) -> None:
+        for watched in tuple(_watching):
+            watched.step(optimizer)
+
+    register_optimizer_step_post_hook(told)
 
 
 def histogram(tensor: Any) -> dict[str, Any]:

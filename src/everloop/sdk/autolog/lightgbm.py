@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from everloop.sdk.autolog.boosting import Boosting, fitted, log_values
+from everloop.sdk.autolog.boosting import Library, fitted, log_values, trained
 from everloop.sdk.autolog.patches import Call, Patches
-from everloop.sdk.autolog.training import Training, current, guarded, options_of, recorded
-
-LIBRARY = "lightgbm"
+from everloop.sdk.autolog.training import Training, current
 
 
 def patch(patches: Patches) -> None:
@@ -25,30 +22,11 @@ def patch(patches: Patches) -> None:
 
 
 def _fit(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    return fitted(LIBRARY, original, arguments, named, importances)
+    return fitted(LIBRARY, original, arguments, named)
 
 
 def _train(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    around = current()
-    if isinstance(around, Training) and around.library == LIBRARY:
-        return original(*arguments, **_watched(named))
-    if around is not None or options_of(LIBRARY) is None:
-        return original(*arguments, **named)
-    given: Mapping[str, Any] = {}
-    data = None
-    with guarded(LIBRARY):
-        bound = inspect.signature(original).bind(*arguments, **named)
-        bound.apply_defaults()
-        given = bound.arguments
-        data = _data(given["train_set"])
-    parameters = {**(given.get("params") or {}), "num_boost_round": given.get("num_boost_round")}
-    record = Boosting(parameters, data, importances)
-    return recorded(LIBRARY, "train", lambda: original(*arguments, **_watched(named)), record)
-
-
-def _watched(named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, with a callback of ours beside those that are there."""
-    return {**named, "callbacks": [*(named.get("callbacks") or []), log_iteration]}
+    return trained(LIBRARY, original, arguments, named)
 
 
 def log_iteration(environment: Any) -> None:
@@ -68,7 +46,11 @@ def importances(model: Any) -> tuple[list[str], Mapping[str, list[float]]]:
     return booster.feature_name(), {kind: booster.feature_importance(kind).tolist() for kind in ("split", "gain")}
 
 
-def _data(dataset: Any) -> Any:
-    """What a dataset was made of, which it forgets once it is constructed; as columns with the booster's own names."""
-    found = dataset.data
-    return None if isinstance(found, (str, bytes)) else found
+def _told(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Parameters, and what the dataset was made of, which it forgets once it is constructed."""
+    parameters = {**(given.get("params") or {}), "num_boost_round": given.get("num_boost_round", 100)}
+    data = given["train_set"].data
+    return parameters, None if isinstance(data, (str, bytes)) else data
+
+
+LIBRARY = Library("lightgbm", importances, lambda: log_iteration, _told)

@@ -45,20 +45,27 @@ def shown(data: Any) -> dict[str, Any]:
 
 
 def keep_importances(training: Training, names: Sequence[str], kinds: Mapping[str, Sequence[float]]) -> None:
-    """Keep how much each input counted: all as a table, and of each kind the most important as a figure."""
+    """Keep how much each input counted: all as a table, and of each kind the most important in a figure."""
     with guarded(training.library):
         columns = {kind: [float(value) for value in values] for kind, values in kinds.items()}
         training.run.log_table({"feature": list(names), **columns}, "feature_importance.parquet")
     if training.options.log_plots:
-        for kind, values in kinds.items():
-            with guarded(training.library):
-                _draw(training, kind, names, values)
+        with guarded(training.library):
+            training.run.keep("feature_importance.svg", drawn(names, kinds).encode())
 
 
-def _draw(training: Training, kind: str, names: Sequence[str], values: Sequence[float]) -> None:
-    """The largest as bars, in SVG of our own: Matplotlib takes half a second to begin."""
-    largest = sorted(zip(values, names, strict=True), reverse=True)[:_MOST_BARS]
-    training.run.keep(f"feature_importance_{kind}.svg", bars(largest, f"Feature importance ({kind})").encode())
+def drawn(names: Sequence[str], kinds: Mapping[str, Sequence[float]]) -> str:
+    """The largest of each kind as bars, in SVG of our own: Matplotlib takes half a second to begin."""
+    blocks: list[str] = []
+    top = 0
+    for kind, values in kinds.items():
+        largest = sorted(zip(values, names, strict=True), reverse=True)[:_MOST_BARS]
+        blocks.append(f'<g transform="translate(0 {top})">{bars(largest, f"Feature importance ({kind})")}</g>')
+        top += 36 + 20 * len(largest)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="620" height="{top}" font-family="sans-serif" font-size="12">'
+    )
+    return f"{head}{''.join(blocks)}</svg>"
 
 
 def bars(values: Sequence[tuple[float, str]], title: str) -> str:
@@ -72,8 +79,4 @@ def bars(values: Sequence[tuple[float, str]], title: str) -> str:
         f'<text x="{206 + max(value, 0) / most * 320:.1f}" y="{40 + 20 * at}">{value:.4g}</text>'
         for at, (value, name) in enumerate(values)
     ]
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="620" height="{36 + 20 * len(values)}"'
-        ' font-family="sans-serif" font-size="12">'
-    )
-    return f'{head}<text x="8" y="16" font-weight="bold">{escape(title)}</text>{"".join(lines)}</svg>'
+    return f'<text x="8" y="16" font-weight="bold">{escape(title)}</text>{"".join(lines)}'

@@ -168,10 +168,10 @@ class Fit:
 
 
 def keep_estimator(training: Training, estimator: Any) -> None:
-    """Keep the estimator as a diagram, and its inputs' importances if it knows them."""
+    """Keep a diagram of an estimator that is made of others, and its inputs' importances if it knows them."""
     from sklearn.utils import estimator_html_repr
 
-    if training.options.log_plots:
+    if training.options.log_plots and any(hasattr(part, "get_params") for part in estimator.get_params().values()):
         training.run.log_text(estimator_html_repr(estimator), "estimator.html")
     values = getattr(estimator, "feature_importances_", None)
     if values is not None:

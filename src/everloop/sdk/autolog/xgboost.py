@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from everloop.sdk.autolog.boosting import Boosting, fitted, log_values
+from everloop.sdk.autolog.boosting import Library, fitted, log_values, trained
 from everloop.sdk.autolog.patches import Call, Patches
-from everloop.sdk.autolog.training import Training, current, guarded, options_of, recorded
+from everloop.sdk.autolog.training import Training, current
 
-LIBRARY = "xgboost"
 _EXAMPLE = 1_000
 
 
@@ -27,30 +25,11 @@ def patch(patches: Patches) -> None:
 
 
 def _fit(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    return fitted(LIBRARY, original, arguments, named, importances)
+    return fitted(LIBRARY, original, arguments, named)
 
 
 def _train(original: Call, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    around = current()
-    if isinstance(around, Training) and around.library == LIBRARY:
-        return original(*arguments, **_watched(named))
-    if around is not None or options_of(LIBRARY) is None:
-        return original(*arguments, **named)
-    given: Mapping[str, Any] = {}
-    data, rows = None, 0
-    with guarded(LIBRARY):
-        bound = inspect.signature(original).bind(*arguments, **named)
-        bound.apply_defaults()
-        given = bound.arguments
-        data, rows = shown(given["dtrain"]), given["dtrain"].num_row()
-    told = {key: given.get(key) for key in ("num_boost_round", "early_stopping_rounds", "maximize")}
-    record = Boosting({**dict(given.get("params") or {}), **told, "rows": rows}, data, importances)
-    return recorded(LIBRARY, "train", lambda: original(*arguments, **_watched(named)), record)
-
-
-def _watched(named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, with a callback of ours beside those that are there."""
-    return {**named, "callbacks": [*(named.get("callbacks") or []), _callback()()]}
+    return trained(LIBRARY, original, arguments, named)
 
 
 @functools.cache
@@ -89,3 +68,13 @@ def shown(matrix: Any) -> Any:
     rows = matrix.slice(range(min(matrix.num_row(), _EXAMPLE))).get_data().toarray()
     names = matrix.feature_names
     return rows if names is None else {name: rows[:, at] for at, name in enumerate(names)}
+
+
+def _told(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Parameters, and the first rows of the matrix."""
+    told = {key: given.get(key) for key in ("early_stopping_rounds", "maximize")}
+    told |= {"num_boost_round": given.get("num_boost_round", 10), "rows": given["dtrain"].num_row()}
+    return {**(given.get("params") or {}), **told}, shown(given["dtrain"])
+
+
+LIBRARY = Library("xgboost", importances, lambda: _callback()(), _told)

@@ -89,7 +89,8 @@ class Run(Files):
         self._writer.write(begun)
         self._writer.start()
         if not begun.resumed:
-            self._capture = Capture(self._writer, self._spool, self._warn)
+            outer = self.outer._capture if isinstance(self.outer, Run) else None
+            self._capture = Capture(self._writer, self._spool, self._warn, outer)
             self._capture.start()
         if self.place.open is not None:
             self._shipper = Shipper(self.folder, self.place.open, self._warn)

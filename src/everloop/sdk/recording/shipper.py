@@ -60,6 +60,7 @@ class Shipper:
         return arrived
 
     def _work(self) -> None:
+        self._attempt(lambda _: None)  # What it takes to open a platform is done while the training begins.
         wait = EVERY
         while not self._ended.wait(wait):
             wait = EVERY if self._attempt(Shipment.ship) else min(2 * wait, _LONGEST_WAIT)

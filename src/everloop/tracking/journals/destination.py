@@ -30,6 +30,10 @@ class Destination(Protocol):
         """Give points to a run, all of them or none; what it has taken of this writer already changes nothing."""
         ...
 
+    def files(self, run: str, digests: Mapping[str, str]) -> None:
+        """Give a run files by path, all of them or none; their bytes are in the store."""
+        ...
+
     def close(self) -> None:
         """Give back what was opened for it."""
         ...

@@ -178,9 +178,7 @@ class Shipment:
         if segments:
             self._try(partial(self._destination.points, self.run, segments, journal.stem, batch.sequence), "points")
         self._note([record for record in records if isinstance(record, Noted)])
-        for record in records:
-            if isinstance(record, Kept):
-                self._keep(record.path, record.digest)
+        self._keep({record.path: record.digest for record in records if isinstance(record, Kept)})
         self._of(journal).acknowledge(batch)
         self._progress.advance(batch.end, journal.stat().st_size, self.run, "bytes")
 
@@ -206,13 +204,20 @@ class Shipment:
         for key, text in texts.items():
             self._call("runs.log", {kind: {key: text}})
 
-    def _keep(self, path: str, digest: str) -> None:
-        if digest in self._files:
+    def _keep(self, files: Mapping[str, str]) -> None:
+        """All at once, and one by one where that is refused, as with texts."""
+        stored: dict[str, str] = {}
+        for path, digest in files.items():
+            if digest in self._files:
+                stored[path] = digest
+            elif (self._folder / SPOOL / digest).exists():
+                stored[path] = self._stored(digest)
+            else:
+                self._warn(path, f"The file {path} of run {self.run} is missing from {self._folder / SPOOL}.")
+        if len(stored) > 1 and self._try(partial(self._destination.files, self.run, stored), "files", quietly=True):
+            return
+        for path, digest in stored.items():
             self._call("runs.log_artifact", {"path": path, "digest": digest})
-        elif (self._folder / SPOOL / digest).exists():
-            self._call("runs.log_artifact", {"path": path, "digest": self._stored(digest)})
-        else:
-            self._warn(path, f"The file {path} of run {self.run} is missing from {self._folder / SPOOL}.")
 
     def _stored(self, digest: str) -> Digest:
         self._files.add(digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, String, Table, false
+from sqlalchemy import Boolean, Column, String, Table, text
 
 from everloop.catalog.schema import Encoded, UtcTime, metadata
 from everloop.governance.retaining.entities import Rules
@@ -15,5 +15,5 @@ policies = Table(
     Column("rules", Encoded(Rules), nullable=False),
     Column("experiment", String(128), nullable=False),
     Column("changed", UtcTime, nullable=False),
-    Column("declared", Boolean, nullable=False, server_default=false()),
+    Column("declared", Boolean, nullable=False, server_default=text("false")),
 )

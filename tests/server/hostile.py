@@ -5,11 +5,11 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
-from sqlalchemy import func, literal, select, union_all
 
 from everloop.app.platform import Platform
 from everloop.catalog.schema import metadata
@@ -22,6 +22,8 @@ from tests.sdk.doors import Beside
 from tests.sdk.scenario import SCENARIO, objects
 
 Arguments = dict[str, Any]
+LONG = ("packages.measure",)
+"""What these take they put under load for many seconds, so that they are asked only for what they surely refuse."""
 ABSENT = object()
 """Stands for an argument that is left out."""
 
@@ -88,7 +90,8 @@ def wrong_calls(taken: Mapping[str, Arguments]) -> Iterator[Wrong]:
             if parameter.default is parameter.empty:
                 yield Wrong(usecase.name, name, without, surely=True)
             for value, surely in _wrong_values(parameter.annotation):
-                yield Wrong(usecase.name, name, good | {name: value}, surely)
+                if surely or usecase.name not in LONG:
+                    yield Wrong(usecase.name, name, good | {name: value}, surely)
 
 
 def _wrong_values(annotation: Any) -> Iterator[tuple[Any, bool]]:
@@ -130,12 +133,15 @@ def _may_be(value: Any, arms: list[Any]) -> bool:
 
 def marks(platform: Platform) -> tuple[Any, ...]:
     """What must not move when something is refused: the ledger's head, and how many rows each table has."""
-    counts = union_all(
-        select(literal("head"), chain_head.c.sequence),
-        *(select(literal(table.name), func.count()).select_from(table) for table in metadata.sorted_tables),
-    )
     with platform.session().begin(write=False) as unit:
-        return tuple(map(tuple, unit.connection.execute(counts)))
+        return tuple(map(tuple, unit.connection.exec_driver_sql(_counts())))
+
+
+@cache
+def _counts() -> str:
+    """One statement for all tables, made once: to make it takes ten times as long as to run it."""
+    counts = [f"SELECT '{table.name}', count(*) FROM {table.name}" for table in metadata.sorted_tables]
+    return " UNION ALL ".join([f"SELECT 'head', sequence FROM {chain_head.name}", *counts])
 
 
 def is_told_well(problem: Problem) -> bool:

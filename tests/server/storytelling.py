@@ -62,6 +62,27 @@ def _write_evil(world: World) -> None:
         trained=trained,
         card=f"# {EVIL}\n\n- `{EVIL}`\n\n| {EVIL} |\n| --- |\n| {EVIL} |",
     )
+    _sweep_and_trace(world)
     call("packages.build", model="late", version=1)
     call("governance.grant", principal="ada", roles=("reader",))
     call("tokens.create", principal="ada")
+
+
+def _sweep_and_trace(world: World) -> None:
+    folder = world.platform.resources.home
+    (folder / "evil_goal.py").write_text(
+        f"def goal(x):\n    if x == {EVIL!r}:\n        raise ValueError(x)\n    return 1\n"
+    )
+    definition = {
+        "target": "evil_goal:goal",
+        "folder": str(folder),
+        "space": {"x": {"type": "choice", "values": [EVIL, "good"]}},
+        "search": {"sampler": "grid"},
+        "budget": {"trials": 2},
+    }
+    world.call("sweeps.create", name="evil", definition=definition)
+    world.call("sweeps.resume", name="evil")
+    said = {"mlflow.spanInputs": EVIL, "mlflow.spanType": EVIL, EVIL: EVIL}
+    span = {"id": "1" * 16, "name": EVIL, "started": 10**18, "ended": 10**18 + 1, "status": "error", "message": EVIL}
+    span |= {"attributes": said, "events": [{"name": EVIL, "at": 10**18, "attributes": {EVIL: EVIL}}]}
+    world.call("traces.log", id="tr-evil", experiment="evil", spans=[span], tags={"t": EVIL})

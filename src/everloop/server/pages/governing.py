@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from everloop.governance.roles import allows
+from everloop.governance.roles import allows, require
 from everloop.registry.policies.entities import Policy
 from everloop.registry.webhooks.entities import Delivery, Webhook
 from everloop.server.pages.site import Page, Visit
@@ -42,6 +42,7 @@ def policies(visit: Visit) -> Page:
 
 def webhooks(visit: Visit) -> Page:
     """The list of webhooks."""
+    require(visit.principal, "models:read")
     may_see = allows(visit.principal.roles, "webhooks:govern")
     known: list[Webhook] = visit.ask("webhooks.list") if may_see else []
     listed = [Hooked(each, visit.ask("webhooks.deliveries", id=each.id)[:_DELIVERIES]) for each in known]

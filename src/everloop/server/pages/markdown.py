@@ -30,7 +30,7 @@ def html(text: str, top: int = 2) -> Markup:
 def bare(text: str) -> str:
     """Markdown as one line of plain text.
 
-    >>> bare("# A `b`\n\nand **c**")
+    >>> bare("# A `b` and **c**")
     'A b and c'
     """
     return html(text).striptags()

@@ -25,6 +25,7 @@ SUBJECTS = (
     "memo",
     "tracking",
     "tracking_search",
+    "autolog",
     "sweeps",
     "tracking_peers",
     "tracking_client",
@@ -46,6 +47,7 @@ LONG = (
     *("storegrowth", "data_checks", "data_tables", "versions", "largefile", "remotes", "demo"),
     *(
         "tracking_peers",
+        "autolog",
         "tracking_client",
         "tracking_artifacts",
         "serving_peers",

@@ -1,0 +1,1 @@
+"""Trainings of each library, for what it costs to record them."""

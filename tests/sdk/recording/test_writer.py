@@ -10,7 +10,8 @@ import pytest
 
 from everloop.sdk.recording import writer as module
 from everloop.sdk.recording.writer import Writer
-from everloop.tracking.journals.journal import entries, journals
+from everloop.tracking.journals import locks
+from everloop.tracking.journals.journal import entries, journals, lock_of
 from everloop.tracking.journals.records import Measured, Noted, Recorded
 from everloop.tracking.points import metric_points, unpack
 
@@ -36,6 +37,20 @@ def test_what_was_logged_is_in_the_journal_after_a_flush(tmp_path: Path) -> None
     writer.pending.append(("loss", 0.5, None, 0.0))
     writer.flush()
     assert values(tmp_path) == [0.5]
+    writer.close()
+
+
+def test_a_full_journal_is_closed_and_the_next_stands_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FULL", 100)
+    writer = Writer(tmp_path, Told())
+    for value in range(5):
+        writer.pending.append(("loss", float(value), None, 0.0))
+        writer.flush()
+    assert len(journals(tmp_path)) > 2
+    assert values(tmp_path) == [0, 1, 2, 3, 4]
+    assert [locks.is_free(lock_of(journal)) for journal in journals(tmp_path)[:2]] == [True, True]
     writer.close()
 
 

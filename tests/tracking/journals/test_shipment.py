@@ -18,7 +18,7 @@ from everloop.store.service import Store
 from everloop.tracking.entities import MetricPoint, Run
 from everloop.tracking.environment import capture
 from everloop.tracking.journals import locks
-from everloop.tracking.journals.journal import Journal
+from everloop.tracking.journals.journal import Journal, journals
 from everloop.tracking.journals.records import Begun, Captured, Ended, Kept, Measured, Noted, Printed, Recorded
 from everloop.tracking.journals.shipment import SHIPPING, SPOOL, NotYet, Shipment
 from everloop.tracking.journals.sync import left_in, sync
@@ -124,6 +124,31 @@ def test_one_that_left_no_word_was_killed(tmp_path: Path, destination: Embedded)
     write(tmp_path / RUN, begun(), measured(1))
     ship(tmp_path / RUN, destination)
     assert (run_of(destination).status, run_of(destination).ended) == ("killed", NOW)
+
+
+def test_a_full_journal_goes_when_it_has_arrived_while_the_run_goes_on(tmp_path: Path, destination: Embedded) -> None:
+    folder = tmp_path / RUN
+    write(folder, begun(), CAPTURED, measured(1), writer="01")
+    write(folder, measured(2, start=1), Printed("halfway\n"), writer="01_000001")
+    alive = Journal(folder, "01_000002")
+    alive.append([measured(3, start=2)])
+    Shipment(folder, destination, Told()).ship()
+    assert [journal.stem for journal in journals(folder)] == ["01", "01_000002"]
+    assert history(destination) == [1, 2, 3]
+    alive.close()
+    assert ship(folder, destination)
+    assert history(destination) == [1, 2, 3]
+    assert [file.path for file in destination.call("runs.artifacts", {"id": RUN})] == ["console-01_000001.txt"]
+
+
+def test_a_run_that_was_killed_ended_with_the_last_of_its_journals(tmp_path: Path, destination: Embedded) -> None:
+    later = NOW + timedelta(minutes=1)
+    last = Measured(pack(points_of([MetricPoint("loss", 2.0, 1, later)])), 1)
+    write(tmp_path / RUN, begun(), CAPTURED, measured(1), writer="01")
+    write(tmp_path / RUN, last, writer="01_000001")
+    assert ship(tmp_path / RUN, destination)
+    assert (run_of(destination).status, run_of(destination).ended) == ("killed", later)
+    assert history(destination) == [1, 2]
 
 
 def test_a_machine_whose_clock_is_wrong_loses_its_times_only(tmp_path: Path, destination: Embedded) -> None:

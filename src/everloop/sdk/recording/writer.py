@@ -18,6 +18,8 @@ from everloop.tracking.points import pack
 TICK = 0.02
 """Seconds between two looks at what was logged: so much a kill of the process can cost."""
 _FLUSH_EVERY = 50
+FULL = 16 << 20
+"""From so many bytes on a journal is closed and another one begun, so that what has arrived can be removed."""
 _MOST_WAITING = 64 << 20
 """So many bytes wait for a full disk to have room; what comes then is lost, and counted."""
 
@@ -39,6 +41,7 @@ class Writer:
         self._ended = threading.Event()
         self._journal: Journal | None = None
         self._closed = False
+        self._full = 0
 
     def start(self) -> None:
         """Start to look for what was logged."""
@@ -80,6 +83,7 @@ class Writer:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._journal = None
+        self._full = 0
         self.start()
 
     def _work(self) -> None:
@@ -116,13 +120,17 @@ class Writer:
             self._waiting.append(record)
         try:
             if self._journal is None:
-                self._journal = Journal(self.folder, self.name)
+                self._journal = Journal(self.folder, f"{self.name}_{self._full:06d}" if self._full else self.name)
             self._journal.append(self._waiting)
         except OSError as error:
             self._warn("journal", f"The journal in {self.folder} cannot be written: {error}. It is tried again.")
             return
         self._waiting.clear()
         self._waiting_bytes = 0
+        if self._journal.size >= FULL:
+            self._journal.close()
+            self._journal = None
+            self._full += 1  # Named after the first, behind which it stands whatever the clock says.
 
     def _flush(self, journal: Journal) -> None:
         try:

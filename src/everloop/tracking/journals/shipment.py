@@ -67,6 +67,9 @@ class Shipment:
         self._progress = progress
         self._sent: dict[Path, Sent] = {}
         self._begun: set[Path] = set()
+        self._staying: set[Path] = set()
+        self._newest: datetime | None = None
+        """When the last point was logged of the journals that are gone."""
         self._files: set[str] = set()
         self._reopened: tuple[RunStatus, datetime | None] | None = None
 
@@ -78,8 +81,11 @@ class Shipment:
         """
         for journal in journals(self._folder):
             self._begin(journal)
+            closed = locks.is_free(lock_of(journal))
             while parcel := self._next(journal):
                 self._deliver(journal, *parcel)
+            if closed and journal not in self._staying:
+                self._thin(journal)
 
     def end(self) -> bool:
         """Ship the rest of a run whose process has ended, end it on the platform, and remove what was shipped.
@@ -93,15 +99,31 @@ class Shipment:
             self._keep_console(journal)
         self._finish(done)
         for journal in done:
-            self._of(journal).remove()
-            lock_of(journal).unlink(missing_ok=True)
-            journal.unlink()
+            self._remove(journal)
         if not alive:
             shutil.rmtree(self._folder / SPOOL, ignore_errors=True)
             locks.release(self._folder / SHIPPING, remove=True)
             with suppress(OSError):
                 self._folder.rmdir()
         return not alive
+
+    def _thin(self, journal: Path) -> None:
+        """Remove a closed journal that has arrived, unless it says how the run began or ended."""
+        last: Measured | None = None
+        for record, _ in self._entries(journal, 0):
+            if isinstance(record, Begun | Ended):
+                self._staying.add(journal)
+                return
+            last = record if isinstance(record, Measured) else last
+        self._newest = max(filter(None, (self._newest, _last_time(last))), default=None)
+        self._keep_console(journal, f"console-{journal.stem}.txt")
+        self._remove(journal)
+
+    def _remove(self, journal: Path) -> None:
+        """Where this is interrupted, what is left is sent again under the same numbers, and changes nothing."""
+        self._of(journal).remove()
+        lock_of(journal).unlink(missing_ok=True)
+        journal.unlink()
 
     def _of(self, journal: Path) -> Sent:
         if journal not in self._sent:
@@ -257,8 +279,8 @@ class Shipment:
         self._destination.call("runs.resume", {"id": self.run})
         return True
 
-    def _keep_console(self, journal: Path) -> None:
-        """Keep what a process printed as a file of the run; a second process's has its writer's name in its path."""
+    def _keep_console(self, journal: Path, path: str = CONSOLE) -> None:
+        """Keep what a journal says was printed as a file of the run; a second one has its writer's name in its path."""
         printed = (entry.record for entry in self._entries(journal, 0))
         text = "".join(record.text for record in printed if isinstance(record, Printed))
         if not text:
@@ -267,10 +289,8 @@ class Shipment:
             artifact.path: artifact.digest for artifact in self._destination.call("runs.artifacts", {"id": self.run})
         }
         digest = self._destination.store.put(text.encode(errors="replace"))
-        if known.get(CONSOLE, digest) == digest:
-            self._call("runs.log_artifact", {"path": CONSOLE, "digest": digest})
-        else:
-            self._call("runs.log_artifact", {"path": f"console-{journal.stem}.txt", "digest": digest})
+        path = path if known.get(path, digest) == digest else f"console-{journal.stem}.txt"
+        self._call("runs.log_artifact", {"path": path, "digest": digest})
 
     def _finish(self, done: Sequence[Path]) -> None:
         """End the run as the newest process that began or resumed it did; one that left no word was killed."""
@@ -292,6 +312,7 @@ class Shipment:
             self._warn(when, f"Run {self.run} has the time at which it was shipped: {error}")
 
     def _ending(self, done: Sequence[Path]) -> tuple[RunStatus | None, datetime | None]:
+        newest = self._newest
         for journal in reversed(done):
             begun: Begun | None = None
             last: Measured | None = None
@@ -300,8 +321,9 @@ class Shipment:
                     return record.status, record.at
                 begun = record if isinstance(record, Begun) else begun
                 last = record if isinstance(record, Measured) else last
+            newest = newest or _last_time(last)
             if begun is not None:
-                return "killed", _last_time(last) or begun.started
+                return "killed", newest or begun.started
         return self._reopened or (None, None)
 
 

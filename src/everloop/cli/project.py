@@ -115,7 +115,8 @@ def apply() -> None:
 
     door = this_door()
     values = door.settings.values
-    only_settings = values.retention and not values.module
+    keeps = values.retention or any(policy.declared for policy in door.call("retention.list", {}))
+    only_settings = keeps and not values.module
     declared = project.NOTHING if only_settings else project.collect(door.settings.folder, values.module)
     applied = project.apply(door.local, declared)
     if door.json:

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from everloop.app.platform import Platform, open_platform
 from everloop.app.settings import load
+from everloop.kernel.errors import NotFound
 from everloop.tracking.tables import artifacts, metric_blocks, metric_levels, metric_tail, run_writers, runs
 from tests.governance.runkeeping.test_service import freed, hidden, run_of
 
@@ -63,6 +64,17 @@ def test_the_file_of_the_database_and_the_store_get_smaller(platform: Platform, 
     assert report.returned_bytes > report.bytes // 2
     assert (home / "catalog.db").stat().st_size <= database - report.returned_bytes
     assert store - bytes_in(home / "store") >= report.files_bytes == 800_000
+
+
+def test_exports_that_nobody_keeps_are_freed_by_the_store_and_nothing_else_is(platform: Platform) -> None:
+    run = run_of(platform)
+    (file,) = platform.call("runs.artifacts", {"id": run.id})
+    made = [platform.call("runs.export", {"format": format}).digest for format in ("csv", "json", "parquet")]
+    platform.call("store.gc", {"dry_run": False, "grace": "0s", "thorough": True})
+    for digest in made:
+        with pytest.raises(NotFound):
+            platform.resources.store.get(digest)
+    assert platform.resources.store.get(file.digest)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -99,6 +100,7 @@ class Search(msgspec.Struct, frozen=True):
     page_token: str = ""
 
 
+@lru_cache(maxsize=4_096)  # A page of runs asks for each of them.
 def id_of(name: str) -> str:
     """The id of an experiment: 0 for Default, else 56 bits of the hash of its name, as a decimal number."""
     return "0" if name == DEFAULT else str(int(digest_of(name.encode())[:14], 16))

@@ -101,10 +101,7 @@ def _servers(up: ExitStack) -> tuple[dict[str, str], dict[str, Meter]]:
     own = up.enter_context(servers.ours())
     urls = {OURS: own.address, AT_ONCE: up.enter_context(servers.at_once(own.address))}
     meters = {OURS: meter_of(own.process.pid)}
-    if python:
-        urls["MLflow on SQLite"] = up.enter_context(servers.mlflow(python)).address
-    else:
-        say("MLflow's own server is left out: EVERLOOP_TRACKING_PEERS names no Python that has it")
+    urls |= _theirs(up, python, "MLflow on SQLite")
     try:
         mine, theirs = up.enter_context(servers.postgresql("ours", "theirs"))
     except RuntimeError as error:
@@ -112,9 +109,19 @@ def _servers(up: ExitStack) -> tuple[dict[str, str], dict[str, Meter]]:
         return urls, meters
     shared = up.enter_context(servers.ours(database=mine))
     urls[OURS_ON_POSTGRESQL], meters[OURS_ON_POSTGRESQL] = shared.address, meter_of(shared.process.pid)
-    if python:
-        urls["MLflow on PostgreSQL"] = up.enter_context(servers.mlflow(python, servers.by_psycopg2(theirs))).address
-    return urls, meters
+    return urls | _theirs(up, python, "MLflow on PostgreSQL", servers.by_psycopg2(theirs)), meters
+
+
+def _theirs(up: ExitStack, python: str, name: str, database: str = "") -> dict[str, str]:
+    """MLflow's own server by its name, if it comes up."""
+    if not python:
+        say(f"{name} is left out: EVERLOOP_TRACKING_PEERS names no Python that has it")
+        return {}
+    try:
+        return {name: up.enter_context(servers.mlflow(python, database)).address}
+    except RuntimeError as error:
+        say(f"{name} is left out: {error}")
+        return {}
 
 
 def _python() -> str:

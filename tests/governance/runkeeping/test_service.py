@@ -14,9 +14,11 @@ from everloop.catalog.tables import ledger, lineage
 from everloop.governance.runkeeping.entities import RunsGc
 from everloop.kernel.clock import SimulatedClock
 from everloop.kernel.errors import Conflict, NotFound, Refused
-from everloop.registry.entities import FILES, Model, Signature
+from everloop.registry import service as registry
+from everloop.registry.entities import FILES, Model, ModelVersion, Signature
 from everloop.store.entities import Digest
-from everloop.tracking.entities import Run
+from everloop.tracking import loggedmodels
+from everloop.tracking.entities import LoggedModel, Run
 
 
 def run_of(platform: Platform, experiment: str = "e", **arguments: object) -> Run:
@@ -131,6 +133,15 @@ class TestWhatGoes:
         assert kinds[-1] == "runs.purged"
         assert platform.call("audit.verify", {}).intact
 
+    def test_a_deleted_logged_model_goes_whatever_kind_of_model_it_is(self, platform: Platform) -> None:
+        run, now = run_of(platform), platform.resources.clock.now()
+        logged = LoggedModel("m-" + "ab" * 16, "e", run.id, "net", "Agent", "ready", {}, {}, now, now, deleted=now)
+        with platform.session().begin() as unit:
+            loggedmodels.add(unit, logged)
+        (gone,) = freed(platform).freed
+        assert (gone.urn, gone.name) == (f"logged_model:default/{logged.id}", "net")
+        assert platform.call("runs.get", {"id": run.id}).id == run.id
+
     def test_its_files_go_from_the_store_and_those_that_others_have_stay(self, platform: Platform) -> None:
         run, other = hidden(platform), run_of(platform)
         mine, shared = (platform.call("runs.artifacts", {"id": it.id})[0].digest for it in (run, other))
@@ -189,6 +200,20 @@ class TestWhatStays:
         report = freed(platform)
         assert report.freed == ()
         assert "model:default/m@1" in why(report)[urn(run)]
+
+    @pytest.mark.parametrize("id", ["ab" * 16, "m-" + "ab" * 16])
+    def test_the_run_of_a_logged_model_that_a_version_names_by_any_kind_of_id(
+        self, platform: Platform, id: str
+    ) -> None:
+        run, files = hidden(platform), platform.resources.store.put_tree([])
+        trained, now = Model(FILES, files, Signature((), ())), platform.resources.clock.now()
+        logged = LoggedModel(id, "e", run.id, "net", "", "ready", {}, {}, now, now, deleted=now)
+        with platform.session().begin() as unit:
+            loggedmodels.add(unit, logged)
+            registry.add(unit, ModelVersion("m", 0, trained, "", "", now, "", f"models:/{id}", logged=id))
+        report = freed(platform)
+        assert report.freed == ()
+        assert set(why(report)) == {urn(run), f"logged_model:default/{id}"}
 
     def test_but_not_once_the_version_is_deleted(self, platform: Platform) -> None:
         run = hidden(platform)

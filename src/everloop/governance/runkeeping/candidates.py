@@ -130,4 +130,5 @@ def _may_go(session: Session, table: Table, until: datetime) -> ColumnElement[bo
 
 
 def _columns(table: Table) -> list[ColumnElement[object]]:
-    return [table.c[name] for name in Candidate.__struct_fields__ if name in table.c]
+    # What MLflow calls the kind of a logged model is another thing.
+    return [table.c[name] for name in Candidate.__struct_fields__ if name in table.c and name != "kind"]

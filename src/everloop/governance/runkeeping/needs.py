@@ -37,6 +37,8 @@ _TRACKING = {
     "run_purges",
 }
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+_OF_MODELS = "m-"
+"""What ids of logged models begin with that MLflow's clients made."""
 _PAGE = 1_000
 _IDLE = ("finished", "failed", "killed", "study")
 """What sweeps and executions are that nobody goes on with."""
@@ -78,7 +80,7 @@ def mentioned(session: Session, after: int, those: Sequence[Candidate], but: tup
     found: set[str] = set()
     query = select(ledger.c.kind, ledger.c.event).where(ledger.c.sequence > after)
     for kind, event in session.connection.execute(query.execution_options(yield_per=_PAGE)):
-        for id in _ID.findall(event) if not kind.startswith(but) else ():
+        for id in _ids_in(event) if not kind.startswith(but) else ():
             found |= owners.get(id, set())
     return found
 
@@ -196,7 +198,14 @@ def _spelled(session: Session, ids: Collection[str]) -> Iterator[tuple[str, str]
         for row in _rows(session, table, columns) if columns else ():
             for column in columns:
                 text = row[f"spelled_{column.name}"]
-                yield from ((id, name_of(table, row)) for id in _ID.findall(text or "") if id in ids)
+                yield from ((id, name_of(table, row)) for id in _ids_in(text or "") if id in ids)
+
+
+def _ids_in(text: str) -> Iterator[str]:
+    """The ids that a text may spell: a run's, and a logged model's that has the same digits."""
+    for digits in _ID.findall(text):
+        yield digits
+        yield _OF_MODELS + digits
 
 
 def _rows(session: Session, table: Table, columns: Sequence[Column[object]]) -> Iterator[RowMapping]:

@@ -147,9 +147,9 @@ def filled(count: int) -> tuple[Platform, tuple[np.ndarray, np.ndarray, np.ndarr
     run = platform.call("runs.start", {"experiment": "x"}).id
     catalog = platform.resources.home / "catalog.db"
     for start in range(0, count, LONG):
-        part = tuple(column[start : start + LONG] for column in columns)
+        step, at, value = (column[start : start + LONG] for column in columns)
         with platform.session().begin() as session:
-            sealing.append(session, run, {"loss": part}, {"loss": start})
+            sealing.append(session, run, {"loss": (step, at, value)}, {"loss": start})
     return platform, columns, catalog.stat().st_size
 
 

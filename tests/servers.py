@@ -40,6 +40,15 @@ def postgresql(fsync: str = "off") -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def crash(url: str) -> None:
+    """End the PostgreSQL server at a URL as a crash would, and start it again."""
+    import psycopg
+
+    with psycopg.connect(f"{url}/postgres") as connection:
+        [(data,)] = connection.execute("SHOW data_directory")
+    _run_postgres("pg_ctl", "-D", data, "-w", "-m", "immediate", "-l", Path(data).parent / "log", "restart")
+
+
 @contextmanager
 def s3() -> Iterator[str]:
     """An S3 server with nothing in it; yields its endpoint. It takes any key and secret."""

@@ -99,7 +99,7 @@ def upgrade() -> None:
         sa.Column("rules", sa.Text(), nullable=False),
         sa.Column("experiment", sa.String(length=128), nullable=False),
         sa.Column("changed", sa.BigInteger(), nullable=False),
-        sa.Column("declared", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("declared", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_retention_policies")),
     )
     op.create_table(

@@ -20,7 +20,7 @@ from sqlalchemy import insert
 
 from benchmarks import scratch
 from benchmarks.harness import Figure, Side, Work, compare, meter_of, repeated
-from benchmarks.tracking.native import Served, ours
+from benchmarks.tracking.servers import Served, ours
 from everloop.app.platform import Platform
 from everloop.kernel.clock import from_micros
 from everloop.server.mlflow.experiments import id_of

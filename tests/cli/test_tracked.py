@@ -8,11 +8,15 @@ import pty
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress as Bars
 
 from everloop.app.platform import Platform
+from everloop.cli.bars import TerminalBars
 from tests.cli.conftest import Everloop
 
 SPANS = [
@@ -60,6 +64,14 @@ def test_a_table_on_a_terminal_fits_it_with_ids_whole(platform: Platform, width:
     assert run in printed
     assert max(len(line) for line in printed.splitlines()) <= width
     assert ("--json has all" in printed) is (width < 200)
+
+
+def test_news_of_a_piece_of_work_makes_no_other_bar() -> None:
+    with Bars(console=Console(file=StringIO())) as drawn:
+        bars = TerminalBars(drawn)
+        for done, what in enumerate(("tune", "tune, best 0.4", "tune, best 0.2", "other")):
+            bars.advance(done, 9, what, "trials")
+        assert [(task.description, task.completed) for task in drawn.tasks] == [("tune, best 0.2", 2), ("other", 3)]
 
 
 def on_a_terminal(width: int, *words: str) -> str:

@@ -23,10 +23,11 @@ class TerminalBars:
         self._tasks: dict[str, TaskID] = {}
 
     def advance(self, done: int, total: int | None, what: str, unit: Unit) -> None:
-        """Move the bar of a piece of work."""
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total, unit=unit)
-        self._bars.update(self._tasks[what], completed=done, total=total)
+        """Move the bar of a piece of work; what stands behind a comma is its newest news, and makes no other bar."""
+        name = what.partition(", ")[0]
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(what, total=total, unit=unit)
+        self._bars.update(self._tasks[name], description=what, completed=done, total=total)
 
 
 @contextmanager

@@ -132,6 +132,16 @@ class TestBodies:
         asyncio.run(guard(read_body, Settings(), unknown)(scope_of("/"), receive, send))
         assert sent[0]["status"] == 503
 
+    def test_while_others_fill_the_memory_a_body_is_put_off_and_a_file_is_not(
+        self, http: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(security._Limited, "held", security.MOST_HELD + 1)
+        assert http.post(f"{API}/objects", content=b"x").status_code == 503
+        assert http.put("/api/2.0/mlflow-artifacts/artifacts/0/x/artifacts/y", content=b"x").status_code == 404
+        assert security._Limited.held == security.MOST_HELD + 1
+        monkeypatch.setattr(security._Limited, "held", security.MOST_HELD)
+        assert http.post(f"{API}/objects", content=b"x").status_code == 200
+
 
 async def read_body(scope: Scope, receive: Receive, send: Send) -> None:
     """An app that wants the whole body."""
@@ -177,9 +187,10 @@ class TestTokens:
         http = client_of(platform, host="10.0.0.9")
         assert http.get(f"{API}/experiments", headers={"Authorization": f"Basic {basic}"}).status_code == 200
 
-    @pytest.mark.parametrize("value", ["Bearer wrong", "Basic !!!", "Basic /w==", "Digest x", "wrong"])
+    @pytest.mark.parametrize("value", ["Bearer wrong", "Basic !!!", "Basic /w==", "Basic \xff", "Digest x", "wrong"])
     def test_a_wrong_one_is_refused_even_from_this_machine(self, http: TestClient, value: str) -> None:
-        assert http.get(f"{API}/experiments", headers={"Authorization": value}).status_code == 401
+        sent = {b"Authorization": value.encode("latin-1")}
+        assert http.get(f"{API}/experiments", headers=sent).status_code == 401
 
     def test_an_expired_one_is_refused(self, http: TestClient, clock: SimulatedClock, secret: str) -> None:
         clock.advance(clock.now() + timedelta(days=2))

@@ -340,3 +340,9 @@ def test_what_must_be_given_is_missed_where_it_is_null(
     answer = http.post(f"{API}/runs/log-batch", json={"run_id": run["run_id"], "metrics": [metric]})
     assert error(answer) == (400, "INVALID_PARAMETER_VALUE")
     assert f"Missing value for required parameter '{missing}'" in answer.json()["message"]
+
+
+def test_an_error_does_not_give_back_an_endless_text(http: TestClient) -> None:
+    answer = http.post(f"{API}/runs/search", json={"experiment_ids": ["0"], "run_view_type": "x" * 100_000})
+    assert answer.status_code == 400
+    assert len(answer.content) < 10_000

@@ -22,7 +22,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "The loop": {
         "add": ("project", "Keep a table, or a folder of files, as a new version of a dataset"),
-        "import": ("importing", "Runs and models of other trackers: MLflow, Neptune, TensorBoard"),
+        "import": ("importing", "Runs and models of other trackers: MLflow, Neptune, W&B, TensorBoard"),
         "data": ("data", "Folders of files under versions: status, diff, checkout, branch, merge, push, pull"),
         "apply": ("project", "Check and install what the project declares"),
         "run": ("project", "Run a pipeline"),

@@ -118,9 +118,8 @@ def test_a_sweep_has_one_driver_and_can_be_stopped(idle: Session, folder: Path) 
     assert sum(sweep.counts.values()) < 500
 
 
-def test_ray_runs_the_workers(idle: Session, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_runs_the_workers(idle: Session, folder: Path) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "90")
     try:
         sweep = swept(idle, folder, "slow", trials=4, workers=2, executor="ray")
     except Unavailable as error:

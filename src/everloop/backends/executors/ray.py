@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+_STARTS = 3
+"""So often a local Ray is started: it gives itself 30 seconds, which nothing can change, and a busy machine takes."""
+
+
 class RayExecutor:
     """Each step is a task of Ray's. The home must be one that every node sees, and the database one that it reaches.
 
@@ -65,18 +69,20 @@ class RayExecutor:
 
     def _start(self, ray: ModuleType) -> None:
         """Join the cluster that RAY_ADDRESS names, or start one here with a core for each worker."""
-        try:
-            ray.init(
-                **({"num_cpus": self._workers} if self._workers and not _address() else {}),
-                include_dashboard=None if _address() else False,
-                log_to_driver=False,
-                configure_logging=False,
-            )
-        except Exception as error:  # Ray raises bare ones when it does not start in time.
-            raise Unavailable(
-                f"Ray did not start, or cannot be reached ({error}).",
-                hint="Check RAY_ADDRESS; a slow machine may need RAY_raylet_start_wait_time_s=120.",
-            ) from error
+        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        if not _address():
+            options |= {"include_dashboard": False} | ({"num_cpus": self._workers} if self._workers else {})
+        for left in reversed(range(1 if _address() else _STARTS)):
+            try:
+                ray.init(**options)
+                break
+            except Exception as error:  # Ray raises bare ones when it does not start in time.
+                ray.shutdown()
+                if not left:
+                    raise Unavailable(
+                        f"Ray did not start, or cannot be reached ({error}).",
+                        hint="Check RAY_ADDRESS; on a machine that is too busy to start Ray, use executor='processes'.",
+                    ) from error
         self._started = True
 
 

@@ -78,13 +78,16 @@ wish() { # wish WHAT TESTS COMMAND...: install one, or say which tests will be s
   "$@" >/dev/null 2>&1 || echo "setup: $name could not be installed; the tests of $tests will be skipped"
 }
 torch() { # It is large, so it is in no lock; much the larger half of it is for graphics cards.
-  .venv/bin/python -c 'import torch' && return
+  .venv/bin/python -c 'import torch, lightning' && return
   local pip=(.venv/bin/python -m pip --disable-pip-version-check) uv=(timeout 150 .venv/bin/uv pip install --quiet)
   "${uv[@]}" --python .venv/bin/python filelock sympy networkx fsspec jinja2 typing-extensions setuptools \
     || "${uv[@]}" --system-certs --python .venv/bin/python filelock sympy networkx fsspec jinja2 typing-extensions setuptools
   "${pip[@]}" install --quiet --no-index torch==2.13.0 \
     || "${uv[@]}" --system-certs --torch-backend cpu --python .venv/bin/python torch==2.13.0 \
     || "${uv[@]}" --system-certs --python .venv/bin/python torch==2.13.0
+  # Its own requirements are there already; in the lock they would bring PyTorch with all that graphics cards need.
+  local lightning=(--no-deps --python .venv/bin/python lightning==2.6.6 lightning-utilities torchmetrics)
+  "${uv[@]}" "${lightning[@]}" || "${uv[@]}" --system-certs "${lightning[@]}"
 }
 azurite() {
   [ -e .venv/azurite/node_modules/azurite ] \
@@ -113,7 +116,7 @@ if [ "$what" = test ]; then
   # npm too brings certificates of its own.
   certificates=/etc/ssl/certs/ca-certificates.crt
   if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e "$certificates" ]; then export NODE_EXTRA_CA_CERTS=$certificates; fi
-  wish PyTorch "PyTorch, Keras and Transformers" torch &
+  wish PyTorch "PyTorch, Lightning, Keras and Transformers" torch &
   wish Azurite Azure azurite &
   wish kserve==0.21.0 "KServe's client" client kserve==0.21.0 &
   wish mlserver==1.7.1 "MLServer's client" client mlserver==1.7.1 &

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import chdir
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 from everloop.app import areas
 from everloop.kernel.usecase import published
 from tests.sdk.doors import Outcome, every_door, tick, usecase_named
-from tests.sdk.scenario import SCENARIO, objects
+from tests.sdk.scenario import SCENARIO, Example, objects
 
 areas.load_all()
-pytestmark = pytest.mark.slow  # The scenario is lived through at each door, once.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # The scenario is lived through at each door, once.
 DOORS = ("python", "http", "rest", "command line")
 VOLATILE = {
     "secret",
@@ -67,30 +68,45 @@ def steady(answer: Any) -> Any:
     return re.sub(r"/[^ '\"]*/(http|rest|python|command line)\b", "HOME", answer)
 
 
-@pytest.mark.parametrize("name", list(published()))
-def test_every_use_case_has_an_example(name: str) -> None:
-    assert any(example.usecase == name for example in SCENARIO), f"add {name} to tests/sdk/scenario.py"
+def unlike(found: Iterable[Any], expected: Iterable[Any]) -> dict[str, tuple[Any, Any]]:
+    """What differs from what was expected, by the place and the use case of its example."""
+    places = (f"{place}-{example.usecase}" for place, example in enumerate(SCENARIO))
+    together = zip(places, found, expected, strict=True)
+    return {place: (one, other) for place, one, other in together if one != other}
 
 
-@pytest.mark.parametrize("place", range(len(SCENARIO)), ids=[f"{n}-{e.usecase}" for n, e in enumerate(SCENARIO)])
+def codes(outcomes: list[Outcome]) -> list[str]:
+    """The code of each outcome's error; empty where there is none."""
+    return [outcome.problem.code if outcome.problem else "" for outcome in outcomes]
+
+
+def test_every_use_case_has_an_example() -> None:
+    missing = {*published()} - {example.usecase for example in SCENARIO}
+    assert not missing, "add them to tests/sdk/scenario.py"
+
+
+def test_each_example_ends_as_it_says(answers: Answers) -> None:
+    assert unlike(codes(answers["python"]), (example.fails for example in SCENARIO)) == {}
+
+
+@pytest.mark.parametrize("door", DOORS[1:])
 class TestEveryDoor:
-    def test_ends_as_the_example_says(self, answers: Answers, place: int) -> None:
-        problem = answers["python"][place].problem
-        assert (problem.code if problem else "") == SCENARIO[place].fails, problem
+    def test_answers_alike(self, answers: Answers, door: str) -> None:
+        found, expected = ([steady(outcome.answer) for outcome in answers[name]] for name in (door, "python"))
+        assert unlike(found, expected) == {}
 
-    @pytest.mark.parametrize("door", DOORS[1:])
-    def test_answers_alike(self, answers: Answers, place: int, door: str) -> None:
-        expected, found = answers["python"][place], answers[door][place]
-        assert steady(found.answer) == steady(expected.answer)
+    def test_fails_alike(self, answers: Answers, door: str) -> None:
+        assert unlike(codes(answers[door]), codes(answers["python"])) == {}
 
-    @pytest.mark.parametrize("door", DOORS[1:])
-    def test_fails_alike(self, answers: Answers, place: int, door: str) -> None:
-        expected, found = answers["python"][place].problem, answers[door][place].problem
-        assert (found.code if found else "") == (expected.code if expected else ""), found
 
-    def test_gives_values_of_the_declared_type(self, answers: Answers, place: int) -> None:
-        """The value in process is what its own encoding decodes to, as it is over HTTP: no list for a tuple."""
-        value = answers["python"][place].value
-        declared = usecase_named(SCENARIO[place].usecase).result
-        if answers["python"][place].problem is None:
-            assert msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=declared) == value
+def test_values_are_of_the_declared_types(answers: Answers) -> None:
+    """A value in process is what its own encoding decodes to, as it is over HTTP: no list for a tuple."""
+    values = [outcome.value for outcome in answers["python"]]
+    assert unlike(map(travelled, SCENARIO, answers["python"]), values) == {}
+
+
+def travelled(example: Example, outcome: Outcome) -> Any:
+    """A value as it arrives elsewhere; where there is an error, the value as it is."""
+    if outcome.problem is not None:
+        return outcome.value
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(outcome.value), type=usecase_named(example.usecase).result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from everloop.registry.columns import signature_of
 from everloop.registry.entities import Field, Signature
 from everloop.registry.flavor import outputs_of
 
-pytest.importorskip("torch", reason="PyTorch is not installed.")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed.")]
 DATA = {"a": np.linspace(-1, 1, 12), "b": np.arange(12.0)}
 TEXT = Signature((Field("text", "string"),), (Field("label", "string"), Field("score", "float64")))
 

@@ -8,9 +8,6 @@ import pytest
 
 import everloop as el
 
-nbclient = pytest.importorskip("nbclient")
-nbformat = pytest.importorskip("nbformat")
-
 CELLS = [
     "%load_ext everloop\nimport everloop as el",
     "%%everloop_run trial first rate=0.1\nel.log_metric('loss', 0.5)\nel.log_metric('loss', 0.25)",
@@ -23,6 +20,8 @@ CELLS = [
 
 @pytest.mark.slow
 def test_cells_are_recorded_and_runs_are_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
     monkeypatch.setenv("EVERLOOP_HOME", str(home))
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     notebook = nbformat.v4.new_notebook(cells=cells)

@@ -88,3 +88,13 @@ def test_a_worker_joins_the_run_that_its_environment_names(
 def test_in_the_same_process_a_pickled_run_is_the_run(ever: Everloop) -> None:
     with el.run("trial", platform=ever) as run:
         assert pickle.loads(pickle.dumps(run)) is run
+
+
+def test_a_run_inside_of_another_ran_in_what_that_did(ever: Everloop) -> None:
+    with el.run("outer", platform=ever) as outer:
+        outer.sync()
+        with el.run("inner", platform=ever) as inner:
+            pass
+    first, second = ever.runs.get(outer.id), ever.runs.get(inner.id)
+    assert first.environment
+    assert (second.environment, second.code) == (first.environment, first.code)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from everloop.kernel.errors import Corrupted
@@ -110,10 +110,17 @@ def test_keys_are_in_the_order_of_their_numbers(one: float, other: float) -> Non
     assert numbers_of(keys_of(np.array([one])))[0] == one
 
 
+def test_a_strict_question_that_no_number_passes_makes_no_table() -> None:
+    threshold = np.array([-np.inf, 0, 0])
+    assert grown([stump(threshold=threshold)], 3, [0.0], Arithmetic(), strict=True) is None
+    assert grown([stump(threshold=threshold)], 3, [0.0], Arithmetic()) is not None
+
+
 @given(FLOATS, FLOATS, st.booleans(), st.booleans())
 def test_a_moved_threshold_divides_as_the_library_does(
     value: float, threshold: float, float32: bool, strict: bool
 ) -> None:
+    assume(not (strict and threshold == -np.inf))
     moved = divided(np.array([threshold]), float32=float32, strict=strict)[0]
     with np.errstate(over="ignore"):
         compared = np.float64(np.float32(value)) if float32 else np.float64(value)

@@ -69,7 +69,7 @@ def divided(thresholds: np.ndarray, *, float32: bool, strict: bool) -> np.ndarra
     """The float64 such that exactly the values up to it go left, as they do by the library's own comparison.
 
     Rounding to float32 keeps the order, so the values that are rounded to at most a threshold end somewhere: half way
-    to the next float32, with that middle itself where ties go down.
+    to the next float32, with that middle itself where ties go down. Nothing is below -infinity: a strict one has none.
     """
     if not float32:
         return np.nextafter(thresholds, -np.inf) if strict else np.asarray(thresholds, np.float64)
@@ -107,6 +107,8 @@ class _Table:
         inner = tree.feature[order] >= 0
         if (tree.feature[order] >= features).any() or not 0 <= tree.output < self._width:
             return False
+        if self._strict and np.isneginf(tree.threshold[order][inner]).any():
+            return False  # No number is below it, and the kernel asks for numbers up to one.
         nodes = np.zeros(len(order), NODE)
         nodes["child"] = self.count + np.where(inner, child, np.arange(len(order)))
         column = tree.feature[order] + np.where(tree.missing_left[order], features, 0)

@@ -153,6 +153,14 @@ def test_what_a_run_used_is_in_the_lineage(session: Session) -> None:
     assert urn in graph(session, session.urn("run", run.id), "upstream", 3).nodes
 
 
+@pytest.mark.parametrize("urn", ["", "nonsense", "run:default/a b", "run:default/\0", "run:default/" + "a" * 500])
+def test_what_is_no_urn_is_no_input_and_nothing_is_logged_with_it(session: Session, urn: str) -> None:
+    run = start(session)
+    with pytest.raises(InvalidInput):
+        service.log(session, run.id, parameters={"depth": "6"}, inputs=(session.urn("dataset", "flights", 1), urn))
+    assert service.get(session, run.id) == run
+
+
 def test_an_artifact_is_a_file_of_the_store(session: Session) -> None:
     run = start(session)
     digest = session.store.put(b"hello")

@@ -9,6 +9,7 @@ import msgspec
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
+from everloop.kernel.ids import parse_urn
 from everloop.tracking import rows, sealing
 from everloop.tracking.entities import Logged, Points, RunAmended, RunLogged
 from everloop.tracking.points import Latest, check, later, latest_of, pack
@@ -16,6 +17,7 @@ from everloop.tracking.rows import Held
 from everloop.tracking.words import check_key, check_text
 
 LONGEST_WRITER = 64
+LONGEST_URN = 500
 _FIRST_AT, _LAST_AT = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The years 1 to 9999, in microseconds since 1970."""
 
@@ -157,11 +159,13 @@ def checked(logged: Logged) -> dict[str, Latest]:
     """The latest point of each key of a write that can be kept.
 
     Raises:
-        InvalidInput: a key, a text or a time cannot.
+        InvalidInput: a key, a text, a URN or a time cannot.
     """
     for key, text in (*logged.parameters.items(), *logged.tags.items()):
         check_key(key)
         check_text(key, text)
+    for urn in logged.inputs:
+        _check_urn(urn)
     if logged.points is None:
         return {}
     check(logged.points)
@@ -170,6 +174,14 @@ def checked(logged: Logged) -> dict[str, Latest]:
     newest = latest_of(logged.points)
     _check_times(logged.points, newest)
     return newest
+
+
+def _check_urn(urn: str) -> None:
+    """Refuse what is no URN: whatever shows runs reads those that they used, and one that cannot be read hides all."""
+    if len(urn) > LONGEST_URN:
+        raise InvalidInput(f"A URN of {len(urn):,} characters is none.", hint=f"Use up to {LONGEST_URN}.")
+    check_text("inputs", urn)
+    parse_urn(urn)
 
 
 def _check_times(points: Points, newest: Mapping[str, Latest]) -> None:

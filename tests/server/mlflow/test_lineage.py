@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -139,6 +140,17 @@ def test_old_clients_find_the_models_that_they_logged_in_a_tag(http: TestClient,
     tags = {it["key"]: it["value"] for it in known(http, run)["data"]["tags"]}
     assert tags["mlflow.log-model.history"] == '[{"artifact_path":"a"},{"artifact_path":"b"}]'
     assert http.post(f"{API}/runs/log-model", json={"run_id": run, "model_json": "{"}).status_code == 400
+
+
+def test_the_list_of_models_that_old_clients_logged_stays_one_however_long_or_broken(
+    http: TestClient, run: str
+) -> None:
+    http.post(f"{API}/runs/set-tag", json={"run_id": run, "key": "mlflow.log-model.history", "value": "nonsense"})
+    for number in range(3):
+        body = {"run_id": run, "model_json": f'{{"n": {number}, "signature": "{"x" * 5000}"}}'}
+        assert http.post(f"{API}/runs/log-model", json=body).status_code == 200
+    tags = {it["key"]: it["value"] for it in known(http, run)["data"]["tags"]}
+    assert [it["n"] for it in json.loads(tags["mlflow.log-model.history"])] == [0, 1, 2]
 
 
 def test_the_ledger_tells_what_was_written_to_a_run_that_had_ended(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -94,6 +95,15 @@ def test_a_version_keeps_what_its_run_measured(http: TestClient, platform: Platf
     platform.call("runs.log", {"id": run.id, "metrics": [{"key": "auc", "value": 0.7}, {"key": "no", "value": None}]})
     version(http, "late", run_id=run.id)
     assert platform.call("models.version", {"name": "late"}).trained.metrics == {"auc": 0.7}
+
+
+def test_a_version_of_a_logged_model_is_noted_there_whatever_its_tag_held(http: TestClient) -> None:
+    id = post(http, "logged-models", experiment_id="0")["model"]["info"]["model_id"]
+    tags = [{"key": "mlflow.modelVersions", "value": "nonsense"}]
+    assert http.patch(f"{ROOT}/logged-models/{id}/tags", json={"tags": tags}).status_code == 200
+    version(http, "late", source=f"models:/{id}", model_id=id)
+    (tag,) = get(http, f"logged-models/{id}")["model"]["info"]["tags"]
+    assert json.loads(tag["value"]) == [{"name": "late", "version": 1}]
 
 
 def test_a_run_of_elsewhere_is_only_pointed_to(http: TestClient) -> None:

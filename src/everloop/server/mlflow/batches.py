@@ -14,7 +14,7 @@ import msgspec
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.server.mlflow import limits, runs
-from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint
+from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, noted_in
 from everloop.tracking import loggedmodels
 from everloop.tracking import runs as written
 from everloop.tracking.entities import Logged, Measured, Points
@@ -131,15 +131,15 @@ def log_model(caller: Caller, request: Model) -> Answer:
     """Note a model that was logged to a run in the tag that old clients look for."""
     with caller.unit("tracking:write") as unit:
         row = runs.active_row(unit, runs.id_of(request))
-        before = written.texts_of(row).tags.get(_MODELS, "[]")
+        before = noted_in(written.texts_of(row).tags.get(_MODELS, ""))
         try:
-            noted = [*msgspec.json.decode(before, type=list[object]), msgspec.json.decode(request.model_json)]
-        except msgspec.DecodeError as error:
+            noted = [*before, msgspec.json.decode(request.model_json)]
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidInput(
                 f"Malformed model info. {request.model_json[:80]!r} is not valid JSON ({error})."
             ) from None
-        value = msgspec.json.encode(noted).decode()
-        write(unit, Logged(row.id, tags={_MODELS: value[: limits.LONGEST_TAG]}, amend=True))
+        # Not cut to what MLflow keeps of a tag: half of a list cannot be read when the next model is logged.
+        write(unit, Logged(row.id, tags={_MODELS: msgspec.json.encode(noted).decode()}, amend=True))
     return {}
 
 

@@ -185,3 +185,11 @@ def texts(pairs: list[KeyValue], longest: int) -> dict[str, str]:
 def pairs(texts: Mapping[str, str]) -> list[Json]:
     """Tags or parameters as they travel."""
     return [{"key": key, "value": value} for key, value in texts.items()]
+
+
+def noted_in(tag: str) -> list[Json]:
+    """The list that is kept in a tag as JSON; empty where a client has put something else there."""
+    try:
+        return msgspec.json.decode(tag, type=list[Json])
+    except (msgspec.MsgspecError, RecursionError):
+        return []

@@ -13,7 +13,7 @@ from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.usecase import Json
 from everloop.server.mlflow import experiments, filters, limits, paging, runs
-from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, pairs
+from everloop.server.mlflow.endpoint import Answer, Caller, KeyValue, endpoint, noted_in, pairs
 from everloop.tracking import loggedmodels as tracking
 from everloop.tracking.entities import LoggedModel, LoggedModelStatus, Measured
 from everloop.tracking.words import check_text
@@ -224,7 +224,7 @@ def existing(session: Session, id: str) -> LoggedModel:
 def note_version(session: Session, id: str, name: str, version: int) -> None:
     """Note in a logged model's tags which version it was registered as, where MLflow's pages look for it."""
     known = existing(session, id)
-    noted = json.loads(known.tags.get(_VERSIONS, "[]"))
+    noted = noted_in(known.tags.get(_VERSIONS, ""))
     if {"name": name, "version": version} not in noted:
         tags = known.tags | {_VERSIONS: json.dumps([*noted, {"name": name, "version": version}])}
         tracking.change(session, msgspec.structs.replace(known, tags=tags))

@@ -15,6 +15,7 @@ from blake3 import blake3
 from everloop.kernel.errors import Conflict, NotFound
 from everloop.kernel.progress import SILENT, Progress
 from everloop.store import chunks, packs
+from everloop.store.buffers import Buffers
 from everloop.store.chunks import WHOLE, Recipe, chunked, chunked_stream
 from everloop.store.compression import Compression
 from everloop.store.entities import Digest
@@ -51,7 +52,7 @@ class Bulk:
         self._unwritten: set[bytes] = set()
         self._relied: set[bytes] = set()
         self._written: set[bytes] = set()
-        self._data, self._folders = _Draft(), _Draft()
+        self._data, self._folders = _Draft(objects.buffers), _Draft(objects.buffers)
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="packs")
         self._flights: deque[tuple[Future[bytes], _Draft]] = deque()
         objects.refresh()
@@ -161,7 +162,7 @@ class Bulk:
 
     def _send_data(self) -> None:
         self._send(self._data)
-        self._data = _Draft()
+        self._data = _Draft(self._objects.buffers)
 
     def _send_folders(self) -> None:
         """Write folders and recipes, when what they name is durable: whoever finds one may rely on all below it."""
@@ -169,7 +170,7 @@ class Bulk:
             while self._flights:
                 self._land()
             self._send(self._folders)
-            self._folders = _Draft()
+            self._folders = _Draft(self._objects.buffers)
 
     def _send(self, draft: _Draft) -> None:
         while len(self._flights) >= _IN_FLIGHT:
@@ -219,33 +220,71 @@ class Bulk:
 class _Draft:
     """A pack that is being filled: its payloads in a row as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffers: Buffers) -> None:
         self.rows: list[Row] = []
-        self.data = bytearray(packs.MAGIC)
+        self.size = 0
+        self._buffers = buffers
+        self._buffer = memoryview(b"")
 
     @property
     def full(self) -> bool:
-        return len(self.data) >= packs.TARGET or len(self.rows) >= _MOST_OBJECTS
+        return self.size >= packs.TARGET or len(self.rows) >= _MOST_OBJECTS
 
     def add(self, raw: bytes, data: Buffer, kind: int) -> bool:
         """Whether it is full now."""
-        at, size = len(self.data), len(data)
-        self.rows.append(Row(raw, at, size, size, packs.RAW, kind))
-        self.data += data
-        return at + size >= packs.TARGET or len(self.rows) >= _MOST_OBJECTS
+        if not self.rows:
+            self._buffer = self._buffers.take()
+            self.append(packs.MAGIC)
+        size = len(data)
+        self.rows.append(Row(raw, self.size, size, size, packs.RAW, kind))
+        self.append(data)
+        return self.full
+
+    def append(self, data: Buffer) -> None:
+        """Put bytes behind the others."""
+        at, self.size = self.size, self.size + len(data)
+        if self.size > len(self._buffer):
+            larger = memoryview(bytearray(2 * self.size))
+            larger[:at] = self._buffer[:at]
+            self._buffer = larger
+        self._buffer[at : self.size] = data
+
+    def compress(self) -> None:
+        """Make smaller what shrinks, and close the gaps."""
+        compression, view, rows = Compression(), self._buffer, self.rows
+        end = len(packs.MAGIC)
+        for number, row in enumerate(rows):
+            codec, stored = compression.stored(view[row.offset : row.offset + row.size])
+            size = len(stored)
+            if codec != packs.RAW or row.offset != end:
+                rows[number] = Row(row.digest, end, size, row.size, codec, row.kind)
+                view[end : end + size] = stored
+            end += size
+        self.size = end
+
+    @property
+    def payload(self) -> memoryview:
+        """All of it, until it is closed."""
+        return self._buffer[: self.size]
+
+    def close(self) -> None:
+        """Leave the memory to others."""
+        self._buffers.give(self._buffer)
 
 
 def write_pack(objects: Objects, draft: _Draft) -> bytes:
     """Compress what shrinks, write the pack, let the index know: from then on it is found. Gives the pack's name."""
-    rows, payload = _compressed(draft)
-    footer, name = packs.footer(rows)
-    payload += footer
-    keep_pack(objects, PackInfo(name, len(payload), False), payload)
-    objects.index.add(PackInfo(name, len(payload), False), sorted(rows))
+    draft.compress()
+    footer, name = packs.footer(draft.rows)
+    draft.append(footer)
+    pack = PackInfo(name, draft.size, False)
+    keep_pack(objects, pack, draft.payload)
+    draft.close()
+    objects.index.add(pack, sorted(draft.rows))
     return name
 
 
-def keep_pack(objects: Objects, pack: PackInfo, payload: bytearray, *, replace: bool = False) -> None:
+def keep_pack(objects: Objects, pack: PackInfo, payload: bytearray | memoryview, *, replace: bool = False) -> None:
     """Write a pack; also over one of its name that is torn, and that the index does not know for that reason."""
     blobs, key = objects.blobs, packs.key(pack.name)
     torn = replace or pack.name not in objects.index.packs()
@@ -253,20 +292,6 @@ def keep_pack(objects: Objects, pack: PackInfo, payload: bytearray, *, replace: 
         blobs.swap(key, bytes(payload), blobs.read_tagged(key)[1])
     else:
         blobs.put(key, payload)
-
-
-def _compressed(draft: _Draft) -> tuple[list[Row], bytearray]:
-    compression, view = Compression(), memoryview(draft.data)
-    stored = [compression.stored(view[row.offset : row.offset + row.size]) for row in draft.rows]
-    if all(codec == packs.RAW for codec, _ in stored):
-        del stored
-        view.release()
-        return draft.rows, draft.data
-    payload, rows = bytearray(packs.MAGIC), []
-    for row, (codec, data) in zip(draft.rows, stored, strict=True):
-        rows.append(Row(row.digest, len(payload), len(data), row.size, codec, row.kind))
-        payload += data
-    return rows, payload
 
 
 def _whole(handle: int, size: int, path: Path | str) -> bytes:

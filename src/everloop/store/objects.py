@@ -11,6 +11,7 @@ from blake3 import blake3
 from everloop.kernel.errors import Corrupted, InvalidInput, NotFound
 from everloop.store import chunks, packs, trees
 from everloop.store.blobs import Blob, Blobs, Range
+from everloop.store.buffers import Buffers
 from everloop.store.chunks import Recipe
 from everloop.store.compression import decoded
 from everloop.store.entities import Digest
@@ -33,6 +34,7 @@ class Objects:
     def __init__(self, blobs: Blobs, index: Path | None = None) -> None:
         self.blobs = blobs
         self.index = Index(blobs.local / _INDEX if blobs.local is not None else index)
+        self.buffers = Buffers()
 
     def has(self, raw: bytes) -> bool:
         """Whether the store holds an object, loose or in a pack."""

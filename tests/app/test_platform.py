@@ -72,7 +72,7 @@ def test_the_session_of_a_call_is_the_active_one(platform: Platform, monkeypatch
 
     seen: list[Session] = []
     usecase = platform.usecase("experiments.list")
-    monkeypatch.setattr(usecase, "function", lambda session: seen.append(active_session()))
+    monkeypatch.setattr(usecase, "function", lambda session, **_: seen.append(active_session()))
     platform.call("experiments.list", {})
     assert seen[0].project == "default"
 

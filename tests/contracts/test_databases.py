@@ -18,6 +18,7 @@ from everloop.app.settings import load
 from everloop.catalog import driver
 from everloop.catalog.database import Kept
 from everloop.catalog.entities import LedgerEntry
+from everloop.catalog.like import like
 from everloop.catalog.lineage import link
 from everloop.catalog.session import Session
 from everloop.catalog.tables import answered, holds, ledger, lineage
@@ -51,6 +52,29 @@ def count(session: Session) -> int:
 def note(session: Session, text: str = "") -> None:
     with session.begin() as unit:
         unit.emit(Noted(subject="x", text=text))
+
+
+class TestLike:
+    @pytest.mark.parametrize(
+        ("pattern", "ignoring_case", "found"),
+        [
+            ("ab%", False, {"abc", "ab\nd"}),
+            ("AB%", True, {"abc", "Abc", "ab\nd"}),
+            ("_bc", False, {"abc", "Abc"}),
+            ("%d", False, {"ab\nd"}),
+            ("a.c", False, set()),
+            ("100\\%", False, {"100\\!"}),
+            ("", False, {""}),
+            ("%a" * 30 + "%b", False, set()),  # A regular expression of Python's would take years.
+        ],
+    )
+    def test_texts_are_found_alike(self, session: Session, pattern: str, ignoring_case: bool, found: set[str]) -> None:
+        texts = ["", "abc", "Abc", "ab\nd", "100\\!", "a" * 1_000]
+        with session.begin() as unit:
+            for text in texts:
+                link(unit, text, "a", "r")
+            where = like(lineage.c.downstream, pattern, ignoring_case=ignoring_case)
+            assert set(unit.scalars(select(lineage.c.downstream).where(where))) == found
 
 
 class TestTransactions:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
-from everloop.server.mlflow.filters import Comparison, Order, Searched, parse, parse_order, pattern_of, selected
+from everloop.server.mlflow.filters import Comparison, Order, Searched, parse, parse_order, selected
 
 SEARCHED = Searched(("name",), ("size",), "size DESC", ("attribute", "tag", "metric"))
 ROWS = [
@@ -71,14 +71,6 @@ def test_an_order_goes_up_unless_it_says_otherwise() -> None:
     assert parse_order("attributes.start_time desc") == Order("attribute", "start_time", True)
     with pytest.raises(InvalidInput):
         parse_order("start_time DESC NULLS FIRST")
-
-
-@given(st.text(), st.text())
-def test_a_like_without_wildcards_is_equality(like: str, text: str) -> None:
-    plain = like.replace("%", "").replace("_", "")
-    pattern = pattern_of(plain, ignoring_case=False)
-    assert pattern.fullmatch(plain)
-    assert bool(pattern.fullmatch(text)) == (text == plain)
 
 
 @pytest.mark.parametrize(

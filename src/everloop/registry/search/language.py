@@ -73,12 +73,6 @@ def parse_order(text: str, keys: Mapping[str, str], complaint: str) -> tuple[str
     return keys[found[1]], (found[2] or "").upper() == "DESC"
 
 
-def pattern_of(like: str, *, ignoring_case: bool) -> str:
-    """The regular expression for a LIKE: `%` is any text, `_` any character. Every database of ours reads it alike."""
-    parts = (".*" if part == "%" else "." if part == "_" else re.escape(part) for part in re.split("([%_])", like))
-    return f"(?{'i' if ignoring_case else ''}s)^(?:{''.join(parts)})\\Z"
-
-
 def _comparison(tokens: _Tokens, attributes: Mapping[str, frozenset[str]]) -> Comparison:
     key = _key(tokens)
     operator = tokens.take("mark", "word").upper()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, RowMapping, Table, and_, case, exists, func, select, type_coerce
 
+from everloop.catalog.like import like
 from everloop.catalog.session import Session
 from everloop.kernel.errors import InvalidInput
 from everloop.registry.entities import ModelVersion, RegisteredModel
@@ -132,7 +133,7 @@ def _compared(column: ColumnElement[Any], one: Comparison) -> ColumnElement[bool
     if isinstance(one.value, tuple):
         return column.in_(one.value)
     if one.operator in ("LIKE", "ILIKE"):
-        return column.regexp_match(language.pattern_of(str(one.value), ignoring_case=one.operator == "ILIKE"))
+        return like(column, str(one.value), ignoring_case=one.operator == "ILIKE")
     return _COMPARED[one.operator](column, one.value)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
+from everloop.catalog.like import matcher
 from everloop.kernel.errors import InvalidInput
 
 Kind = Literal["attribute", "metric", "parameter", "tag", "dataset"]
@@ -115,12 +117,6 @@ def parse_order(text: str) -> Order:
     return Order(kind, key, direction == "desc")
 
 
-def pattern_of(like: str, *, ignoring_case: bool) -> re.Pattern[str]:
-    """The regular expression for a LIKE: `%` is any text, `_` any character."""
-    parts = (".*" if part == "%" else "." if part == "_" else re.escape(part) for part in re.split("([%_])", like))
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignoring_case else 0))
-
-
 def selected(rows: Sequence[Facts], filter: str, order_by: Sequence[str], searched: Searched) -> list[Facts]:
     """The rows that meet a filter, in order; what lacks a value comes last.
 
@@ -183,8 +179,8 @@ def test_of(operator: str, wanted: str | float | tuple[str, ...]) -> Callable[[s
     if isinstance(wanted, tuple):
         return lambda value: (value in wanted) == (operator == "in")
     if operator in ("like", "ilike"):
-        matches = pattern_of(str(wanted), ignoring_case=operator == "ilike").fullmatch
-        return lambda value: matches(str(value)) is not None
+        matches = matcher(str(wanted), ignoring_case=operator == "ilike")
+        return lambda value: matches(str(value))
     return lambda value: _COMPARISONS[operator](value, wanted)
 
 
@@ -193,7 +189,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = list(self._read())
+        self._tokens = deque(self._read())
 
     @property
     def more(self) -> bool:
@@ -213,7 +209,7 @@ class _Reader:
         if first.lower() not in _KINDS or (not key and self._peek() != "."):
             return "attribute", token
         if not key:
-            self._tokens.pop(0)
+            self._tokens.popleft()
             kind, key = self._take("word", "quoted", "text")
             key = key if kind == "word" else key[1:-1]
         return _KINDS[first.lower()], key
@@ -271,11 +267,11 @@ class _Reader:
     def _take(self, *kinds: str) -> tuple[str, str]:
         if not self._tokens or self._tokens[0][0] not in kinds:
             raise self.wrong(f"a {' or a '.join(kinds)}")
-        return self._tokens.pop(0)
+        return self._tokens.popleft()
 
     def _read(self) -> Iterator[tuple[str, str]]:
-        position = 0
-        while self._text[position:].strip():
+        position, end = 0, len(self._text.rstrip())
+        while position < end:
             match = _TOKEN.match(self._text, position)
             if match is None or match.lastgroup is None:
                 rest = self._text[position:].strip()[:80]

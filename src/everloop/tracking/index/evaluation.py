@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from everloop.catalog.like import matcher
 from everloop.kernel.clock import micros
 from everloop.tracking.index.columns import ABSENT_BITS, BITS, BLOCK, NO_TIME, Blocked, Rows, Texts
 from everloop.tracking.index.expressions import (
@@ -25,7 +26,6 @@ from everloop.tracking.index.expressions import (
 )
 from everloop.tracking.index.facts import DatasetFacts, code_in, urns_in
 from everloop.tracking.index.fields import OPTIONAL, durations
-from everloop.tracking.index.patterns import matcher
 from everloop.tracking.index.table import RunTable
 
 Mask = NDArray[np.bool_]

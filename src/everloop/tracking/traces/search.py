@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, and_, exists, false, func, or_, select, true, type_coerce
 
+from everloop.catalog.like import like, matcher
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput
@@ -156,8 +157,10 @@ def _compare(column: ColumnElement[Any], condition: Condition) -> ColumnElement[
             return column != value
         case "in" | "not in" if isinstance(value, tuple):
             return column.in_(value) if condition.operator == "in" else column.not_in(value)
-        case "like" | "ilike" | "rlike":
-            return column.regexp_match(_pattern(condition))
+        case "like" | "ilike":
+            return like(column, str(value), ignoring_case=condition.operator == "ilike")
+        case "rlike":
+            return column.regexp_match(_regular(condition).pattern)
         case _:
             return column.op(condition.operator, is_comparison=True)(_within(value))
 
@@ -188,8 +191,12 @@ def _test(condition: Condition) -> Test:
     """A condition on a span, as a function."""
     operator, value = condition.operator, condition.value
     if operator in ("like", "ilike", "rlike"):
-        pattern = re.compile(_pattern(condition))
-        return lambda span: (found := _of_span(span, condition.key)) is not None and bool(pattern.search(found))
+        matches = (
+            _regular(condition).search
+            if operator == "rlike"
+            else matcher(str(value), ignoring_case=operator == "ilike")
+        )
+        return lambda span: (found := _of_span(span, condition.key)) is not None and bool(matches(found))
     if operator in ("in", "not in"):
         wanted = set(value) if isinstance(value, tuple) else set()
         return lambda span: (_of_span(span, condition.key) in wanted) == (operator == "in")
@@ -213,17 +220,17 @@ def _of_span(span: Span, key: str) -> str | None:
             return text(span.attributes[named]) if named in span.attributes else None
 
 
-def _pattern(condition: Condition) -> str:
-    """The regular expression for a LIKE: `%` is any text, `_` any character. Every database of ours reads it alike."""
+def _regular(condition: Condition) -> re.Pattern[str]:
+    """The regular expression of a condition.
+
+    Raises:
+        InvalidInput: it is none.
+    """
     wanted = str(condition.value)
-    if condition.operator == "rlike":
-        try:
-            re.compile(wanted)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise InvalidInput(f"{wanted[:80]!r} is no regular expression ({error}).") from None
-        return wanted
-    pieces = (".*" if part == "%" else "." if part == "_" else re.escape(part) for part in re.split("([%_])", wanted))
-    return f"(?{'i' if condition.operator == 'ilike' else ''}s)^(?:{''.join(pieces)})\\Z"
+    try:
+        return re.compile(wanted)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InvalidInput(f"{wanted[:80]!r} is no regular expression ({error}).") from None
 
 
 def _lower(value: object) -> str | tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -34,6 +36,16 @@ def differences(database: Database) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
 
+def partial(database: Database) -> dict[str, str]:
+    """The indexes that hold only some rows, and which."""
+    with database.engine.connect() as connection:
+        found = inspect(connection)
+        indexes = [index for table in metadata.tables for index in found.get_indexes(table)]
+    option = f"{database.engine.dialect.name}_where"
+    wheres = {str(index["name"]): index.get("dialect_options", {}).get(option) for index in indexes}
+    return {name: str(where).strip("()") for name, where in wheres.items() if where is not None}
+
+
 def to_revision(database: Database, revision: str) -> None:
     """Make a catalog anew as an older version had it."""
     with database.engine.begin() as connection:
@@ -45,6 +57,7 @@ def to_revision(database: Database, revision: str) -> None:
 def test_the_migrations_make_exactly_the_tables_that_the_areas_declare(database: Database) -> None:
     migrations.upgrade(database)
     assert differences(database) == []
+    assert partial(database) == {"ix_metric_blocks_short": "count < 4096"}
 
 
 @pytest.mark.slow
@@ -54,7 +67,15 @@ def test_they_do_so_on_postgresql_too() -> None:
         database = backends.load("databases", "postgresql")(url)
         migrations.upgrade(database)
         assert differences(database) == []
+        assert partial(database) == {"ix_metric_blocks_short": "count < 4096"}
         database.close()
+
+
+def test_the_tables_load_no_database_that_is_not_used() -> None:
+    code = "import sys; from everloop.app import areas; areas.load_all(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "everloop.tracking.tables" in loaded
+    assert "sqlalchemy.dialects.postgresql" not in loaded
 
 
 def test_a_table_that_no_migration_makes_is_noticed(database: Database) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +99,8 @@ def test_what_does_not_fit_is_refused_with_the_place(part: dict[str, Any], value
         {"type": "array", "items": {"type": "nonsense"}},
         {"type": "map", "values": 3},
         {"type": "object"},
+        {"type": "object", "properties": {"a": "string"}},
+        {"type": "object", "properties": {"a": None}},
         {"type": "array", "items": json.loads('{"type": "array", "items": ' * 40 + "{}" + "}" * 40)},
     ],
 )
@@ -119,6 +123,43 @@ def test_any_json_comes_back_as_it_was(value: object) -> None:
 def test_values_of_numpy_are_told_as_json() -> None:
     one = field({"type": "object", "properties": {"a": LONGS}})
     assert forms.texts_of(one, [{"a": np.arange(2)}, {"a": np.int64(3)}]) == ['{"a":[0,1]}', '{"a":3}']
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (datetime(2024, 1, 2, tzinfo=UTC), "2024-01-02T00:00:00Z"),
+        (pd.Timestamp("2024-01-02 03:04"), "2024-01-02T03:04:00"),
+        (np.datetime64("2024-01-02", "s"), "2024-01-02T00:00:00"),
+        (np.datetime64("2024-01-02", "ns"), "2024-01-02T00:00:00.000000000"),
+        (pd.NaT, None),
+        (np.datetime64("NaT"), None),
+        (float("nan"), None),
+    ],
+)
+def test_times_that_a_model_gives_are_told_as_iso_8601_has_them(given: object, text: str | None) -> None:
+    at = field({"type": "datetime"})
+    assert forms.texts_of(at, [given]) == [text]
+    assert forms.problem(at, [text]) == ""
+    several = field({"type": "array", "items": {"type": "datetime"}})
+    if text is not None:
+        assert forms.texts_of(several, [[given]]) == [json.dumps([text])]
+
+
+def test_a_column_of_times_is_told_as_iso_8601_has_them() -> None:
+    at = field({"type": "array", "items": {"type": "datetime"}})
+    column = np.array(["2024-01-02", "2024-01-03"], "datetime64[D]")
+    assert forms.texts_of(at, [column]) == ['["2024-01-02","2024-01-03"]']
+
+
+def test_what_json_does_not_have_is_no_value() -> None:
+    with pytest.raises(TypeError, match="no JSON for object"):
+        forms.texts_of(field({"type": "any"}), [object()])
+
+
+def test_a_schema_without_an_end_is_told_as_far_as_one_reads() -> None:
+    deep = json.loads('{"type": "object", "properties": {"a": ' * 400 + "{}" + "}}" * 400)
+    assert forms.worded(deep).count("a: ") < 20
 
 
 def test_plain_columns_have_no_form() -> None:

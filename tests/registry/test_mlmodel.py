@@ -49,6 +49,12 @@ def test_tensors_of_types_that_no_model_takes_are_refused(dtype: str) -> None:
         _ = described([tensor]).signature
 
 
+@pytest.mark.parametrize("spec", ["float64", {"dtype": "float64", "shape": [None]}, {"dtype": "float64", "shape": 3}])
+def test_a_tensor_that_says_nothing_is_refused(spec: object) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        _ = described([{"type": "tensor", "tensor-spec": spec}]).signature
+
+
 def test_tensors_are_told_with_their_shape() -> None:
     tensor = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28]}}
     assert described([tensor]).told == "- input `inputs`: `tensor of float32 [-1, 28]`"

@@ -37,16 +37,18 @@ def form_of(part: Mapping[str, Any]) -> str:
     return form.decode()
 
 
-def worded(part: Mapping[str, Any]) -> str:
-    """A type of MLflow's, nested as it may be: `double`, `[long]`, `{a: string, b?: datetime}`."""
+def worded(part: Mapping[str, Any], depth: int = 0) -> str:
+    """A type of MLflow's, nested as it may be: `double`, `[long]`, `{a: string, b: datetime (optional)}`."""
+    if depth > _DEPTH:
+        return "…"
     items, values, fields, spec = part.get("items"), part.get("values"), part.get("properties"), part.get("tensor-spec")
     if part.get("type") == "array" and isinstance(items, Mapping):
-        text = f"[{worded(items)}]"
+        text = f"[{worded(items, depth + 1)}]"
     elif part.get("type") == "map" and isinstance(values, Mapping):
-        text = f"map of {worded(values)}"
+        text = f"map of {worded(values, depth + 1)}"
     elif part.get("type") == "object" and isinstance(fields, Mapping):
         known = {str(name): field for name, field in fields.items() if isinstance(field, Mapping)}
-        text = f"{{{', '.join(f'{name}: {worded(field)}' for name, field in known.items())}}}"
+        text = f"{{{', '.join(f'{name}: {worded(field, depth + 1)}' for name, field in known.items())}}}"
     elif isinstance(spec, Mapping):
         text = f"tensor of {spec.get('dtype')} {spec.get('shape')}"
     else:
@@ -60,9 +62,13 @@ def spelled(field: Field) -> str:
 
 
 def texts_of(field: Field, values: Iterable[object]) -> list[str | None]:
-    """Values out of decoded JSON as texts; what is missing stays so."""
+    """Values out of decoded JSON, or as models give them, as texts; what is missing stays so.
+
+    Raises:
+        TypeError: one is of a kind that JSON does not have.
+    """
     if is_time(field):
-        return [value if value is None or isinstance(value, str) else _encoded(value) for value in values]
+        return [_time_text(value) for value in values]
     return [None if value is None else _encoded(value) for value in values]
 
 
@@ -110,10 +116,18 @@ def _encoded(value: object) -> str:
 
 
 def _plain(value: Any) -> object:
-    """What models give as numbers and lists of NumPy's."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise NotImplementedError
+    """What models give as numbers, lists and times of NumPy's and pandas'."""
+    if hasattr(value, "isoformat"):
+        return None if value != value else value.isoformat()  # Only pandas' NaT is not itself.
+    if hasattr(value, "tolist"):  # Times are counts of nanoseconds to `tolist`.
+        return (value.astype(str) if value.dtype.kind == "M" else value).tolist()
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _time_text(value: object) -> str | None:
+    if value is None or value != value:
+        return None
+    return value if isinstance(value, str) else _encoded(value).strip('"')
 
 
 def _decoded(text: str) -> Any:
@@ -143,8 +157,8 @@ def _checked(part: Any, depth: int) -> _Check:
         return _map(_checked(part.get("values"), depth + 1))
     if kind == "object" and isinstance(part.get("properties"), Mapping):
         properties = part["properties"]
-        required = {str(name) for name, it in properties.items() if it.get("required") is not False}
-        return _object({str(name): _checked(it, depth + 1) for name, it in properties.items()}, required)
+        checks = {str(name): _checked(it, depth + 1) for name, it in properties.items()}
+        return _object(checks, {str(name) for name, it in properties.items() if it.get("required") is not False})
     if kind not in _SCALARS:
         raise InvalidInput(f"There is no type {kind[:_SHOWN]} in MLflow's signatures.")
     accepted, said = _SCALARS[kind]

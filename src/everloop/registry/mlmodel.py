@@ -105,12 +105,18 @@ def _name(part: Mapping[str, Any], at: int, parts: Sequence[object], unnamed: st
     return str(part.get("name") or (unnamed if len(parts) == 1 else at))
 
 
+def _tensor(spec: Any) -> tuple[str, tuple[int, ...]]:
+    """The type and the shape of a tensor."""
+    try:
+        return str(spec.get("dtype", "")), tuple(int(size) for size in spec.get("shape", ()))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidInput(f"The signature has a tensor that cannot be read ({error}).") from None
+
+
 def _field(part: Mapping[str, Any], name: str) -> Field:
     kind = part.get("type")
     if kind == "tensor":
-        spec = part.get("tensor-spec") or {}
-        shape = tuple(int(size) for size in spec.get("shape", ()))
-        dtype = str(spec.get("dtype", ""))
+        dtype, shape = _tensor(part.get("tensor-spec") or {})
         known = dtype in get_args(Type)
         if (known or dtype in _TENSORS) and shape:
             return Field(name, cast(Type, dtype) if known else _TENSORS[dtype], shape=shape[1:])

@@ -31,13 +31,11 @@ from everloop.catalog.tables import answered
 from everloop.datasets.engine import TableEngine
 from everloop.datasets.gates import CommitGate
 from everloop.datasets.quality.engine import CheckEngine
-from everloop.datasets.quality.gating import ChecksGate
 from everloop.datasets.remotes.places import Places
 from everloop.datasets.remotes.reach import Reach
 from everloop.datasets.remotes.sources import Sources
 from everloop.datasets.splits.finder import SubjectFinder
 from everloop.features.onlinestore import OnlineStore
-from everloop.features.subjects import OnlineSubjects
 from everloop.governance.entities import Principal
 from everloop.governance.roles import require
 from everloop.kernel.clock import Clock, SharedClock, SystemClock
@@ -53,7 +51,6 @@ from everloop.pipelines.executor import Executor, ExecutorOpener, SessionOpener
 from everloop.registry.flavor import Flavor, Sandbox
 from everloop.registry.watch import ModelWatch, Unwatched
 from everloop.serving.batch.stream import Streams
-from everloop.serving.subjects import LoggedSubjects
 from everloop.store.manifests import take_over
 from everloop.tracking.ingest import Ingest
 
@@ -125,6 +122,8 @@ class Platform:
         Raises:
             NotFound: there is none.
         """
+        if name not in published():
+            areas.load_all()  # What was opened for recording knows only what that takes.
         found = published().get(name)
         if found is None:
             raise NotFound(f"There is no use case {name!r}.", hint="everloop --help lists what there is.")
@@ -171,11 +170,23 @@ def open_platform(settings: Loaded | None = None, **arguments: object) -> Platfo
         Misconfigured: the home cannot be written, a backend is missing.
         Unavailable: the database does not answer.
     """
-    loaded = settings or load_settings(arguments)
+    areas.load_all()
+    return _over(settings or load_settings(arguments))
+
+
+def open_for_recording(settings: Loaded) -> Platform:
+    """The same, for a process that trains: areas that take no part in recording are imported when they are called.
+
+    Importing them all is a third of what opening costs, which short trainings would wait for at their end.
+    """
+    areas.load("tracking")
+    return _over(settings)
+
+
+def _over(loaded: Loaded) -> Platform:
     values = loaded.values
     home = Path(values.home)
     prepare_home(home)
-    areas.load_all()
     database = _database(values)
     store = open_store(values)
     migrations.upgrade(database, lambda: take_over(store.objects))
@@ -202,7 +213,7 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     online = values.online_store_url or f"lmdb://{Path(values.home).resolve() / 'online'}"
     ports.provide(TableEngine, lambda: backends.load("engines", "duckdb")())
     ports.provide(CheckEngine, lambda: backends.load("engines", "polars")())
-    ports.provide(CommitGate, ChecksGate, "checks")
+    ports.provide(CommitGate, _checks_gate, "checks")
     ports.provide(OnlineStore, lambda: backends.load("online_stores", scheme(online))(online))
     ports.provide(Executor, lambda: backends.load("executors", values.executor)())
     ports.provide(ExecutorOpener, lambda: _executor)
@@ -210,8 +221,8 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide(Places, lambda: InstalledPlaces(Path(values.home) / "remotes"))
     ports.provide(Progress, lambda: SILENT)
     ports.provide(ModelServers, lambda: EverloopServers(values))
-    ports.provide(SubjectFinder, OnlineSubjects, "features")
-    ports.provide(SubjectFinder, LoggedSubjects, "serving")
+    ports.provide(SubjectFinder, _online_subjects, "features")
+    ports.provide(SubjectFinder, _logged_subjects, "serving")
     ports.provide(Reach, lambda: Reach(private=True))
     ports.provide(KeyRing, lambda: KeyRing(Path(values.home) / "keys" / "secrets.keys", values.secrets_key))
     ports.provide(Sources, InstalledSources)
@@ -221,6 +232,24 @@ def provide_ports(ports: Ports, values: Settings) -> None:
     ports.provide_by_name(Flavor, partial(_opened, "flavors"))
     ports.provide(Sandbox, lambda: _sandbox(values))
     ports.provide(ModelWatch, Unwatched)
+
+
+def _checks_gate() -> CommitGate:
+    from everloop.datasets.quality.gating import ChecksGate  # These three import whole areas, which recording lacks.
+
+    return ChecksGate()
+
+
+def _online_subjects() -> SubjectFinder:
+    from everloop.features.subjects import OnlineSubjects
+
+    return OnlineSubjects()
+
+
+def _logged_subjects() -> SubjectFinder:
+    from everloop.serving.subjects import LoggedSubjects
+
+    return LoggedSubjects()
 
 
 def _executor(name: str, workers: int) -> Executor:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import distributions
 from itertools import takewhile
 from pathlib import Path
 
@@ -71,6 +70,8 @@ def _installed(place: Path) -> Iterator[tuple[str, str]]:
     In folders only the first lines of each are read: the standard library parses whole descriptions, for a second.
     """
     if not place.is_dir():
+        from importlib.metadata import distributions  # It imports the parser of e-mails, for 20 ms.
+
         yield from ((each.name, each.version) for each in distributions(path=[str(place)]) if each.name)
         return
     for head in (*place.glob("*.dist-info/METADATA"), *place.glob("*.egg-info/PKG-INFO")):

@@ -16,6 +16,7 @@ import everloop as el
 from everloop.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from everloop.sdk.platform import Everloop
 from everloop.sdk.recording.warn import TrackingWarning
+from tests.sdk.recording.conftest import trainer
 
 
 def test_what_is_logged_is_there_when_the_block_ends(ever: Everloop) -> None:
@@ -257,3 +258,15 @@ def test_what_it_prints_is_kept(ever: Everloop) -> None:
         sys.stdout.write("epoch 1\repoch 2\nthe end")
     artifacts = {artifact.path: artifact.digest for artifact in ever.runs.artifacts(run.id)}
     assert ever.get_object(artifacts["console.txt"]) == b"epoch 2\nthe end\n"
+
+
+def test_recording_imports_only_the_areas_that_take_part_in_it(tmp_path: Path) -> None:
+    body = "with el.run(): pass\nprint(sorted(m for m in sys.modules if m.startswith('everloop.') and 'service' in m))"
+    told, _ = trainer(tmp_path / "home", body).communicate(timeout=60)
+    assert told.strip() == "['everloop.store.service', 'everloop.tracking.service']"
+
+
+def test_what_recording_has_not_imported_is_there_when_it_is_called(tmp_path: Path) -> None:
+    body = "with el.run() as run:\n    run.sync()\n    print(run._shipper.destination.call('models.list', {}))"
+    told, _ = trainer(tmp_path / "home", body).communicate(timeout=60)
+    assert told.strip() == "[]"

@@ -103,9 +103,9 @@ def _in_session(session: Session) -> Destination:
 
 def _opened(settings: Loaded) -> Destination:
     from everloop.app.destinations import Embedded
-    from everloop.app.platform import open_platform
+    from everloop.app.platform import open_for_recording
 
-    return Embedded(open_platform(settings), settings.values.project, own=True)
+    return Embedded(open_for_recording(settings), settings.values.project, own=True)
 
 
 def _connected(settings: Loaded) -> Destination:

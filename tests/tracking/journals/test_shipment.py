@@ -151,6 +151,25 @@ def test_a_run_that_was_killed_ended_with_the_last_of_its_journals(tmp_path: Pat
     assert history(destination) == [1, 2]
 
 
+@pytest.mark.parametrize("hours", [0, 3])
+def test_one_that_was_killed_after_it_was_resumed_ended_with_its_last_process(
+    tmp_path: Path, destination: Embedded, hours: int
+) -> None:
+    def logged(step: int, at: datetime) -> Measured:
+        return Measured(pack(points_of([MetricPoint("loss", 1.0, step, at)])), 1)
+
+    resumed, last = NOW + timedelta(hours=2), NOW + timedelta(hours=hours)
+    write(tmp_path / RUN, begun(), CAPTURED, writer="01")
+    write(tmp_path / RUN, logged(1, NOW + timedelta(hours=1)), writer="01_000001")
+    again = Begun(RUN, "default", "trial", "first", resumed, resumed=True)
+    write(tmp_path / RUN, again, *([logged(2, last)] if hours else []), writer="02")
+    locks.hold(tmp_path / RUN / SHIPPING)
+    shipment = Shipment(tmp_path / RUN, destination, Told())
+    shipment.ship()
+    shipment.end()
+    assert (run_of(destination).status, run_of(destination).ended) == ("killed", max(resumed, last))
+
+
 def test_a_machine_whose_clock_is_wrong_loses_its_times_only(tmp_path: Path, destination: Embedded) -> None:
     told, ahead = Told(), NOW + timedelta(days=4_000)
     wrong = Begun(RUN, "default", "trial", "first", ahead)

@@ -321,9 +321,9 @@ class Shipment:
                     return record.status, record.at
                 begun = record if isinstance(record, Begun) else begun
                 last = record if isinstance(record, Measured) else last
-            newest = newest or _last_time(last)
-            if begun is not None:
-                return "killed", newest or begun.started
+            newest = max(filter(None, (newest, _last_time(last))), default=None)
+            if begun is not None:  # Journals of an earlier process may have gone, which ended before this one began.
+                return "killed", max(begun.started, newest or begun.started)
         return self._reopened or (None, None)
 
 

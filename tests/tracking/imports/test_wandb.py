@@ -17,6 +17,7 @@ from everloop.kernel.errors import InvalidInput
 from everloop.tracking.imports.entities import Report
 from everloop.tracking.imports.wandb import WandbFolder, id_of
 from everloop.tracking.imports.wandblog import Message, records
+from everloop.tracking.imports.wandbruns import Told
 from tests.tracking.imports.conftest import STORES
 
 Bring = Callable[..., Report]
@@ -181,6 +182,31 @@ def test_folders_without_a_run_are_refused(tmp_path: Path, content: bytes) -> No
     (tmp_path / "run-x.wandb").write_bytes(content)
     with pytest.raises(InvalidInput, match="no runs of W&B's"):
         WandbFolder(tmp_path)
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it."""
+    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + varint(number >> 7)
+
+
+def sized(number: int, content: bytes) -> bytes:
+    """A field of a message, as protobuf writes those that are bytes."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def configured(number: int, path: list[str], value: str = "") -> Message:
+    """A record that sets (1) or removes (2) something in a run's config."""
+    item = b"".join(sized(2, name.encode()) for name in path) + sized(16, value.encode())
+    return Message(sized(5, sized(number, item)))
+
+
+def test_a_config_that_contradicts_itself_is_what_was_said_last() -> None:
+    told = Told()
+    told.take(configured(1, ["a"], "3"))
+    told.take(configured(2, ["a", "b"]))
+    told.take(configured(1, ["a", "c"], "4"))
+    told.take(configured(1, ["deep"], "[" * 5_000))
+    assert told.run("x", "trial").parameters == {"a.c": "4", "deep": "[" * 5_000}
 
 
 @given(some.binary(max_size=60))

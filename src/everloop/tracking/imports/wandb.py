@@ -23,6 +23,8 @@ from everloop.tracking.imports.wandbruns import RUN, Told
 _LOGS = "run-*.wandb"
 _FIRST = 100
 """Among so many records of a log at its beginning is the one that names the run."""
+_IMPOSSIBLE = (InvalidInput, OSError, ValueError, TypeError, OverflowError, RecursionError)
+"""What reading a log ends with that says what none may: numbers beyond 64 bits, a step that is a text."""
 
 
 class WandbFolder:
@@ -71,13 +73,7 @@ class WandbFolder:
         for id in ids:
             try:
                 yield self._found(id)
-            except (
-                InvalidInput,
-                OSError,
-                ValueError,
-                TypeError,
-                OverflowError,
-            ) as error:  # Its log says what none may.
+            except _IMPOSSIBLE as error:
                 self._tell(id, "run", str(error))
 
     def _name(self, log: Path) -> None:

@@ -117,7 +117,8 @@ class Told:
         items = dict(_items(history, 1))
         number = history.message(2)
         self._step = int(items.get(("_step",), number.integer(1) if number else 0))
-        at = round(items.get(("_timestamp",), 0) * _SECOND) or self._last or self._first
+        told = items.get(("_timestamp",))
+        at = (round(told * _SECOND) if isinstance(told, int | float) else 0) or self._last or self._first
         self._last = max(self._last, at)
         media: dict[Path, dict[str, Value]] = {path[:-1]: {} for path in items if path[-1] == "_type"}
         for path, value in items.items():
@@ -193,7 +194,7 @@ def _value(item: Message) -> Value:
     text = item.text(16)
     try:
         return json.loads(text or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -204,14 +205,18 @@ def _moment(time: Message | None) -> int:
 
 def _put(into: dict[str, Value], path: Path, value: Value) -> None:
     for name in path[:-1]:
-        inner = into.get(name)
-        into = inner if isinstance(inner, dict) else into.setdefault(name, {})
+        if not isinstance(into.get(name), dict):
+            into[name] = {}
+        into = into[name]
     into[path[-1]] = value
 
 
 def _drop(out: dict[str, Value], path: Path) -> None:
     for name in path[:-1]:
-        out = out.get(name) or {}
+        inner = out.get(name)
+        if not isinstance(inner, dict):
+            return
+        out = inner
     out.pop(path[-1], None)
 
 

@@ -11,7 +11,7 @@ import pytest
 from everloop.kernel import usecase as kernel
 from everloop.kernel.errors import InvalidInput
 from everloop.kernel.ids import Name
-from everloop.kernel.usecase import UseCase, published, usecase
+from everloop.kernel.usecase import UseCase, named, published, usecase
 
 
 class Colour(msgspec.Struct, frozen=True):
@@ -47,6 +47,11 @@ def test_a_use_case_knows_its_name_and_route(paint: UseCase) -> None:
     assert (paint.method, paint.path, paint.path_parameters) == ("PUT", "/rooms/{room}/walls/{wall}", ["room", "wall"])
     assert paint.summary == "Paint a wall."
     assert paint.result == list[str]
+
+
+def test_a_use_case_is_found_by_its_name_alone(paint: UseCase) -> None:
+    assert named("tests.paint") is paint is published()["tests.paint"]
+    assert named("tests.varnish") is None
 
 
 def test_the_session_is_no_argument(paint: UseCase) -> None:

@@ -43,7 +43,7 @@ from everloop.kernel.errors import Conflict, InvalidInput, NotFound
 from everloop.kernel.ids import NAME_PATTERN
 from everloop.kernel.ports import Ports
 from everloop.kernel.progress import SILENT, Progress
-from everloop.kernel.usecase import UseCase, published
+from everloop.kernel.usecase import UseCase, named
 from everloop.loop.freshprocess import FreshProcess
 from everloop.monitoring.channel import Channel
 from everloop.packaging.sizing.serverport import ModelServers
@@ -122,9 +122,10 @@ class Platform:
         Raises:
             NotFound: there is none.
         """
-        if name not in published():
+        found = named(name)
+        if found is None:
             areas.load_all()  # What was opened for recording knows only what that takes.
-        found = published().get(name)
+            found = named(name)
         if found is None:
             raise NotFound(f"There is no use case {name!r}.", hint="everloop --help lists what there is.")
         return found

@@ -15,7 +15,7 @@ from everloop.app import areas
 from everloop.app.arguments import texts_of
 from everloop.app.serverstore import server_store
 from everloop.kernel.errors import EverloopError, NotFound, Problem, Unavailable, error_of
-from everloop.kernel.usecase import UseCase, published
+from everloop.kernel.usecase import UseCase, named
 from everloop.store.entities import Digest
 from everloop.store.service import Store
 
@@ -155,9 +155,10 @@ def _stranger(response: httpx.Response) -> Unavailable:
 
 
 def _usecase(name: str) -> UseCase:
-    if name not in published():
+    found = named(name)
+    if found is None:
         raise NotFound(f"There is no use case {name!r}.", hint="everloop --help lists what there is.")
-    return published()[name]
+    return found
 
 
 def _client() -> httpx.Client:

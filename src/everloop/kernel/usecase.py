@@ -180,3 +180,8 @@ def usecase(
 def published() -> Mapping[str, UseCase]:
     """Every use case of the areas that have been loaded, by name."""
     return dict(sorted(_published.items()))
+
+
+def named(name: str) -> UseCase | None:
+    """The use case of that name, if its area has been loaded; every call asks, so nothing is sorted for it."""
+    return _published.get(name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from everloop.kernel.errors import InvalidInput
-from everloop.kernel.usecase import UseCase, published
+from everloop.kernel.usecase import UseCase, named, published
 
 
 class Caller(Protocol):
@@ -61,7 +61,7 @@ class Group:
         self._project = project
 
     def __getattr__(self, verb: str) -> Call:
-        usecase = published().get(f"{self._name}.{verb}")
+        usecase = named(f"{self._name}.{verb}")
         if usecase is None:
             raise AttributeError(f"there is no {self._name}.{verb}{_meant(verb, dir(self))}")
         return Call(self._caller, usecase, self._project)

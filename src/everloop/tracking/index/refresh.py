@@ -110,7 +110,9 @@ class _Indexes:
     def of(self, session: Session) -> Index:
         with self._making:
             projects = self._known.setdefault(session.resources.database, {})
-            return projects.setdefault(session.project, Index())
+            if session.project not in projects:
+                projects[session.project] = Index()
+            return projects[session.project]
 
     def forget(self) -> None:
         """Begin anew."""

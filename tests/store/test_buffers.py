@@ -64,6 +64,8 @@ def test_a_pack_whose_footer_is_long_has_room_for_it(store: Store, monkeypatch: 
 
 
 def test_bulks_at_once_share_no_buffer(store: Store) -> None:
+    with store.bulk() as before:
+        before.put(b"leaves a buffer that both want")
     with store.bulk() as one, store.bulk() as other:
         pairs = [(one.put(data), other.put(data[::-1])) for data in OBJECTS]
     for data, (digest, backwards) in zip(OBJECTS, pairs, strict=True):

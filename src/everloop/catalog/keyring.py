@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,25 +80,29 @@ class KeyRing:
 
     def rotate(self) -> str:
         """Seal with a new key of the file from now on; the id of it. Older values are still opened."""
-        self.keys()
-        with self._file.open("a") as file:
-            line = _new_line()
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())  # Values are sealed with it from now on.
+        line = _new_line()
+        try:
+            write_once(self._file, line.encode())
+        except FileExistsError:
+            with self._file.open("a") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())  # Values are sealed with it from now on.
         self._known = {}
         return line.split()[0]
 
     def keys(self) -> dict[str, bytes]:
         """The keys by their ids, the newest last."""
-        if not self._known:
+        known = self._known  # Another thread may forget them meanwhile.
+        if not known:
             if not (self._given or self._file.exists()):
-                _create(self._file)
+                with suppress(FileExistsError):
+                    write_once(self._file, _new_line().encode())
             known = self._read() if self._file.exists() else {}
             if self._given:
                 known[_digest(self._given, 4).hex()] = _digest(self._given, 32)
             self._known = known
-        return self._known
+        return known
 
     def _read(self) -> dict[str, bytes]:
         lines = [_LINE.fullmatch(line) for line in self._file.read_text().splitlines()]
@@ -121,21 +127,29 @@ def _digest(given: str, size: int) -> bytes:
     return blake2b(given.encode(), digest_size=size, person=f"key-{size}".encode()).digest()
 
 
-def _create(file: Path) -> None:
-    """Several processes may come at once: the first one's key counts, and nobody sees half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mine = file.with_name(f".{file.name}-{os.getpid()}-{os.urandom(4).hex()}")
-    mine.touch(0o600, exist_ok=False)
-    with mine.open("w") as opened:
-        opened.write(_new_line())
-        opened.flush()
-        os.fsync(opened.fileno())
+def write_once(file: Path, secret: bytes) -> None:
+    """Write a file that only its owner reads; it is there whole and on the disk, or not at all.
+
+    Several processes may come at once: the first one's counts. A link, as a rename would replace what is there.
+
+    Raises:
+        FileExistsError: it is there already, and stays as it is.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
-        os.link(mine, file)
-    except FileExistsError:
-        pass
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(secret)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.link(name, file)
     finally:
-        mine.unlink()
+        Path(name).unlink()
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _new_line() -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 from types import ModuleType
 
+from everloop.catalog.keyring import write_once
 from everloop.catalog.session import Session
 from everloop.kernel.errors import Conflict, Misconfigured, NotFound
 from everloop.packaging.entities import PublicKey
@@ -31,38 +31,16 @@ def create_key(session: Session) -> PublicKey:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     path = session.home / _KEY
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        _kept(path, secret)
+        write_once(path, secret)
     except FileExistsError:
         raise Conflict(
             "There is a key already.", hint=f"Signatures of before need it; move {path} away first."
         ) from None
     return public_key(session)
-
-
-def _kept(path: Path, secret: bytes) -> None:
-    """Write a file that is there whole and on the disk, or not at all; one that is there stays.
-
-    A link instead of a rename: it does not replace what somebody else has made meanwhile.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(name, path)
-    finally:
-        Path(name).unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def has_key(session: Session) -> bool:

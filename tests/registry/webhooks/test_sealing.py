@@ -125,6 +125,13 @@ def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
         KeyRing(tmp_path / "secrets.keys", "short")
 
 
+def test_a_file_that_begins_with_a_rotation_is_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.keys"
+    id = KeyRing(file, "a key of all our servers").rotate()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(KeyRing(file).keys()) == [id]
+
+
 def test_the_file_of_keys_is_for_its_owner_alone(platform: Platform, receiver: Receiver, home: Path) -> None:
     made(platform, receiver)
     assert (home / "keys" / "secrets.keys").stat().st_mode & 0o777 == 0o600

@@ -87,7 +87,7 @@ def test_what_is_no_number_is_refused_at_once_with_its_key(ever: Everloop, value
 @pytest.mark.parametrize(("key", "step"), [("", 0), ("a`b", 0), ("x" * 251, 0), ("ok", 1 << 63), ("ok", 0.5), (7, 0)])
 def test_a_point_that_cannot_be_kept_is_warned_of_and_the_rest_goes_on(ever: Everloop, key: str, step: int) -> None:
     with warnings.catch_warnings(record=True) as told, el.run(platform=ever) as run:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", TrackingWarning)
         run.log_metric("loss", 0.5)
         run.log_metric(key, 1.0, step)
         run.log_metric("loss", 0.25)

@@ -6,18 +6,14 @@ and is loaded only when somebody trusts it.
 
 from __future__ import annotations
 
-import io
 import sys
-import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from everloop.backends.flavors import modelfolder, sources
+from everloop.backends.flavors import modelfolder, skopsfile, sources
 from everloop.backends.flavors.treebounds import check_trees
 from everloop.kernel.errors import Corrupted, InvalidInput, Misconfigured, Refused
 from everloop.registry.entities import Field, Finding, Signature
@@ -54,7 +50,6 @@ TRUSTED = (
 
 Histograms with categories hold `partial(check_array, …)`; what a partial would call must be trusted by itself.
 """
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class SklearnPredictor:
@@ -122,10 +117,8 @@ class SklearnFlavor:
 
     def save(self, native: object, folder: Path, signature: Signature) -> None:
         """Write the estimator and the inputs, and the source of classes that are neither scikit-learn's nor known."""
-        import skops.io
-
         _check_fit(native, signature)
-        data = _settled(skops.io.dumps(native))
+        data = skopsfile.written(native)
         (folder / MODEL).write_bytes(data)
         modelfolder.write_fields(folder, signature)
         modules = [name.rpartition(".")[0] for name in unknown_types(data)]
@@ -149,11 +142,9 @@ class SklearnFlavor:
 
     def load_trusted(self, folder: Path) -> SklearnPredictor:
         """The estimator with all of its types, those out of its own modules too."""
-        import skops.io
-
         inputs, data = modelfolder.read_fields(folder), modelfolder.read(folder, MODEL)
         sys.path.insert(0, str(folder / sources.CODE))
-        return SklearnPredictor(skops.io.loads(data, trusted=[*TRUSTED, *unknown_types(data)]), inputs)
+        return SklearnPredictor(skopsfile.library().loads(data, trusted=[*TRUSTED, *unknown_types(data)]), inputs)
 
     def scan(self, folder: Path) -> list[Finding]:
         """Types that are not trusted, and every file that does not belong to the model."""
@@ -243,10 +234,8 @@ def unknown_types(data: bytes) -> list[str]:
     Raises:
         Corrupted: it is no skops file.
     """
-    import skops.io
-
     try:
-        found = skops.io.get_untrusted_types(data=data)
+        found = skopsfile.library().get_untrusted_types(data=data)
     except Exception as error:  # noqa: BLE001 - a hostile file can make skops raise anything
         raise Corrupted(f"{MODEL} is not a skops file ({error}).", hint="Register the model again.") from None
     return sorted(set(found) - set(TRUSTED))
@@ -259,11 +248,10 @@ def from_skops(data: bytes, trusted: Collection[str] = TRUSTED) -> Any:
         Refused: it holds others.
         Corrupted: a tree in it leads out of itself.
     """
-    import skops.io
-
+    skops = skopsfile.library()
     try:
-        found = skops.io.loads(data, trusted=list(trusted))
-    except skops.io.exceptions.UntrustedTypesFoundException as error:
+        found = skops.loads(data, trusted=list(trusted))
+    except skops.exceptions.UntrustedTypesFoundException as error:
         raise Refused(str(error)) from None
     check_trees(found)
     return found
@@ -274,35 +262,6 @@ def _linear(estimator: Any) -> tuple[Any, Any]:
     steps = [step for _, step in getattr(estimator, "steps", [])]
     fits = len(steps) == 2 and type(steps[0]).__name__ == "StandardScaler" and hasattr(steps[1], "coef_")
     return (steps[0], steps[1]) if fits and steps[0].with_mean else (None, None)
-
-
-def _settled(data: bytes) -> bytes:
-    """The same skops file without memory addresses and times, so that equal models have equal bytes."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    schema = msgspec.json.decode(files.pop("schema.json"))
-    ids: dict[int, int] = {}
-    names: dict[str, str] = {}
-    for node in _nodes(schema):
-        if isinstance(node.get("__id__"), int):
-            node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
-        if isinstance(node.get("file"), str) and node["file"] in files:
-            node["file"] = names.setdefault(node["file"], f"{len(names)}{Path(node['file']).suffix}")
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), msgspec.json.encode(schema))
-        for name, renamed in names.items():
-            archive.writestr(zipfile.ZipInfo(renamed, _EPOCH), files[name])
-    return out.getvalue()
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object inside a JSON value (so `Any`), parents first, in order."""
-    if isinstance(value, dict):
-        yield value
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in children:
-        yield from _nodes(child)
 
 
 def _floats(scores: Any) -> np.ndarray:

@@ -177,11 +177,6 @@ def _in_their_words(told: str, sent: Mapping[str, Json]) -> InvalidInput:
     return InvalidInput(f"Invalid value {shown} for parameter '{path}' supplied: {said}.")
 
 
-def texts(pairs: list[KeyValue], longest: int) -> dict[str, str]:
-    """Tags or parameters by key, their values cut to what MLflow keeps of them."""
-    return {pair.key: pair.value[:longest] for pair in pairs}
-
-
 def pairs(texts: Mapping[str, str]) -> list[Json]:
     """Tags or parameters as they travel."""
     return [{"key": key, "value": value} for key, value in texts.items()]

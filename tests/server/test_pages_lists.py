@@ -107,6 +107,12 @@ def test_who_chooses_a_project_sees_it_on_every_page_and_asks_its_api(platform: 
     assert "elsewhere" not in named.text
 
 
+def test_a_link_on_another_site_chooses_no_project(http: TestClient) -> None:
+    led = BROWSER | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert http.get("/project?name=other", headers=led, follow_redirects=False).status_code == 403
+    assert COOKIE not in http.cookies
+
+
 @pytest.mark.parametrize("name", ["", "..%2F", "a%0Ab", "x" * 200])
 def test_what_no_project_can_be_called_is_not_chosen(http: TestClient, name: str) -> None:
     assert http.get(f"/project?name={name}", follow_redirects=False).status_code == 400

@@ -7,7 +7,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from everloop.kernel.errors import InvalidInput
+from everloop.kernel.errors import InvalidInput, PermissionDenied
 from everloop.kernel.ids import NAME_PATTERN
 
 HEADER, COOKIE = "x-everloop-project", "everloop_project"
@@ -24,7 +24,10 @@ def choose(request: Request) -> Response:
 
     Raises:
         InvalidInput: no project can have that name.
+        PermissionDenied: a page of somebody else's leads here, and what is done next would be done in its project.
     """
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        raise PermissionDenied("Another site cannot choose the project.", hint="Choose it in the header of a page.")
     name = request.query_params.get("name", "")
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise InvalidInput(f"{name[:80]!r} is no name of a project.", hint="Use letters, digits, dots, dashes and _.")

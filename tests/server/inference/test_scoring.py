@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from everloop.kernel.errors import InvalidInput
 from everloop.registry.entities import Field
+from everloop.server.inference.invocations import predictions_of
 from everloop.server.inference.refusals import UnknownContent
 from everloop.server.inference.scoring import content_type, decode
 from tests.server.inference.linear import SIGNATURE, TENSORS
@@ -200,3 +201,9 @@ def test_a_table_is_the_same_in_csv_and_json(table: list[tuple[Any, ...]]) -> No
 def test_whatever_comes_is_read_or_refused(body: bytes, header: str) -> None:
     with suppress(InvalidInput):
         assert decode(body, FIELDS, header).columns is not None
+
+
+def test_texts_that_stand_for_more_are_shown_as_that_where_the_answer_has_them() -> None:
+    path = Field("path", "string", form='{"type":"array","items":{"type":"long"}}')
+    assert predictions_of({"path": ["[1,2]", None]}, (path,)) == [[1, 2], None]
+    assert predictions_of({"earlier": ["[1,2]"]}, (path,)) == ["[1,2]"]

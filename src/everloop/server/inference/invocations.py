@@ -69,10 +69,11 @@ async def told(request: Request) -> Response:
 def predictions_of(values: Values, outputs: Sequence[Field]) -> list[object]:
     """A value for each row: a number or text, a list of numbers for several scores, a record for several outputs.
 
-    Texts that stand for more, as the outputs say, are given as what they stand for.
+    Texts that stand for more, as the outputs say, are given as what they stand for. An answer out of the log may have
+    other outputs than the model of today.
     """
     own = {name: found for name, found in values.items() if name not in BESIDE}
-    own |= {field.name: forms.shown(field, own[field.name]) for field in outputs if field.form}
+    own |= {field.name: forms.shown(field, own[field.name]) for field in outputs if field.form and field.name in own}
     columns: list[list[object]] = [f.tolist() if isinstance(f, np.ndarray) else list(f) for f in own.values()]
     if len(columns) == 1:
         return columns[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from random import Random
@@ -43,6 +44,20 @@ def test_buffers_that_nobody_wants_are_let_go(monkeypatch: pytest.MonkeyPatch) -
     while shared._timer is not None:
         threading.Event().wait(0.01)
     assert shared._unused == []
+
+
+def test_a_process_that_was_forked_fills_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "IDLE_SECONDS", 60)
+    shared = Buffers()
+    shared.give(shared.take())
+    child = os.fork()
+    if not child:
+        buffer = shared.take()
+        buffer[:5] = b"child"
+        shared.give(buffer)
+        os._exit(0 if shared._timer is not None and shared._timer.is_alive() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert shared.take()[:5] == bytes(5)
 
 
 def test_what_one_pack_left_in_memory_is_in_no_other(store: Store) -> None:

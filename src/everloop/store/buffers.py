@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from everloop.store import packs
 from everloop.store.chunks import WHOLE
@@ -29,7 +29,9 @@ class Buffers:
             self._asked = True
             if self._unused:
                 return self._unused.pop()
-        return memoryview(mmap(-1, _size()))  # Of a bytearray every page would be written once before it is used.
+        # Of a bytearray every page would be written once before it is used. Private, as a process that is forked has
+        # the unused ones too: two that filled the same memory would write each other's bytes.
+        return memoryview(mmap(-1, _size(), MAP_PRIVATE | MAP_ANONYMOUS))
 
     def give(self, buffer: memoryview) -> None:
         """Leave a buffer to others; nobody may look at it any more."""
@@ -39,7 +41,7 @@ class Buffers:
                 self._wait()
 
     def _wait(self) -> None:
-        if self._timer is None:
+        if self._timer is None or not self._timer.is_alive():  # A process that was forked has no thread of before.
             self._timer = threading.Timer(IDLE_SECONDS, self._let_go)
             self._timer.daemon = True
             self._timer.start()

@@ -118,6 +118,55 @@ def test_a_network_of_pytorch_is_served_once_somebody_trusts_its_code(url: str, 
         assert answered == pytest.approx(expected, rel=1e-5)
 
 
+LIGHTNING = """
+import json, mlflow, torch
+from lightning.pytorch import LightningModule, Trainer
+
+class Line(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+    def forward(self, rows):
+        return self.layer(rows)
+    def training_step(self, batch, at):
+        loss = torch.nn.functional.mse_loss(self(batch[0]), batch[1])
+        self.log("loss", loss, on_epoch=True, on_step=False)
+        return loss
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+mlflow.set_experiment("lightning")
+mlflow.pytorch.autolog(silent=True)
+torch.manual_seed(0)
+X = torch.randn(64, 3)
+batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, X[:, :1]), batch_size=16)
+model = Line()
+with mlflow.start_run() as run:
+    Trainer(max_epochs=3, logger=False, accelerator="cpu", enable_progress_bar=False,
+            enable_checkpointing=False).fit(model, batches)
+client = mlflow.MlflowClient()
+known = client.get_run(run.info.run_id)
+losses = [point.value for point in client.get_metric_history(run.info.run_id, "loss")]
+again = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model", weights_only=False)(X[:2]).tolist()
+print(json.dumps(dict(id=run.info.run_id, losses=losses, parameters=known.data.params, status=known.info.status,
+                      expected=model(X[:2]).tolist(), again=again)))
+"""
+
+
+def test_autolog_of_a_lightning_training_keeps_losses_parameters_and_the_model(
+    url: str, home: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("lightning", reason="Lightning is not installed")
+    said = script(LIGHTNING, url, tmp_path)
+    assert said["status"] == "FINISHED"
+    assert (said["parameters"]["optimizer_name"], float(said["parameters"]["lr"])) == ("SGD", 0.1)
+    assert said["again"] == said["expected"]
+    ours = httpx.get(f"{url}/api/v1/runs/{said['id']}").json()
+    assert ours["metrics"]["loss"] == said["losses"][-1]
+    assert len(said["losses"]) == 3
+    assert said["losses"][2] < said["losses"][0]
+
+
 NESTED = """
 import json, mlflow, pandas as pd
 from mlflow.models import ModelSignature

@@ -27,7 +27,7 @@ def library() -> ModuleType:
     not walked into, as if their libraries were not installed.
     """
     if "skops.io" in sys.modules:
-        return sys.modules["skops.io"]
+        return importlib.import_module("skops.io")  # It waits where another thread is still importing it.
     bridges = [f"sklearn.externals.array_api_compat.{name}" for name in _WALKED]
     closed = {name: ModuleType(name) for name in bridges if name not in sys.modules}
     sys.modules.update(closed)

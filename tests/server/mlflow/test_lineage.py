@@ -57,6 +57,18 @@ def test_a_dataset_named_again_stays_as_it_was(http: TestClient, run: str) -> No
     assert used[0]["tags"] == [{"key": "mlflow.data.context", "value": "training"}]
 
 
+@pytest.mark.parametrize(
+    "content", [b"binary", b'{"dataset": {"name": "\xff", "digest": "a"}}', b'{"dataset": ' + b"[" * 5_000]
+)
+def test_an_object_that_describes_no_dataset_hides_no_run(
+    http: TestClient, run: str, platform: Platform, content: bytes
+) -> None:
+    urn = platform.session().urn("object", platform.resources.store.put(content))
+    platform.call("runs.log", {"id": run, "inputs": [urn]})
+    assert known(http, run)["inputs"]["dataset_inputs"] == []
+    assert platform.call("runs.page", {"where": "datasets.name = 'a'"}).runs == []
+
+
 def test_models_that_a_run_used_are_told_with_their_lineage(http: TestClient, run: str, platform: Platform) -> None:
     id = model_of(http)
     log(http, run, models=(id,))

@@ -8,12 +8,12 @@ from contextlib import suppress
 import msgspec
 
 from everloop.catalog.session import Session
-from everloop.kernel.errors import InvalidInput, NotFound
 from everloop.kernel.ids import parse_urn
 from everloop.kernel.usecase import Json
 from everloop.server.mlflow import limits
 from everloop.server.mlflow.endpoint import Answer, KeyValue
 from everloop.store.entities import Digest
+from everloop.tracking.index.facts import NO_DESCRIPTION
 from everloop.tracking.words import check_text
 
 _LONGEST = {"name": 500, "digest": 36, "source": 65_535, "schema": 1_048_575, "profile": 16_777_215}
@@ -68,7 +68,7 @@ def described(session: Session, urns: Iterable[str]) -> Iterator[DatasetInput]:
     """The datasets that clients described, among what a run used."""
     for urn in map(parse_urn, urns):
         if urn.kind == "object":
-            with suppress(NotFound, InvalidInput, msgspec.DecodeError):  # Another door's object, or one that is gone.
+            with suppress(*NO_DESCRIPTION):
                 yield msgspec.json.decode(session.store.get(Digest(urn.name)), type=DatasetInput)
 
 

@@ -42,6 +42,10 @@ def code_in(document: str) -> CodeRevision:
     return msgspec.json.decode(document, type=CodeRevision)
 
 
+NO_DESCRIPTION = (NotFound, InvalidInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading the description of a dataset ends with where an object is none, or is gone."""
+
+
 @lru_cache(maxsize=16_384)
 def urns_in(document: str) -> tuple[str, ...]:
     """The URNs that a run's `inputs` hold."""
@@ -66,8 +70,8 @@ def _facts(session: Session, urn: str) -> Facts:
         if named.kind != "object":
             return {"urn": urn, "name": named.name} | ({"version": named.version} if named.version else {})
         described = msgspec.json.decode(session.store.get(Digest(named.name)), type=_Described)
-    except (NotFound, InvalidInput, msgspec.DecodeError):
-        return {"urn": urn}  # An object that is no description of a dataset, or is gone.
+    except NO_DESCRIPTION:
+        return {"urn": urn}
     contexts = [label.value for label in described.tags if label.key == _CONTEXT]
     told = {"name": described.dataset.name, "digest": described.dataset.digest, "context": "".join(contexts[:1])}
     return {"urn": urn} | {key: value for key, value in told.items() if value}

@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format types lint bench docs clean
+.PHONY: help setup demo test check quick format types lint bench docs clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,7 +17,10 @@ demo: ## The whole loop on a year of real flights, then how to look at it
 test: setup ## Every test, real servers included
 	@$(PYTHON) -m pytest -n 2 tests examples/flights/tests
 
-check: setup lint types ## The inner loop: lint, types, import contracts, quick tests
+check: setup lint types ## The inner loop: lint, types, import contracts, quick tests of what was changed
+	@$(PYTHON) -m pytest -n 2 -m 'not slow' $$($(PYTHON) -m scripts.touched)
+
+quick: setup lint types ## The same with all quick tests
 	@$(PYTHON) -m pytest -n 2 -m 'not slow' tests
 
 lint: ## Ruff and the import contracts

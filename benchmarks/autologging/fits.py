@@ -1,4 +1,4 @@
-"""One training of each library that is recorded by itself: a second or two of one core."""
+"""One training of each library that is recorded by itself: two to three seconds of one core."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sklearn() -> Fit:
     from sklearn.ensemble import GradientBoostingClassifier
 
     columns, labels = data(8_000)
-    return lambda: GradientBoostingClassifier(n_estimators=25).fit(columns, labels)
+    return lambda: GradientBoostingClassifier(n_estimators=40).fit(columns, labels)
 
 
 def lightgbm() -> Fit:
@@ -43,7 +43,7 @@ def lightgbm() -> Fit:
     def fit() -> object:
         train = library.Dataset(columns, labels, free_raw_data=False)
         valid = library.Dataset(columns[:4_000], labels[:4_000], reference=train)
-        return library.train(parameters, train, 300, valid_sets=[valid])
+        return library.train(parameters, train, 500, valid_sets=[valid])
 
     return fit
 
@@ -57,7 +57,7 @@ def xgboost() -> Fit:
     def fit() -> object:
         train = library.DMatrix(columns, labels, nthread=1)
         parameters = {"objective": "binary:logistic", "nthread": 1}
-        return library.train(parameters, train, 150, evals=[(train, "train")], verbose_eval=False)
+        return library.train(parameters, train, 350, evals=[(train, "train")], verbose_eval=False)
 
     return fit
 
@@ -74,7 +74,7 @@ def pytorch() -> Fit:
         network = torch.nn.Sequential(torch.nn.Linear(30, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))
         optimizer = torch.optim.Adam(network.parameters())
         with SummaryWriter(tempfile.mkdtemp()) as writer:
-            for step in range(2_500):
+            for step in range(4_000):
                 part = slice(step * 64 % 19_000, step * 64 % 19_000 + 64)
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(network(columns[part])[:, 0], labels[part])
                 optimizer.zero_grad()
@@ -99,7 +99,7 @@ def keras() -> Fit:
         layers = library.layers
         model = library.Sequential([layers.Input((30,)), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")])
         model.compile("adam", "binary_crossentropy")
-        return model.fit(columns, labels, epochs=6, batch_size=64, validation_split=0.2, verbose=0)
+        return model.fit(columns, labels, epochs=9, batch_size=64, validation_split=0.2, verbose=0)
 
     return fit
 
@@ -128,7 +128,7 @@ def lightning() -> Fit:
             return torch.optim.Adam(self.parameters())
 
     def fit() -> object:
-        trainer = library.Trainer(max_epochs=4, accelerator="cpu", default_root_dir=tempfile.mkdtemp(), **_QUIET)
+        trainer = library.Trainer(max_epochs=5, accelerator="cpu", default_root_dir=tempfile.mkdtemp(), **_QUIET)
         return trainer.fit(Network(), batches)
 
     return fit

@@ -20,6 +20,7 @@ from everloop.catalog.database import Kept
 from everloop.catalog.entities import LedgerEntry
 from everloop.catalog.like import like
 from everloop.catalog.lineage import link
+from everloop.catalog.regular import regular
 from everloop.catalog.session import Session
 from everloop.catalog.tables import answered, holds, ledger, lineage
 from everloop.kernel.errors import Conflict, EverloopError, InvalidInput, Misconfigured, Unavailable
@@ -74,6 +75,23 @@ class TestLike:
             for text in texts:
                 link(unit, text, "a", "r")
             where = like(lineage.c.downstream, pattern, ignoring_case=ignoring_case)
+            assert set(unit.scalars(select(lineage.c.downstream).where(where))) == found
+
+    @pytest.mark.parametrize(
+        ("expression", "found"),
+        [
+            ("^ab", {"abc"}),
+            ("[bc]+$", {"abc", "Abc"}),
+            ("(?i)^AB", {"abc", "Abc"}),
+            ("", {"", "abc", "Abc", "a" * 1_000}),
+            ("^(a+)+b$", set()),  # A regular expression of Python's would take years.
+        ],
+    )
+    def test_regular_expressions_occur_alike(self, session: Session, expression: str, found: set[str]) -> None:
+        with session.begin() as unit:
+            for text in ("", "abc", "Abc", "a" * 1_000):
+                link(unit, text, "a", "r")
+            where = regular(lineage.c.downstream, expression)
             assert set(unit.scalars(select(lineage.c.downstream).where(where))) == found
 
 

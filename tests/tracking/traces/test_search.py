@@ -96,6 +96,7 @@ def ids(session: Session, where: str = "", order: str = "timestamp ASC", experim
         ("feedback.f1 IS NULL", "bcd"),
         ("feedback.f1 IS NOT NULL", "a"),
         ("span.name = 'plan'", "a"),
+        ("span.name RLIKE '^pl.n$'", "a"),
         ("span.name = 'plan' AND span.type = 'AGENT'", "a"),
         ("span.name = 'look up' AND span.type = 'AGENT'", ""),
         ("span.status = 'ERROR'", "b"),
@@ -175,7 +176,7 @@ def test_a_token_of_no_page_is_refused(found: Session, token: str) -> None:
         service.search(found, after=token)
 
 
-@pytest.mark.parametrize("where", ["name RLIKE '('", "span.name RLIKE '('", "tags.a RLIKE '[' "])
+@pytest.mark.parametrize("where", ["name RLIKE '('", "span.name RLIKE '('", "tags.a RLIKE '[' ", "name RLIKE '(a)\\1'"])
 def test_a_pattern_that_is_none_is_refused(found: Session, where: str) -> None:
     with pytest.raises(InvalidInput, match="no regular expression"):
         service.search(found, where=where)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
-from everloop.catalog import driver, like
+from everloop.catalog import driver, like, regular
 from everloop.kernel.errors import Misconfigured
 
 _BUSY_MS = 30_000
@@ -40,6 +40,7 @@ class SqliteDatabase:
     def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # The driver must not begin transactions of its own.
         connection.create_function(like.FUNCTION, 3, like.holds, deterministic=True)
+        connection.create_function(regular.FUNCTION, 2, regular.occurs, deterministic=True)
         try:
             # Only in a new file: in one that is there it would wait for who writes.
             if connection.execute("PRAGMA page_count").fetchone() == (0,):

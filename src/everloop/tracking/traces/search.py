@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, and_, exists, false, func, or_, select, true, type_coerce
 
 from everloop.catalog.like import like, matcher
+from everloop.catalog.regular import occurs, regular
 from everloop.catalog.session import Session
 from everloop.kernel.clock import micros
 from everloop.kernel.errors import InvalidInput
@@ -160,7 +160,7 @@ def _compare(column: ColumnElement[Any], condition: Condition) -> ColumnElement[
         case "like" | "ilike":
             return like(column, str(value), ignoring_case=condition.operator == "ilike")
         case "rlike":
-            return column.regexp_match(_regular(condition).pattern)
+            return regular(column, str(value))
         case _:
             return column.op(condition.operator, is_comparison=True)(_within(value))
 
@@ -190,13 +190,13 @@ def _said(what: ColumnElement[bool]) -> ColumnElement[bool]:
 def _test(condition: Condition) -> Test:
     """A condition on a span, as a function."""
     operator, value = condition.operator, condition.value
-    if operator in ("like", "ilike", "rlike"):
-        matches = (
-            _regular(condition).search
-            if operator == "rlike"
-            else matcher(str(value), ignoring_case=operator == "ilike")
-        )
-        return lambda span: (found := _of_span(span, condition.key)) is not None and bool(matches(found))
+    if operator == "rlike":
+        expression = str(value)
+        occurs("", expression)  # Who wrote what is none is told so, also where no span is looked at.
+        return lambda span: bool(occurs(_of_span(span, condition.key), expression))
+    if operator in ("like", "ilike"):
+        matches = matcher(str(value), ignoring_case=operator == "ilike")
+        return lambda span: (found := _of_span(span, condition.key)) is not None and matches(found)
     if operator in ("in", "not in"):
         wanted = set(value) if isinstance(value, tuple) else set()
         return lambda span: (_of_span(span, condition.key) in wanted) == (operator == "in")
@@ -218,19 +218,6 @@ def _of_span(span: Span, key: str) -> str | None:
         case _:
             named = key.removeprefix("attributes.")
             return text(span.attributes[named]) if named in span.attributes else None
-
-
-def _regular(condition: Condition) -> re.Pattern[str]:
-    """The regular expression of a condition.
-
-    Raises:
-        InvalidInput: it is none.
-    """
-    wanted = str(condition.value)
-    try:
-        return re.compile(wanted)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidInput(f"{wanted[:80]!r} is no regular expression ({error}).") from None
 
 
 def _lower(value: object) -> str | tuple[str, ...]:

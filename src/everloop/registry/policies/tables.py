@@ -27,6 +27,6 @@ judgements = Table(
     Column("digest", String(64), nullable=False, info={"digest": False}),
     Column("passed", Boolean, nullable=False),
     Column("message", Text, nullable=False),
-    Column("by", String(256), nullable=False),
+    Column("by", String(512), nullable=False),
     Column("at", UtcTime, nullable=False),
 )

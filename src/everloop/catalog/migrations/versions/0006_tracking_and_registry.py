@@ -77,7 +77,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("passed", sa.Boolean(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("by", sa.String(length=256), nullable=False),
+        sa.Column("by", sa.String(length=512), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "model", "version", "gate", name=op.f("pk_model_gates")),
     )

@@ -78,7 +78,7 @@ wish() { # wish WHAT TESTS COMMAND...: install one, or say which tests will be s
   "$@" >/dev/null 2>&1 || echo "setup: $name could not be installed; the tests of $tests will be skipped"
 }
 torch() { # It is large, so it is in no lock; much the larger half of it is for graphics cards.
-  .venv/bin/python -c 'import torch, lightning' && return
+  .venv/bin/python -c 'import torch, lightning, pytorch_lightning' && return
   local pip=(.venv/bin/python -m pip --disable-pip-version-check) uv=(timeout 150 .venv/bin/uv pip install --quiet)
   "${uv[@]}" --python .venv/bin/python filelock sympy networkx fsspec jinja2 typing-extensions setuptools \
     || "${uv[@]}" --system-certs --python .venv/bin/python filelock sympy networkx fsspec jinja2 typing-extensions setuptools
@@ -86,7 +86,7 @@ torch() { # It is large, so it is in no lock; much the larger half of it is for 
     || "${uv[@]}" --system-certs --torch-backend cpu --python .venv/bin/python torch==2.13.0 \
     || "${uv[@]}" --system-certs --python .venv/bin/python torch==2.13.0
   # Its own requirements are there already; in the lock they would bring PyTorch with all that graphics cards need.
-  local lightning=(--no-deps --python .venv/bin/python lightning==2.6.6 lightning-utilities torchmetrics)
+  local lightning=(--no-deps --python .venv/bin/python lightning==2.6.6 pytorch-lightning==2.6.6 lightning-utilities torchmetrics)
   "${uv[@]}" "${lightning[@]}" || "${uv[@]}" --system-certs "${lightning[@]}"
 }
 azurite() {

@@ -156,7 +156,7 @@ print(json.dumps(dict(id=run.info.run_id, losses=losses, parameters=known.data.p
 def test_autolog_of_a_lightning_training_keeps_losses_parameters_and_the_model(
     url: str, home: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("lightning", reason="Lightning is not installed")
+    pytest.importorskip("pytorch_lightning", reason="Lightning, as MLflow imports it, is not installed")
     said = script(LIGHTNING, url, tmp_path)
     assert said["status"] == "FINISHED"
     assert (said["parameters"]["optimizer_name"], float(said["parameters"]["lr"])) == ("SGD", 0.1)

@@ -60,7 +60,7 @@ class Shipper:
         return arrived
 
     def _work(self) -> None:
-        self._attempt(lambda _: None)  # What it takes to open a platform is done while the training begins.
+        self._attempt(None)  # What it takes to open a platform is done while the training begins.
         wait = EVERY
         while not self._ended.wait(wait):
             wait = EVERY if self._attempt(Shipment.ship) else min(2 * wait, _LONGEST_WAIT)
@@ -76,13 +76,14 @@ class Shipper:
             wait = min(2 * wait, 1.0)
         return True
 
-    def _attempt(self, action: Callable[[Shipment], object]) -> bool:
+    def _attempt(self, action: Callable[[Shipment], object] | None) -> bool:
         with self._lock:
             try:
                 if self._shipment is None:
                     self._shipment = Shipment(self._folder, self.destination, self._warn)
-                action(self._shipment)
-                self._reached = self._hopeful = True
+                if action is not None:  # A server that is only opened has not answered yet.
+                    action(self._shipment)
+                    self._reached = self._hopeful = True
             except NotYet:
                 self._hopeful = True
                 return False

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette import testclient
 from starlette.testclient import TestClient
 
@@ -97,7 +98,9 @@ def worked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     platform = open_platform(load({"home": str(home), "seed": 7}, environment={}, folder=home.parent))
     calls = list(wrong_calls(play(platform)))
     turn = DOORS.index(request.param)
-    yield request.param, platform, calls[turn :: len(DOORS)]
+    with start_blocking_portal() as portal:
+        client(platform).portal = portal  # An event loop for all requests, not one for each.
+        yield request.param, platform, calls[turn :: len(DOORS)]
     platform.close()
 
 

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from everloop.app.platform import Platform
 from everloop.kernel.errors import InvalidInput, PermissionDenied, Unavailable
 from everloop.packaging.image.registry import reference
 from tests.packaging.conftest import built
+from tests.servers import free_port
 
 _SETTINGS = """\
 version: 0.1
@@ -38,9 +38,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if program is None:
         pytest.skip("docker-registry is not installed")
     folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (folder / "config.yml").write_text(_SETTINGS.format(folder=folder / "data", port=port))
     variables = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     process = subprocess.Popen([program, "serve", folder / "config.yml"], stderr=subprocess.DEVNULL, env=variables)

@@ -26,7 +26,7 @@ from tests.servers import free_port
 _SETTINGS = """\
 version: 0.1
 log: {{level: error}}
-storage: {{filesystem: {{rootdir: "{folder}"}}}}
+storage: {{filesystem: {{rootdirectory: "{folder}"}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 """
 
